@@ -1,0 +1,93 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+/// Who may import whom. A module may use only what stands in its row; `TidyTests` checks the
+/// imports against this table, and the targets below are made from it.
+let layers: [String: [String]] = [
+    "CWeirSystem": [],  // C: what Swift cannot call (futex, openat2, SIGBUS guard)
+    "WeirBase": [],  // units, limits, errors, events, the one lock we use
+    "WeirFormat": ["WeirBase"],  // bytes <-> values; no files
+    "WeirFiles": ["WeirBase", "CWeirSystem"],  // the seam to the system; knows no format
+    "WeirLog": ["WeirBase", "WeirFormat", "WeirFiles"],  // DATA PATH: segments, writer, readers
+    "WeirRecovery": ["WeirBase", "WeirFormat", "WeirFiles"],  // FAILURE PATH: scan, plan, repair
+    "Weir": ["WeirBase", "WeirFormat", "WeirFiles", "WeirLog", "WeirRecovery"],  // the facade
+    "WeirCLI": ["Weir"],  // product `weir`
+    "WeirTesting": ["WeirBase", "WeirFormat", "WeirFiles"],  // crashing and faulty file systems
+]
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableExperimentalFeature("Lifetimes"),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+func module(_ name: String, system: [String] = [], products: [Target.Dependency] = []) -> Target {
+    let inner = (layers[name] ?? []) + system
+    return .target(
+        name: name,
+        dependencies: inner.map { .target(name: $0) } + products,
+        swiftSettings: settings + [.strictMemorySafety()]
+    )
+}
+
+func tests(_ name: String, of modules: [String], products: [Target.Dependency] = []) -> Target {
+    .testTarget(
+        name: name,
+        dependencies: modules.map { .target(name: $0) } + products,
+        swiftSettings: settings
+    )
+}
+
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let lifecycle: Target.Dependency = .product(
+    name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let argumentParser: Target.Dependency = .product(
+    name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "weir",
+    platforms: [.macOS("26.0")],
+    products: [
+        .library(name: "Weir", targets: ["Weir"]),
+        .executable(name: "weir", targets: ["WeirCLI"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
+    ],
+    targets: [
+        .systemLibrary(
+            name: "CLZ4", pkgConfig: "liblz4",
+            providers: [.apt(["liblz4-dev"]), .brew(["lz4"])]),
+        .systemLibrary(
+            name: "CISAL", pkgConfig: "libisal",
+            providers: [.apt(["libisal-dev"]), .brew(["isa-l"])]),
+        .target(name: "CWeirSystem"),
+        module("WeirBase"),
+        module("WeirFormat", system: ["CLZ4", "CISAL"]),
+        module("WeirFiles"),
+        module("WeirLog"),
+        module("WeirRecovery"),
+        module("Weir", products: [logging, lifecycle]),
+        module("WeirTesting"),
+        .executableTarget(
+            name: "WeirCLI", dependencies: ["Weir", argumentParser],
+            swiftSettings: settings + [.strictMemorySafety()]),
+        tests("WeirBaseTests", of: ["WeirBase"]),
+        tests("WeirFormatTests", of: ["WeirBase", "WeirFormat", "WeirTesting"]),
+        tests("WeirFilesTests", of: ["WeirBase", "WeirFiles", "WeirTesting"]),
+        tests(
+            "WeirRecoveryTests",
+            of: ["WeirBase", "WeirFormat", "WeirFiles", "WeirRecovery", "WeirTesting"]),
+        tests(
+            "WeirLogTests",
+            of: ["WeirBase", "WeirFormat", "WeirFiles", "WeirLog", "WeirRecovery", "WeirTesting"]),
+        tests("WeirTests", of: ["WeirBase", "WeirFormat", "WeirFiles", "Weir", "WeirTesting"]),
+        tests("WeirCLITests", of: ["Weir", "WeirCLI"]),
+        .testTarget(name: "TidyTests", swiftSettings: settings),
+    ]
+)

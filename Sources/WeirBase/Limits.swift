@@ -1,0 +1,44 @@
+/// Every bound of Weir, in one place. Each is checked before memory is taken.
+public enum Limits {
+    /// A record as it is stored: annotations, headers and value together.
+    public static let recordBytesMax = 8 << 20
+    /// A record's key.
+    public static let keyBytesMax = 64 << 10
+    /// A header's name, and all headers of a record together.
+    public static let headerNameBytesMax = 255
+    public static let headersBytesMax = 1 << 20
+    public static let streamNameBytesMax = 128
+
+    /// Entries of a batch; the number has 16 bits in a chunk of the stream protocol.
+    public static let batchEntriesMax = 65_535
+    /// A batch's raw (decompressed) body unless the stream says otherwise, and at most.
+    public static let batchBytesDefault = 1 << 20
+    public static let batchBytesMax = 16 << 20
+    /// What decoders accept: bytes of a stored body, and of everything in it decompressed.
+    package static let decodedBodyBytesMax = 16 << 20
+    package static let decodedRawBytesMax = 64 << 20
+    package static let extensionBytesMax = 1 << 20
+    package static let footerBytesMax = 64 << 20
+    package static let manifestEditBytesMax = 1 << 20
+    package static let manifestBytesMax = 1 << 30
+
+    /// A segment unless the stream says otherwise, and the range that a user may choose.
+    public static let segmentBytesDefault = 256 << 20
+    public static let segmentBytesMin = 64 << 20
+    public static let segmentBytesMax = 4 << 30
+    /// Tests go lower, so that a roll takes a few records.
+    package static let segmentBytesMinInTests = 4 << 10
+
+    /// The block index has an entry at least every so many bytes.
+    package static let blockIndexStride = 64 << 10
+    /// Steps in which an active file is written ahead with zeros.
+    package static let growthStepMin = 64 << 10
+    package static let growthStepMax = 16 << 20
+    /// Raw bytes that may wait in a stream's commit queue before appends wait for room.
+    package static let commitQueueBytesMax = 8 << 20
+    /// Mapped segments of a store; beyond it readers use `pread`.
+    package static let mapsMax = 4_096
+    /// What one read-ahead asks of the kernel.
+    package static let prefetchBytes = 4 << 20
+    package static let producersMax = 4_096
+}

@@ -1,0 +1,106 @@
+/// When an append is acknowledged.
+public enum Durability: Sendable, Hashable {
+    /// After the sync that covers the batch: survives power loss. The default.
+    case durable
+    /// After the write: survives the death of the process, not of the machine. Power loss may cost
+    /// everything that the kernel has not written back yet, up to 30 seconds on a usual Linux.
+    case flushed
+    /// As `flushed`, with a sync at least every so many milliseconds: power loss costs at most that.
+    case interval(milliseconds: UInt32)
+}
+
+/// What a receipt says of its records: the level that they had reached when it was made.
+public enum DurabilityLevel: String, Sendable, Hashable, Comparable {
+    case flushed
+    case durable
+    public static func < (a: DurabilityLevel, b: DurabilityLevel) -> Bool {
+        a == .flushed && b == .durable
+    }
+}
+
+/// How the bodies of batches are stored.
+public enum Compression: String, Sendable, Hashable, CaseIterable {
+    case off
+    /// Every batch as an LZ4 frame.
+    case lz4
+    /// LZ4 for each batch that shrinks by at least a tenth; the others as they are. The default of
+    /// the command line is `off`, as compression costs time.
+    case automatic = "auto"
+}
+
+/// How far readers see.
+public enum Visibility: String, Sendable, Hashable {
+    /// Up to what is known to survive power loss.
+    case durable
+    /// Up to what was handed to the operating system.
+    case flushed
+}
+
+/// A stream's settings, chosen at its creation.
+public struct StreamConfiguration: Sendable, Hashable {
+    public var durability: Durability
+    public var compression: Compression
+    /// `nil`: what the stream's own durability acknowledges.
+    public var visibility: Visibility?
+    /// Size at which a segment is sealed: 64 MiB to 4 GiB.
+    public var segmentBytes: Int
+    /// Raw bytes of a batch, at most 16 MiB.
+    public var batchBytesMax: Int
+    /// Where each group of batches that is synced together begins: 8, or 4096 for devices whose
+    /// interrupted writes damage neighbouring bytes of the same page.
+    public var commitAlignment: Int
+
+    public init(
+        durability: Durability = .durable,
+        compression: Compression = .off,
+        visibility: Visibility? = nil,
+        segmentBytes: Int = Limits.segmentBytesDefault,
+        batchBytesMax: Int = Limits.batchBytesDefault,
+        commitAlignment: Int = 8
+    ) {
+        self.durability = durability
+        self.compression = compression
+        self.visibility = visibility
+        self.segmentBytes = segmentBytes
+        self.batchBytesMax = batchBytesMax
+        self.commitAlignment = commitAlignment
+    }
+
+    public var effectiveVisibility: Visibility {
+        if let visibility { return visibility }
+        return durability == .durable ? .durable : .flushed
+    }
+
+    /// Throws `invalidArgument` for the first setting that is outside its range.
+    public func validate() throws(WeirError) {
+        try validate(segmentBytesMin: Limits.segmentBytesMin)
+    }
+
+    package func validate(segmentBytesMin: Int) throws(WeirError) {
+        try StreamConfiguration.expect(
+            (segmentBytesMin...Limits.segmentBytesMax).contains(segmentBytes), "segment size",
+            segmentBytes, "\(segmentBytesMin) to \(Limits.segmentBytesMax) bytes")
+        try StreamConfiguration.expect(
+            (1024...Limits.batchBytesMax).contains(batchBytesMax), "batch limit",
+            batchBytesMax, "1024 to \(Limits.batchBytesMax) bytes")
+        try StreamConfiguration.expect(
+            batchBytesMax <= segmentBytes / 2, "batch limit", batchBytesMax,
+            "at most half of the segment size, \(segmentBytes / 2) bytes")
+        try StreamConfiguration.expect(
+            commitAlignment == 8 || commitAlignment == 4096, "commit alignment",
+            commitAlignment, "8 or 4096")
+        if case .interval(let milliseconds) = durability {
+            try StreamConfiguration.expect(
+                (1...3_600_000).contains(milliseconds), "sync interval", Int(milliseconds),
+                "1 to 3600000 milliseconds")
+        }
+    }
+
+    private static func expect(
+        _ holds: Bool, _ what: String, _ found: Int, _ expected: String
+    ) throws(WeirError) {
+        if !holds {
+            throw WeirError(.invalidArgument, "The \(what) is \(found); expected \(expected).")
+        }
+    }
+}

@@ -1,0 +1,6 @@
+import ArgumentParser
+
+@main
+struct WeirCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "weir")
+}
