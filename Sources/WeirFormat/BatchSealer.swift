@@ -1,0 +1,144 @@
+package import WeirBase
+
+/// Raw memory that grows and is kept: where compressed bodies are made and unpacked ones stand.
+@safe
+package struct ScratchMemory: ~Copyable, @unchecked Sendable {
+    // @unchecked: one owner, as a non-copyable value has.
+    package private(set) var base: UnsafeMutableRawPointer
+    package private(set) var capacity: Int
+
+    package init() {
+        self.capacity = 4096
+        unsafe self.base = .allocate(byteCount: 4096, alignment: 16)
+    }
+
+    deinit { unsafe base.deallocate() }
+
+    /// Makes room for `byteCount` bytes; what was there is forgotten.
+    package mutating func reserve(_ byteCount: Int) {
+        guard byteCount > capacity else { return }
+        capacity = max(byteCount, capacity * 2)
+        unsafe base.deallocate()
+        unsafe base = .allocate(byteCount: capacity, alignment: 16)
+    }
+
+    package func bytes(_ range: Range<Int>) -> UnsafeMutableRawBufferPointer {
+        precondition(range.lowerBound >= 0 && range.upperBound <= capacity, "beyond the scratch")
+        return unsafe UnsafeMutableRawBufferPointer(
+            start: base + range.lowerBound, count: range.count)
+    }
+}
+
+/// What the writer knows when it gives a batch its place.
+package struct BatchSeal: Sendable {
+    package var place: BatchPlace
+    package var firstOffset: Offset
+    package var epoch: Epoch
+    package var durableEnd: Offset
+    package var appendTime: Timestamp
+
+    package init(
+        place: BatchPlace, firstOffset: Offset, epoch: Epoch, durableEnd: Offset,
+        appendTime: Timestamp
+    ) {
+        self.place = place
+        self.firstOffset = firstOffset
+        self.epoch = epoch
+        self.durableEnd = durableEnd
+        self.appendTime = appendTime
+    }
+}
+
+/// A finished batch: its header as a value, and the bytes to write.
+@safe
+package struct SealedBatch {
+    package let header: BatchHeader
+    /// In the builder's memory or the scratch; valid until either is used again.
+    package let bytes: UnsafeRawBufferPointer
+}
+
+extension BatchBuilder {
+    /// Sub-batches below this size are not worth a frame's own bytes.
+    private static let compressedBytesMin = 64
+
+    /// Compresses if asked to, fills in the header and the checksums. Takes no memory once
+    /// `scratch` has grown. The builder keeps its records, so a failed write loses none.
+    package mutating func seal(
+        _ seal: BatchSeal, compression: Compression, scratch: inout ScratchMemory
+    ) -> SealedBatch {
+        var header = BatchHeader(
+            kind: .records, firstOffset: seal.firstOffset, epoch: seal.epoch,
+            durableEnd: seal.durableEnd, appendTime: seal.appendTime)
+        header.recordCount = recordCount
+        header.offsetSpan = recordCount
+        header.keyedCount = keyedCount
+        header.tombstoneCount = tombstoneCount
+        header.rawBodyLength = bodyByteCount
+        if timedCount > 0 {
+            header.minRecordTime = minRecordTime
+            header.maxRecordTime = maxRecordTime
+        }
+        if timedCount < recordCount {
+            header.minRecordTime = min(header.minRecordTime, seal.appendTime)
+            header.maxRecordTime = max(header.maxRecordTime, seal.appendTime)
+        }
+        let packed = compression == .off ? 0 : compress(compression, scratch: &scratch)
+        let target = packed > 0 ? unsafe scratch.base : unsafe base
+        header.bodyLength = packed > 0 ? packed : bodyByteCount
+        header.entryCount = packed > 0 ? 1 : recordCount
+        if packed > 0 { header.compat |= BatchHeader.compatHasSubBatches }
+        return unsafe BatchBuilder.finish(header, in: target, at: seal.place)
+    }
+
+    /// The length of the body that `scratch` then holds; zero if the body stays as it is.
+    private func compress(_ compression: Compression, scratch: inout ScratchMemory) -> Int {
+        let raw = bodyByteCount
+        guard raw >= BatchBuilder.compressedBytesMin else { return 0 }
+        let start = BatchBuilder.bodyStart + SubBatchHead.byteCount
+        let bound = LZ4Frame.bound(raw)
+        scratch.reserve(start + bound + 8)
+        let count = unsafe LZ4Frame.compress(
+            UnsafeRawBufferPointer(start: base + BatchBuilder.bodyStart, count: raw),
+            into: scratch.bytes(start..<start + bound))
+        let packed = SubBatchHead.byteCount + count
+        // `automatic` wants a tenth; even `lz4` does not store what grew beyond a decoder's limit.
+        let most = compression == .automatic ? raw - raw / 10 : Limits.decodedBodyBytesMax
+        guard count > 0, packed <= most else { return 0 }
+        let head = SubBatchHead(
+            codec: SubBatchHead.codecLZ4, recordCount: recordCount, rawByteCount: raw,
+            storedByteCount: count)
+        unsafe head.encode(to: scratch.base + BatchBuilder.bodyStart)
+        return packed
+    }
+
+    /// Bytes of an empty batch, as a marker or as padding of `byteCount` bytes in all.
+    package static func sealEmpty(
+        _ kind: BatchHeader.Kind, _ seal: BatchSeal, byteCount: Int = BatchHeader.byteCount,
+        scratch: inout ScratchMemory
+    ) -> SealedBatch {
+        precondition(byteCount >= BatchHeader.byteCount && byteCount % 8 == 0, "odd padding")
+        var header = BatchHeader(
+            kind: kind, firstOffset: seal.firstOffset, epoch: seal.epoch,
+            durableEnd: seal.durableEnd, appendTime: seal.appendTime)
+        header.bodyLength = byteCount - BatchHeader.byteCount
+        scratch.reserve(byteCount)
+        unsafe scratch.base.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
+        return unsafe finish(header, in: scratch.base, at: seal.place)
+    }
+
+    private static func finish(
+        _ unfinished: BatchHeader, in target: UnsafeMutableRawPointer, at place: BatchPlace
+    ) -> SealedBatch {
+        var header = unfinished
+        let body = unsafe UnsafeRawBufferPointer(
+            start: target + header.bodyStart, count: header.bodyLength)
+        header.bodyChecksum = unsafe crc32(body)
+        unsafe header.encode(to: target, at: place)
+        let end = header.bodyStart + header.bodyLength
+        let padding = header.storedByteCount - end
+        unsafe (target + end).initializeMemory(as: UInt8.self, repeating: 0, count: padding)
+        return unsafe SealedBatch(
+            header: header,
+            bytes: UnsafeRawBufferPointer(start: target, count: header.storedByteCount))
+    }
+}

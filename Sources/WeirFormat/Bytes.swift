@@ -1,0 +1,33 @@
+/// Loads and stores at an address, unaligned, in the byte order that the format names.
+///
+/// These are the one place where format code meets raw memory. Callers have checked the range; each
+/// call says so with `unsafe`.
+extension UnsafeRawPointer {
+    @inlinable @inline(__always)
+    package func little<T: FixedWidthInteger>(_ offset: Int, as type: T.Type = T.self) -> T {
+        unsafe T(littleEndian: loadUnaligned(fromByteOffset: offset, as: T.self))
+    }
+
+    @inlinable @inline(__always)
+    package func big<T: FixedWidthInteger>(_ offset: Int, as type: T.Type = T.self) -> T {
+        unsafe T(bigEndian: loadUnaligned(fromByteOffset: offset, as: T.self))
+    }
+}
+
+extension UnsafeMutableRawPointer {
+    @inlinable @inline(__always)
+    package func storeLittle<T: FixedWidthInteger & BitwiseCopyable>(_ value: T, _ offset: Int) {
+        unsafe storeBytes(of: value.littleEndian, toByteOffset: offset, as: T.self)
+    }
+
+    @inlinable @inline(__always)
+    package func storeBig<T: FixedWidthInteger & BitwiseCopyable>(_ value: T, _ offset: Int) {
+        unsafe storeBytes(of: value.bigEndian, toByteOffset: offset, as: T.self)
+    }
+}
+
+/// Everything on disk begins at multiples of eight bytes.
+@inlinable
+package func roundedUp(_ value: Int, to alignment: Int) -> Int {
+    (value + alignment - 1) / alignment * alignment
+}

@@ -1,0 +1,103 @@
+package import WeirBase
+
+/// Steps through the batches of a segment, past damage.
+///
+/// Pure: it is given the segment's bytes from the file's start up to a limit that the caller knows
+/// to be readable, and says what stands at its position. A batch whose header does not hold costs
+/// the bytes up to the next eight-byte place where one does; a batch whose body does not hold costs
+/// itself, as its header still tells its length and its offsets.
+package struct SegmentScanner: Sendable {
+    package enum Step: Sendable, Hashable {
+        case batch(BatchHeader, at: FilePosition)
+        /// Bytes that are no batch, with the header that proves where the next one is; or a batch
+        /// whose body or extension fails its checksum, with its own header.
+        case damage(Range<UInt64>, lost: BatchHeader?)
+        /// No valid header from here to the limit: the end, a torn tail or worse.
+        case end(at: FilePosition)
+        /// A batch that a newer version wrote.
+        case newer(String, at: FilePosition)
+    }
+
+    package let segment: SegmentID
+    package private(set) var position: FilePosition
+
+    package init(segment: SegmentID, position: FilePosition) {
+        self.segment = segment
+        self.position = position
+    }
+
+    /// Looks at the next batch and moves behind it.
+    ///
+    /// `bytes` begins at the file's first byte and ends at the limit. With `checkingBody` false
+    /// only headers are proven; recovery and readers that deliver bytes check both.
+    package mutating func next(in bytes: RawSpan, checkingBody: Bool = true) -> Step {
+        let start = position
+        switch look(in: bytes, at: start) {
+        case .success(let header):
+            position = start + header.storedByteCount
+            if checkingBody, !SegmentScanner.isWhole(header, in: bytes, at: start) {
+                return .damage(start.value..<position.value, lost: header)
+            }
+            return .batch(header, at: start)
+        case .failure(.newer(let what)):
+            return .newer(what, at: start)
+        case .failure:
+            return resynchronise(in: bytes, from: start)
+        }
+    }
+
+    /// A header that holds and whose batch lies below the limit.
+    private func look(
+        in bytes: RawSpan, at position: FilePosition
+    ) -> Result<BatchHeader, BatchHeader.Defect> {
+        let start = Int(clamping: position.value)
+        guard start <= bytes.byteCount - BatchHeader.byteCount else { return .failure(.notABatch) }
+        do throws(BatchHeader.Defect) {
+            let span = bytes.extracting(start..<start + BatchHeader.byteCount)
+            let header = try BatchHeader.decode(
+                span, at: BatchPlace(segment: segment, position: position))
+            guard header.storedByteCount <= bytes.byteCount - start else {
+                return .failure(.field("batch beyond the end"))
+            }
+            return .success(header)
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private mutating func resynchronise(in bytes: RawSpan, from start: FilePosition) -> Step {
+        var candidate = roundedUp(Int(clamping: start.value) + 1, to: 8)
+        while candidate <= bytes.byteCount - BatchHeader.byteCount {
+            let word = unsafe UInt32(
+                littleEndian: bytes.unsafeLoadUnaligned(
+                    fromByteOffset: candidate, as: UInt32.self))
+            if word == BatchHeader.magic {
+                let place = FilePosition(UInt64(candidate))
+                switch look(in: bytes, at: place) {
+                case .success, .failure(.newer):
+                    position = place
+                    return .damage(start.value..<place.value, lost: nil)
+                case .failure: break
+                }
+            }
+            candidate += 8
+        }
+        return .end(at: start)
+    }
+
+    /// Whether extension and body are what was written. The caller has bounded the lengths.
+    package static func isWhole(
+        _ header: BatchHeader, in bytes: RawSpan, at position: FilePosition
+    ) -> Bool {
+        let start = Int(clamping: position.value)
+        let body = start + header.bodyStart
+        guard body + header.bodyLength <= bytes.byteCount else { return false }
+        if header.extensionLength > 0 {
+            let span = bytes.extracting(start + BatchHeader.byteCount..<body)
+            guard crc32c(span) == header.extensionChecksum else { return false }
+        } else if header.extensionChecksum != 0 {
+            return false
+        }
+        return crc32(bytes.extracting(body..<body + header.bodyLength)) == header.bodyChecksum
+    }
+}
