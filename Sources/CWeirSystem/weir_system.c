@@ -1,0 +1,99 @@
+#define _GNU_SOURCE
+#include "weir_system.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <linux/futex.h>
+#include <sys/syscall.h>
+
+// The kernel's `struct open_how`, whose header not every distribution ships.
+struct weir_open_how {
+    uint64_t flags, mode, resolve;
+};
+enum { RESOLVE_NO_MAGICLINKS_BIT = 2, RESOLVE_NO_SYMLINKS_BIT = 4, RESOLVE_BENEATH_BIT = 8 };
+
+int weir_openat2_beneath(int directory, const char *path, int flags, mode_t mode) {
+#ifdef SYS_openat2
+    struct weir_open_how how = {
+        .flags = (uint64_t)flags,
+        .mode = (flags & O_CREAT) ? mode : 0,
+        .resolve = RESOLVE_NO_MAGICLINKS_BIT | RESOLVE_NO_SYMLINKS_BIT | RESOLVE_BENEATH_BIT,
+    };
+    return (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
+#else
+    errno = ENOSYS;
+    return -1;
+#endif
+}
+
+void weir_futex_wait(const uint32_t *word, uint32_t value, long milliseconds) {
+    struct timespec timeout = {milliseconds / 1000, (milliseconds % 1000) * 1000000};
+    syscall(SYS_futex, word, FUTEX_WAIT, value, &timeout, NULL, 0);
+}
+
+void weir_futex_bump(uint32_t *word) {
+    __atomic_fetch_add(word, 1, __ATOMIC_RELEASE);
+    syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}
+#else
+int weir_openat2_beneath(int directory, const char *path, int flags, mode_t mode) {
+    errno = ENOSYS;
+    return -1;
+}
+
+void weir_futex_wait(const uint32_t *word, uint32_t value, long milliseconds) {
+    // No futex that works between processes: look again every millisecond.
+    for (long i = 0; i < milliseconds; i++) {
+        if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value) return;
+        struct timespec pause = {0, 1000000};
+        nanosleep(&pause, NULL);
+    }
+}
+
+void weir_futex_bump(uint32_t *word) { __atomic_fetch_add(word, 1, __ATOMIC_RELEASE); }
+#endif
+
+#ifdef F_OFD_SETLK
+int weir_lock_take(int descriptor) {
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(descriptor, F_OFD_SETLK, &lock) == 0) return 0;
+    return errno == EAGAIN || errno == EACCES ? 1 : -1;
+}
+
+int weir_lock_query(int descriptor) {
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(descriptor, F_OFD_GETLK, &lock) != 0) return -1;
+    return lock.l_type == F_UNLCK ? 0 : 1;
+}
+#else
+int weir_lock_take(int descriptor) {
+    if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) return 0;
+    return errno == EWOULDBLOCK ? 1 : -1;
+}
+
+int weir_lock_query(int descriptor) {
+    // A shared lock, taken and dropped at once, tells the same.
+    if (flock(descriptor, LOCK_SH | LOCK_NB) == 0) return flock(descriptor, LOCK_UN);
+    return errno == EWOULDBLOCK ? 1 : -1;
+}
+#endif
+
+int weir_populate(const void *start, size_t byte_count) {
+#ifdef MADV_POPULATE_READ
+    madvise((void *)start, byte_count, MADV_WILLNEED);
+    while (madvise((void *)start, byte_count, MADV_POPULATE_READ) != 0) {
+        // EINVAL: a kernel before 5.14. The guard then catches what this would have told.
+        if (errno == EINVAL) return 0;
+        if (errno != EINTR && errno != EAGAIN) return errno;
+    }
+    return 0;
+#else
+    return madvise((void *)start, byte_count, MADV_WILLNEED) == 0 ? 0 : errno;
+#endif
+}

@@ -1,5 +1,13 @@
 package import WeirBase
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
 /// Time, randomness and identity, handed in so that a simulation can choose them.
 package struct Host: Sendable {
     /// Wall clock. May jump; whoever needs monotone times takes the maximum with the previous one.
@@ -26,5 +34,49 @@ package struct Host: Sendable {
         self.processID = processID
         self.hostName = hostName
         self.programName = programName
+    }
+}
+
+extension Host {
+    /// The machine and the process that this runs in.
+    package static func system() -> Host {
+        Host(
+            now: {
+                var time = timespec()
+                unsafe clock_gettime(CLOCK_REALTIME, &time)
+                return Timestamp(
+                    microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
+            },
+            random: { UInt64.random(in: 1...UInt64.max) },
+            bootID: currentBootID(),
+            processID: getpid(),
+            hostName: currentHostName(),
+            programName: CommandLine.arguments.first.map(lastComponent) ?? "unknown")
+    }
+
+    private static func lastComponent(_ path: String) -> String {
+        path.split(separator: "/").last.map(String.init) ?? path
+    }
+
+    private static func currentHostName() -> String {
+        var name = [CChar](repeating: 0, count: 256)
+        guard unsafe gethostname(&name, 255) == 0 else { return "unknown" }
+        return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// The kernel draws one at every boot; `unknown` where it tells none.
+    private static func currentBootID() -> BootID {
+        let descriptor = systemOpen(
+            AT_FDCWD, "/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return .unknown }
+        defer { _ = systemClose(descriptor) }
+        var bytes = [UInt8](repeating: 0, count: 64)
+        let count = unsafe pread(descriptor, &bytes, 64, 0)
+        let digits = bytes.prefix(max(0, count)).filter { $0 != UInt8(ascii: "-") }.prefix(32)
+        guard digits.count == 32,
+            let high = UInt64(String(decoding: digits.prefix(16), as: UTF8.self), radix: 16),
+            let low = UInt64(String(decoding: digits.suffix(16), as: UTF8.self), radix: 16)
+        else { return .unknown }
+        return BootID(high: high, low: low)
     }
 }

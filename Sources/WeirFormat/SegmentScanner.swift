@@ -2,8 +2,8 @@ package import WeirBase
 
 /// Steps through the batches of a segment, past damage.
 ///
-/// Pure: it is given the segment's bytes from the file's start up to a limit that the caller knows
-/// to be readable, and says what stands at its position. A batch whose header does not hold costs
+/// Pure: it is given a window of the segment's bytes, from `origin` up to a limit that the caller
+/// knows to be readable, and says what stands at its position. A batch whose header does not hold costs
 /// the bytes up to the next eight-byte place where one does; a batch whose body does not hold costs
 /// itself, as its header still tells its length and its offsets.
 package struct SegmentScanner: Sendable {
@@ -28,30 +28,37 @@ package struct SegmentScanner: Sendable {
 
     /// Looks at the next batch and moves behind it.
     ///
-    /// `bytes` begins at the file's first byte and ends at the limit. With `checkingBody` false
+    /// `bytes` begins at the file's byte `origin`, a multiple of eight. With `checkingBody` false
     /// only headers are proven; recovery and readers that deliver bytes check both.
-    package mutating func next(in bytes: RawSpan, checkingBody: Bool = true) -> Step {
+    package mutating func next(
+        in bytes: RawSpan, origin: FilePosition = .zero, checkingBody: Bool = true
+    ) -> Step {
         let start = position
-        switch look(in: bytes, at: start) {
+        switch look(in: bytes, origin: origin, at: start) {
         case .success(let header):
             position = start + header.storedByteCount
-            if checkingBody, !SegmentScanner.isWhole(header, in: bytes, at: start) {
+            if checkingBody,
+                !SegmentScanner.isWhole(header, in: bytes, at: FilePosition.zero + (start - origin))
+            {
                 return .damage(start.value..<position.value, lost: header)
             }
             return .batch(header, at: start)
         case .failure(.newer(let what)):
             return .newer(what, at: start)
         case .failure:
-            return resynchronise(in: bytes, from: start)
+            return resynchronise(in: bytes, origin: origin, from: start)
         }
     }
 
+    /// Moves to a place that the caller knows of, such as a block's start.
+    package mutating func move(to position: FilePosition) { self.position = position }
+
     /// A header that holds and whose batch lies below the limit.
     private func look(
-        in bytes: RawSpan, at position: FilePosition
+        in bytes: RawSpan, origin: FilePosition, at position: FilePosition
     ) -> Result<BatchHeader, BatchHeader.Defect> {
-        let start = Int(clamping: position.value)
-        guard start <= bytes.byteCount - BatchHeader.byteCount else { return .failure(.notABatch) }
+        let start = position - origin
+        guard position >= origin, start <= bytes.byteCount - BatchHeader.byteCount else { return .failure(.notABatch) }
         do throws(BatchHeader.Defect) {
             let span = bytes.extracting(start..<start + BatchHeader.byteCount)
             let header = try BatchHeader.decode(
@@ -65,15 +72,17 @@ package struct SegmentScanner: Sendable {
         }
     }
 
-    private mutating func resynchronise(in bytes: RawSpan, from start: FilePosition) -> Step {
-        var candidate = roundedUp(Int(clamping: start.value) + 1, to: 8)
+    private mutating func resynchronise(
+        in bytes: RawSpan, origin: FilePosition, from start: FilePosition
+    ) -> Step {
+        var candidate = roundedUp(start - origin + 1, to: 8)
         while candidate <= bytes.byteCount - BatchHeader.byteCount {
             let word = unsafe UInt32(
                 littleEndian: bytes.unsafeLoadUnaligned(
                     fromByteOffset: candidate, as: UInt32.self))
             if word == BatchHeader.magic {
-                let place = FilePosition(UInt64(candidate))
-                switch look(in: bytes, at: place) {
+                let place = origin + candidate
+                switch look(in: bytes, origin: origin, at: place) {
                 case .success, .failure(.newer):
                     position = place
                     return .damage(start.value..<place.value, lost: nil)
@@ -85,7 +94,8 @@ package struct SegmentScanner: Sendable {
         return .end(at: start)
     }
 
-    /// Whether extension and body are what was written. The caller has bounded the lengths.
+    /// Whether extension and body are what was written; `position` counts from the first of
+    /// `bytes`. The caller has bounded the lengths.
     package static func isWhole(
         _ header: BatchHeader, in bytes: RawSpan, at position: FilePosition
     ) -> Bool {

@@ -1,0 +1,314 @@
+package import WeirBase
+
+/// A segment as the manifest knows it.
+package struct SegmentEntry: Sendable, Hashable {
+    package var id: SegmentID
+    package var base: Offset
+    package var epoch: Epoch
+    package var generation: UInt32
+    package var sealed: SealedSegment?
+
+    package init(
+        id: SegmentID, base: Offset, epoch: Epoch, generation: UInt32 = 0,
+        sealed: SealedSegment? = nil
+    ) {
+        self.id = id
+        self.base = base
+        self.epoch = epoch
+        self.generation = generation
+        self.sealed = sealed
+    }
+}
+
+/// What the manifest says of a sealed segment: enough to open a store without reading any.
+package struct SealedSegment: Sendable, Hashable {
+    package var endOffset: Offset
+    /// Where the batches end and the footer begins.
+    package var batchesEnd: FilePosition
+    package var fileBytes: UInt64
+    package var recordCount: UInt64
+    package var rawBytes: UInt64
+    package var firstAppendTime: Timestamp
+    package var lastAppendTime: Timestamp
+    package var minRecordTime: Timestamp
+    package var maxRecordTime: Timestamp
+    package var footerChecksum: UInt32
+
+    package init(
+        summary: SegmentSummary, batchesEnd: FilePosition, fileBytes: UInt64,
+        footerChecksum: UInt32
+    ) {
+        self.endOffset = summary.endOffset
+        self.batchesEnd = batchesEnd
+        self.fileBytes = fileBytes
+        self.recordCount = summary.recordCount
+        self.rawBytes = summary.rawBytes
+        self.firstAppendTime = summary.firstAppendTime
+        self.lastAppendTime = summary.lastAppendTime
+        self.minRecordTime = summary.minRecordTime
+        self.maxRecordTime = summary.maxRecordTime
+        self.footerChecksum = footerChecksum
+    }
+}
+
+/// Where a writer stood when it closed in good order: the next one goes on there without a scan.
+package struct CleanClose: Sendable, Hashable {
+    package var epoch: Epoch
+    package var segment: SegmentID?
+    package var position: FilePosition
+    package var end: Offset
+    package var durableEnd: Offset
+    package var lastAppendTime: Timestamp
+
+    package init(
+        epoch: Epoch, segment: SegmentID?, position: FilePosition, end: Offset,
+        durableEnd: Offset, lastAppendTime: Timestamp
+    ) {
+        self.epoch = epoch
+        self.segment = segment
+        self.position = position
+        self.end = end
+        self.durableEnd = durableEnd
+        self.lastAppendTime = lastAppendTime
+    }
+}
+
+/// One change to what a stream consists of. An edit is synced before what it announces is used.
+///
+///      0        4          8       12     14        16         24         28        32
+///     | length | checksum | magic | type | version | sequence | previous | payload | payload …
+///                                                                          length    padded to 8
+///
+/// `previous` is the checksum of the edit before, so edits that are lost, doubled or exchanged show.
+package enum ManifestEdit: Sendable, Hashable {
+    case created(StreamID, StreamName, StreamConfiguration)
+    case configured(StreamConfiguration)
+    case segmentAdded(SegmentEntry)
+    case segmentSealed(SegmentID, SealedSegment)
+    case replaced(old: [SegmentID], new: [SegmentEntry])
+    /// Retention, or a deletion, let these go: their files may be removed.
+    case retired([SegmentID])
+    case logStart(Offset)
+    /// A writer of this epoch is about to append; until `closed`, the tail is not to be trusted.
+    case opened(Epoch)
+    case closed(CleanClose)
+    case deleted
+
+    package enum Field {
+        package static let length = 0, checksum = 4, magic = 8, type = 12, version = 14
+        package static let sequence = 16, previous = 24, payloadLength = 28, end = 32
+    }
+    /// "WMAN" as its bytes stand in the file.
+    package static let magic: UInt32 = 0x4E41_4D57
+    package static let version: UInt16 = 1
+
+    package var type: UInt16 {
+        switch self {
+        case .created: 1
+        case .configured: 2
+        case .segmentAdded: 3
+        case .segmentSealed: 4
+        case .replaced: 5
+        case .retired: 6
+        case .logStart: 7
+        case .opened: 8
+        case .closed: 9
+        case .deleted: 10
+        }
+    }
+
+    /// The edit's bytes and its checksum, which the next edit repeats.
+    package func encode(
+        sequence: UInt64, previous: UInt32
+    ) -> (bytes: [UInt8], checksum: UInt32) {
+        let payload = encodePayload()
+        var writer = ByteWriter(capacity: Field.end + payload.count + 8)
+        let length = roundedUp(Field.end + payload.count, to: 8)
+        writer.put(UInt32(length))
+        writer.put(UInt32(0))
+        writer.put(ManifestEdit.magic)
+        writer.put(type)
+        writer.put(ManifestEdit.version)
+        writer.put(sequence)
+        writer.put(previous)
+        writer.put(UInt32(payload.count))
+        writer.put(payload)
+        writer.pad(to: 8)
+        let checksum = ManifestEdit.checksum(writer.bytes[...])
+        writer.set(checksum, at: Field.checksum)
+        return (writer.bytes, checksum)
+    }
+
+    private static func checksum(_ bytes: ArraySlice<UInt8>) -> UInt32 {
+        let start = bytes.startIndex
+        let head = crc32c(bytes[start..<start + Field.checksum])
+        return crc32c(bytes[(start + Field.magic)...], seed: head)
+    }
+
+    private func encodePayload() -> [UInt8] {
+        var writer = ByteWriter()
+        switch self {
+        case .created(let id, let name, let configuration):
+            writer.put(id)
+            writer.put(UInt64(name.description.utf8.count))
+            writer.put(Array(name.description.utf8))
+            writer.put(ConfigurationCoding.encode(configuration))
+        case .configured(let configuration):
+            writer.put(ConfigurationCoding.encode(configuration))
+        case .segmentAdded(let entry): writer.put(entry)
+        case .segmentSealed(let id, let sealed):
+            writer.put(id)
+            writer.put(sealed)
+        case .replaced(let old, let new):
+            writer.put(UInt64(old.count))
+            for id in old { writer.put(id) }
+            writer.put(UInt64(new.count))
+            for entry in new { writer.put(entry) }
+        case .retired(let ids):
+            writer.put(UInt64(ids.count))
+            for id in ids { writer.put(id) }
+        case .logStart(let offset): writer.put(offset)
+        case .opened(let epoch): writer.put(epoch)
+        case .closed(let close):
+            writer.put(close.epoch)
+            writer.put(UInt64(close.segment == nil ? 0 : 1))
+            writer.put(close.segment ?? SegmentID(0))
+            writer.put(close.position)
+            writer.put(close.end)
+            writer.put(close.durableEnd)
+            writer.put(close.lastAppendTime)
+        case .deleted: break
+        }
+        return writer.bytes
+    }
+
+    /// An edit that was read, with what chains it to its neighbours.
+    package struct Chained: Sendable, Hashable {
+        package let edit: ManifestEdit
+        package let sequence: UInt64
+        package let previous: UInt32
+        package let checksum: UInt32
+        package let byteCount: Int
+    }
+
+    /// Reads the edit at the beginning of `bytes`. Throws `damaged` or `newerFormat`.
+    package static func decode(_ bytes: ArraySlice<UInt8>) throws(WeirError) -> Chained {
+        var reader = ByteReader(bytes, "manifest edit")
+        let length = Int(try reader.get(UInt32.self))
+        let found: UInt32 = try reader.get()
+        guard length % 8 == 0, (Field.end...Limits.manifestEditBytesMax).contains(length),
+            length <= bytes.count
+        else { throw WeirError.damaged("A manifest edit claims \(length) bytes.") }
+        let whole = bytes[bytes.startIndex..<bytes.startIndex + length]
+        guard try reader.get(UInt32.self) == magic, checksum(whole) == found else {
+            throw WeirError.damaged("A manifest edit's checksum does not hold.")
+        }
+        let type: UInt16 = try reader.get()
+        let version: UInt16 = try reader.get()
+        let sequence: UInt64 = try reader.get()
+        let previous: UInt32 = try reader.get()
+        let payloadLength = Int(try reader.get(UInt32.self))
+        var payload = ByteReader(try reader.take(payloadLength), "manifest edit")
+        guard version == ManifestEdit.version, (1...10).contains(type) else {
+            throw WeirError.newerFormat(
+                "The manifest has an edit of type \(type), version \(version), which this version "
+                    + "of Weir does not know; use a newer one.")
+        }
+        return Chained(
+            edit: try decode(type, &payload), sequence: sequence, previous: previous,
+            checksum: found, byteCount: length)
+    }
+
+    private static func decode(
+        _ type: UInt16, _ reader: inout ByteReader
+    ) throws(WeirError) -> ManifestEdit {
+        switch type {
+        case 1:
+            let id = try reader.id(StreamID.self)
+            let name = try reader.take(try reader.count(Limits.streamNameBytesMax))
+            return .created(
+                id, try StreamName(String(decoding: name, as: UTF8.self)),
+                try ConfigurationCoding.decode(try reader.take(reader.left)))
+        case 2: return .configured(try ConfigurationCoding.decode(try reader.take(reader.left)))
+        case 3: return .segmentAdded(try reader.segmentEntry())
+        case 4: return .segmentSealed(try reader.id(SegmentID.self), try reader.sealedSegment())
+        case 5:
+            let old = try reader.segmentIDs()
+            let count = try reader.count(reader.left)
+            var new: [SegmentEntry] = []
+            for _ in 0..<count { new.append(try reader.segmentEntry()) }
+            return .replaced(old: old, new: new)
+        case 6: return .retired(try reader.segmentIDs())
+        case 7: return .logStart(try reader.offset())
+        case 8: return .opened(try reader.epoch())
+        case 9: return .closed(try reader.cleanClose())
+        default: return .deleted
+        }
+    }
+}
+
+extension ByteWriter {
+    fileprivate mutating func put(_ entry: SegmentEntry) {
+        put(entry.id)
+        put(entry.base)
+        put(entry.epoch)
+        put(entry.generation)
+        put(UInt32(entry.sealed == nil ? 0 : 1))
+        if let sealed = entry.sealed { put(sealed) }
+    }
+
+    fileprivate mutating func put(_ sealed: SealedSegment) {
+        put(sealed.endOffset)
+        put(sealed.batchesEnd)
+        put(sealed.fileBytes)
+        put(sealed.recordCount)
+        put(sealed.rawBytes)
+        put(sealed.firstAppendTime)
+        put(sealed.lastAppendTime)
+        put(sealed.minRecordTime)
+        put(sealed.maxRecordTime)
+        put(UInt64(sealed.footerChecksum))
+    }
+}
+
+extension ByteReader {
+    fileprivate mutating func segmentIDs() throws(WeirError) -> [SegmentID] {
+        let count = try count(left / 8)
+        var ids: [SegmentID] = []
+        for _ in 0..<count { ids.append(try id(SegmentID.self)) }
+        return ids
+    }
+
+    fileprivate mutating func segmentEntry() throws(WeirError) -> SegmentEntry {
+        var entry = SegmentEntry(
+            id: try id(SegmentID.self), base: try offset(), epoch: try epoch(),
+            generation: try get())
+        if try get(UInt32.self) != 0 { entry.sealed = try sealedSegment() }
+        return entry
+    }
+
+    fileprivate mutating func sealedSegment() throws(WeirError) -> SealedSegment {
+        var summary = SegmentSummary(base: .zero)
+        summary.endOffset = try offset()
+        let batchesEnd = try place()
+        let fileBytes: UInt64 = try get()
+        summary.recordCount = try get()
+        summary.rawBytes = try get()
+        summary.firstAppendTime = try time()
+        summary.lastAppendTime = try time()
+        summary.minRecordTime = try time()
+        summary.maxRecordTime = try time()
+        return SealedSegment(
+            summary: summary, batchesEnd: batchesEnd, fileBytes: fileBytes,
+            footerChecksum: UInt32(truncatingIfNeeded: try get(UInt64.self)))
+    }
+
+    fileprivate mutating func cleanClose() throws(WeirError) -> CleanClose {
+        let epoch = try epoch()
+        let hasSegment = try get(UInt64.self) != 0
+        let segment = try id(SegmentID.self)
+        return CleanClose(
+            epoch: epoch, segment: hasSegment ? segment : nil, position: try place(),
+            end: try offset(), durableEnd: try offset(), lastAppendTime: try time())
+    }
+}

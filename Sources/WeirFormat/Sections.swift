@@ -1,0 +1,134 @@
+package import WeirBase
+
+/// Typed sections: how headers, footers and batch extensions carry what not every one of them has.
+///
+///      0      2       4         8
+///     | type | flags | length | payload … zeros to a multiple of eight |
+///
+/// Flag bit 0 is *critical*: a reader that does not know the type must not go on. Unknown sections
+/// that are not critical are stepped over.
+package struct Section: Sendable, Hashable {
+    package static let headByteCount = 8
+    package static let critical: UInt16 = 1
+
+    package var type: UInt16
+    package var flags: UInt16
+    package var payload: ArraySlice<UInt8>
+
+    package init(type: UInt16, flags: UInt16 = 0, payload: [UInt8]) {
+        self.type = type
+        self.flags = flags
+        self.payload = payload[...]
+    }
+
+    package func encode(to writer: inout ByteWriter) {
+        writer.put(type)
+        writer.put(flags)
+        writer.put(UInt32(payload.count))
+        writer.put(Array(payload))
+        writer.pad(to: 8)
+    }
+
+    /// Reads all sections. Throws `newerFormat` for an unknown critical one, `damaged` for lengths
+    /// that do not fit.
+    package static func decodeAll(
+        _ bytes: ArraySlice<UInt8>, known: Set<UInt16>, _ what: String
+    ) throws(WeirError) -> [Section] {
+        var reader = ByteReader(bytes, what)
+        var found: [Section] = []
+        while !reader.isAtEnd {
+            let type: UInt16 = try reader.get()
+            let flags: UInt16 = try reader.get()
+            let length: UInt32 = try reader.get()
+            let payload = try reader.take(Int(length))
+            _ = try reader.take(roundedUp(Int(length), to: 8) - Int(length))
+            if flags & critical != 0, !known.contains(type) {
+                throw WeirError.newerFormat(
+                    "The \(what) has a part of type \(type) that this version does not know and "
+                        + "that it must understand; use a newer version of Weir.")
+            }
+            var section = Section(type: type, flags: flags, payload: [])
+            section.payload = payload
+            found.append(section)
+        }
+        return found
+    }
+}
+
+/// A stream's settings as bytes: number, length and value of each; unknown numbers are skipped.
+package enum ConfigurationCoding {
+    private enum Tag {
+        static let durability: UInt16 = 1, compression: UInt16 = 2, visibility: UInt16 = 3
+        static let segmentBytes: UInt16 = 4, batchBytesMax: UInt16 = 5, commitAlignment: UInt16 = 6
+    }
+
+    package static func encode(_ configuration: StreamConfiguration) -> [UInt8] {
+        var writer = ByteWriter(capacity: 96)
+        func field(_ tag: UInt16, _ value: UInt64) {
+            writer.put(tag)
+            writer.put(UInt16(8))
+            writer.put(value)
+        }
+        let durability: UInt64 =
+            switch configuration.durability {
+            case .durable: 0
+            case .flushed: 1
+            case .interval(let milliseconds): UInt64(milliseconds) << 8 | 2
+            }
+        field(Tag.durability, durability)
+        let compression: UInt64 =
+            switch configuration.compression {
+            case .off: 0
+            case .lz4: 1
+            case .automatic: 2
+            }
+        field(Tag.compression, compression)
+        if let visibility = configuration.visibility {
+            field(Tag.visibility, visibility == .durable ? 0 : 1)
+        }
+        field(Tag.segmentBytes, UInt64(configuration.segmentBytes))
+        field(Tag.batchBytesMax, UInt64(configuration.batchBytesMax))
+        field(Tag.commitAlignment, UInt64(configuration.commitAlignment))
+        return writer.bytes
+    }
+
+    package static func decode(
+        _ bytes: ArraySlice<UInt8>
+    ) throws(WeirError) -> StreamConfiguration {
+        var reader = ByteReader(bytes, "stream configuration")
+        var configuration = StreamConfiguration()
+        while !reader.isAtEnd {
+            let tag: UInt16 = try reader.get()
+            let length: UInt16 = try reader.get()
+            var field = ByteReader(try reader.take(Int(length)), "stream configuration")
+            guard length == 8 else { continue }
+            try apply(tag, try field.get(), to: &configuration)
+        }
+        try configuration.validate(segmentBytesMin: Limits.segmentBytesMinInTests)
+        return configuration
+    }
+
+    private static func apply(
+        _ tag: UInt16, _ value: UInt64, to configuration: inout StreamConfiguration
+    ) throws(WeirError) {
+        switch (tag, value) {
+        case (Tag.durability, 0): configuration.durability = .durable
+        case (Tag.durability, 1): configuration.durability = .flushed
+        case (Tag.durability, _) where value & 0xFF == 2 && value >> 8 <= UInt64(UInt32.max):
+            configuration.durability = .interval(milliseconds: UInt32(value >> 8))
+        case (Tag.compression, 0): configuration.compression = .off
+        case (Tag.compression, 1): configuration.compression = .lz4
+        case (Tag.compression, 2): configuration.compression = .automatic
+        case (Tag.visibility, 0): configuration.visibility = .durable
+        case (Tag.visibility, 1): configuration.visibility = .flushed
+        case (Tag.segmentBytes, _): configuration.segmentBytes = Int(clamping: value)
+        case (Tag.batchBytesMax, _): configuration.batchBytesMax = Int(clamping: value)
+        case (Tag.commitAlignment, _): configuration.commitAlignment = Int(clamping: value)
+        case (Tag.durability, _), (Tag.compression, _), (Tag.visibility, _):
+            throw WeirError.newerFormat(
+                "The stream's setting \(tag) has the value \(value), which this version does not "
+                    + "know; use a newer version of Weir.")
+        default: break
+        }
+    }
+}

@@ -1,0 +1,162 @@
+package import WeirBase
+
+/// The first bytes of a segment file; little-endian. Batches begin at the next multiple of 4096.
+///
+///      0       8          12       16        18         20       24         28
+///     | magic | checksum | length | version | reserved | compat | roCompat | incompat |
+///      32           40          48      56            64              72          80
+///     | segment id | stream id | epoch | base offset | creation time | log start |
+///      80           84         88
+///     | generation | reserved | sections …: stream name, configuration, replaced segments
+///
+/// With it, names, configuration and replacements can be rebuilt when the manifest is lost.
+package struct SegmentHeader: Sendable, Hashable {
+    package enum Field {
+        package static let magic = 0, checksum = 8, length = 12, version = 16, reserved = 18
+        package static let compat = 20, roCompat = 24, incompat = 28
+        package static let segmentID = 32, streamID = 40, epoch = 48, base = 56
+        package static let creationTime = 64, logStart = 72, generation = 80, end = 88
+    }
+    package enum SectionType {
+        package static let name: UInt16 = 1, configuration: UInt16 = 2, replaced: UInt16 = 3
+    }
+    /// "WEIRSEG1" as its bytes stand in the file.
+    package static let magic: UInt64 = 0x3147_4553_5249_4557
+    package static let version: UInt16 = 1
+    package static let byteCountMax = 64 << 10
+    package static let alignment = 4096
+
+    package var segmentID: SegmentID
+    package var streamID: StreamID
+    package var epoch: Epoch
+    package var base: Offset
+    package var creationTime: Timestamp
+    package var logStart: Offset
+    package var generation: UInt32 = 0
+    package var name: StreamName
+    package var configuration: StreamConfiguration
+    package var replaced: [SegmentID] = []
+
+    package init(
+        segmentID: SegmentID, streamID: StreamID, epoch: Epoch, base: Offset,
+        creationTime: Timestamp, logStart: Offset, name: StreamName,
+        configuration: StreamConfiguration
+    ) {
+        self.segmentID = segmentID
+        self.streamID = streamID
+        self.epoch = epoch
+        self.base = base
+        self.creationTime = creationTime
+        self.logStart = logStart
+        self.name = name
+        self.configuration = configuration
+    }
+
+    /// The header with zeros up to where batches begin.
+    package func encode() -> [UInt8] {
+        var writer = ByteWriter(capacity: SegmentHeader.alignment)
+        writer.put(SegmentHeader.magic)
+        writer.put(UInt32(0))
+        writer.put(UInt32(0))
+        writer.put(SegmentHeader.version)
+        writer.put(UInt16(0))
+        writer.zeros(12)
+        writer.put(segmentID)
+        writer.put(streamID)
+        writer.put(epoch)
+        writer.put(base)
+        writer.put(creationTime)
+        writer.put(logStart)
+        writer.put(generation)
+        writer.put(UInt32(0))
+        Section(type: SectionType.name, payload: Array(name.description.utf8)).encode(to: &writer)
+        Section(
+            type: SectionType.configuration, payload: ConfigurationCoding.encode(configuration)
+        ).encode(to: &writer)
+        if !replaced.isEmpty {
+            var ids = ByteWriter()
+            for id in replaced { ids.put(id) }
+            Section(type: SectionType.replaced, payload: ids.bytes).encode(to: &writer)
+        }
+        precondition(writer.count <= SegmentHeader.byteCountMax, "a segment header over its limit")
+        writer.set(UInt32(writer.count), at: Field.length)
+        writer.set(SegmentHeader.checksum(writer.bytes[...]), at: Field.checksum)
+        writer.pad(to: SegmentHeader.alignment)
+        return writer.bytes
+    }
+
+    /// `bytes` is exactly the header, `length` bytes long.
+    private static func checksum(_ bytes: ArraySlice<UInt8>) -> UInt32 {
+        let start = bytes.startIndex
+        let magic = crc32c(bytes[start..<start + Field.checksum])
+        return crc32c(bytes[(start + Field.length)...], seed: magic)
+    }
+
+    /// Reads a header; `bytes` is the file's beginning, up to `byteCountMax` of it.
+    ///
+    /// Also gives where the batches begin. Throws `damaged`, or `newerFormat`.
+    package static func decode(
+        _ bytes: [UInt8]
+    ) throws(WeirError) -> (header: SegmentHeader, batchesStart: FilePosition) {
+        var reader = ByteReader(bytes, "segment header")
+        guard try reader.get(UInt64.self) == magic else {
+            throw WeirError.damaged("The file does not begin like a segment of Weir.")
+        }
+        let found: UInt32 = try reader.get()
+        let length = Int(try reader.get(UInt32.self))
+        guard (Field.end...byteCountMax).contains(length), length <= bytes.count else {
+            throw WeirError.damaged("The segment header claims \(length) bytes.")
+        }
+        guard checksum(bytes[0..<length]) == found else {
+            throw WeirError.damaged("The segment header's checksum does not hold.")
+        }
+        let version: UInt16 = try reader.get()
+        _ = try reader.get(UInt16.self)
+        _ = try reader.get(UInt64.self)
+        let incompat: UInt32 = try reader.get()
+        guard version == SegmentHeader.version, incompat == 0 else {
+            throw WeirError.newerFormat(
+                "The segment has format version \(version) and features \(incompat); this version "
+                    + "of Weir understands \(SegmentHeader.version) and 0. Use a newer one.")
+        }
+        let segmentID = try reader.id(SegmentID.self)
+        let streamID = try reader.id(StreamID.self)
+        let epoch = try reader.epoch()
+        let base = try reader.offset()
+        let creationTime = try reader.time()
+        let logStart = try reader.offset()
+        let generation: UInt32 = try reader.get()
+        let sections = try Section.decodeAll(
+            bytes[Field.end..<length], known: [1, 2, 3], "segment header")
+        let (name, configuration, replaced) = try decode(sections)
+        var header = SegmentHeader(
+            segmentID: segmentID, streamID: streamID, epoch: epoch, base: base,
+            creationTime: creationTime, logStart: logStart, name: name,
+            configuration: configuration)
+        header.generation = generation
+        header.replaced = replaced
+        return (header, FilePosition(UInt64(roundedUp(length, to: alignment))))
+    }
+
+    private static func decode(
+        _ sections: [Section]
+    ) throws(WeirError) -> (StreamName, StreamConfiguration, [SegmentID]) {
+        var name: StreamName?
+        var configuration = StreamConfiguration()
+        var replaced: [SegmentID] = []
+        for section in sections {
+            switch section.type {
+            case SectionType.name:
+                name = try StreamName(String(decoding: section.payload, as: UTF8.self))
+            case SectionType.configuration:
+                configuration = try ConfigurationCoding.decode(section.payload)
+            case SectionType.replaced:
+                var ids = ByteReader(section.payload, "segment header")
+                while !ids.isAtEnd { replaced.append(try ids.id(SegmentID.self)) }
+            default: break
+            }
+        }
+        guard let name else { throw WeirError.damaged("The segment header has no stream name.") }
+        return (name, configuration, replaced)
+    }
+}

@@ -1,0 +1,197 @@
+package import WeirBase
+
+/// All names in a store's directory, in one place.
+package enum StoreLayout {
+    package static let header = "WEIR"
+    package static let lock = "LOCK"
+    package static let epochs = "EPOCHS"
+    package static let tail = "tail"
+    package static let streams = "streams"
+    package static let manifestName = "MANIFEST"
+    package static let manifestNewName = "MANIFEST.new"
+    package static let quarantineName = "quarantine"
+    package static let creationPrefix = "new-"
+
+    package static func stream(_ id: StreamID) -> String { "streams/\(id)" }
+    /// A stream's directory while it is being made; renamed when it is whole.
+    package static func creation(_ id: StreamID) -> String { "streams/new-\(id)" }
+    package static func manifest(_ id: StreamID) -> String { "streams/\(id)/MANIFEST" }
+    package static func newManifest(_ id: StreamID) -> String { "streams/\(id)/MANIFEST.new" }
+    package static func quarantine(_ id: StreamID) -> String { "streams/\(id)/quarantine" }
+
+    package static func segment(_ stream: StreamID, _ id: SegmentID, base: Offset) -> String {
+        "streams/\(stream)/" + segmentName(id, base: base)
+    }
+
+    /// `<base offset, 20 digits>-<segment id>.segment`
+    package static func segmentName(_ id: SegmentID, base: Offset) -> String {
+        let digits = "\(base.value)"
+        return String(repeating: "0", count: 20 - digits.count) + digits + "-\(id).segment"
+    }
+
+    /// Reads a segment's name back; `nil` for any other name.
+    package static func parse(segmentName name: String) -> (base: Offset, id: SegmentID)? {
+        let bytes = Array(name.utf8)
+        let suffix = Array(".segment".utf8)
+        guard bytes.count == 20 + 1 + 16 + suffix.count, bytes[20] == UInt8(ascii: "-"),
+            bytes.suffix(suffix.count).elementsEqual(suffix),
+            bytes[..<20].allSatisfy({ (48...57).contains($0) }),
+            let base = UInt64(String(decoding: bytes[..<20], as: UTF8.self)),
+            let id = SegmentID(hexadecimal: String(decoding: bytes[21..<37], as: UTF8.self))
+        else { return nil }
+        return (Offset(base), id)
+    }
+}
+
+/// The file `WEIR`: that this is a store, which one, and which versions may open it; 64 bytes.
+///
+///      0       8         12         16       20         24         28     32         40     60
+///     | magic | version | reserved | compat | roCompat | incompat | res. | store id | time | crc |
+package struct StoreHeader: Sendable, Hashable {
+    package enum Field {
+        package static let magic = 0, version = 8, compat = 16, roCompat = 20, incompat = 24
+        package static let storeID = 32, creationTime = 40, checksum = 60, end = 64
+    }
+    /// "WEIRSTO1" as its bytes stand in the file.
+    package static let magic: UInt64 = 0x314F_5453_5249_4557
+    package static let version: UInt32 = 1
+
+    package let storeID: StoreID
+    package let creationTime: Timestamp
+
+    package init(storeID: StoreID, creationTime: Timestamp) {
+        self.storeID = storeID
+        self.creationTime = creationTime
+    }
+
+    package func encode() -> [UInt8] {
+        var writer = ByteWriter(capacity: Field.end)
+        writer.put(StoreHeader.magic)
+        writer.put(StoreHeader.version)
+        writer.zeros(Field.storeID - writer.count)
+        writer.put(storeID)
+        writer.put(creationTime)
+        writer.zeros(Field.checksum - writer.count)
+        writer.put(crc32c(writer.bytes))
+        return writer.bytes
+    }
+
+    /// Throws `newerFormat`, or `damaged` for what is no store's header.
+    package static func decode(_ bytes: [UInt8]) throws(WeirError) -> StoreHeader {
+        var reader = ByteReader(bytes, "store's WEIR file")
+        guard bytes.count == Field.end, try reader.get(UInt64.self) == magic else {
+            throw WeirError.damaged(
+                "The file WEIR has \(bytes.count) bytes that are not a store's; expected "
+                    + "\(Field.end) bytes that begin with WEIRSTO1. Restore it from a backup.")
+        }
+        guard crc32c(bytes[..<Field.checksum]) == crc32cField(bytes) else {
+            throw WeirError.damaged(
+                "The checksum of the file WEIR does not hold; restore it from a backup.")
+        }
+        let version: UInt32 = try reader.get()
+        _ = try reader.take(Field.incompat - 12)
+        let incompat: UInt32 = try reader.get()
+        guard version == StoreHeader.version, incompat == 0 else {
+            throw WeirError.newerFormat(
+                "The store has format version \(version) and features \(incompat); this version "
+                    + "of Weir understands \(StoreHeader.version) and 0. Use a newer one.")
+        }
+        _ = try reader.get(UInt32.self)
+        return StoreHeader(
+            storeID: try reader.id(StoreID.self), creationTime: try reader.time())
+    }
+
+    private static func crc32cField(_ bytes: [UInt8]) -> UInt32 {
+        bytes[Field.checksum..<Field.end].reversed().reduce(0) { $0 << 8 | UInt32($1) }
+    }
+}
+
+/// One opening or closing of the store by a writer, 64 bytes; the file `EPOCHS` is a row of them.
+///
+///      0       4      8       16        32     40         44     60
+///     | magic | kind | epoch | boot id | time | previous | zero | checksum |
+package struct EpochRecord: Sendable, Hashable {
+    package enum Kind: UInt32, Sendable {
+        case opened = 1
+        /// The writer of the same epoch closed every stream in good order.
+        case closedClean = 2
+    }
+    /// "WEPO" as its bytes stand in the file.
+    package static let magic: UInt32 = 0x4F50_4557
+    package static let byteCount = 64
+    private static let checksumPlace = 60
+
+    package var kind: Kind
+    package var epoch: Epoch
+    package var bootID: BootID
+    package var time: Timestamp
+
+    package init(kind: Kind, epoch: Epoch, bootID: BootID, time: Timestamp) {
+        self.kind = kind
+        self.epoch = epoch
+        self.bootID = bootID
+        self.time = time
+    }
+
+    package func encode(previous: UInt32) -> (bytes: [UInt8], checksum: UInt32) {
+        var writer = ByteWriter(capacity: EpochRecord.byteCount)
+        writer.put(EpochRecord.magic)
+        writer.put(kind.rawValue)
+        writer.put(epoch)
+        writer.put(bootID.high)
+        writer.put(bootID.low)
+        writer.put(time)
+        writer.put(previous)
+        writer.zeros(EpochRecord.checksumPlace - writer.count)
+        let checksum = crc32c(writer.bytes)
+        writer.put(checksum)
+        return (writer.bytes, checksum)
+    }
+
+    /// What the file says, as far as it holds.
+    package struct History: Sendable, Hashable {
+        package var records: [EpochRecord] = []
+        package var lastChecksum: UInt32 = 0
+        /// Where the next record goes: behind the last good one.
+        package var end = 0
+        /// Bad bytes stand between good records.
+        package var isDamaged = false
+        /// The highest epoch that any record names, damaged neighbourhood or not.
+        package var last: Epoch { records.map(\.epoch).max() ?? Epoch(0) }
+    }
+
+    /// Reads all records. A torn last one is left out and will be overwritten; a bad one in the
+    /// middle is stepped over, so that no epoch is ever given twice.
+    package static func decodeAll(_ bytes: [UInt8]) -> History {
+        var history = History()
+        var place = 0
+        while place + byteCount <= bytes.count {
+            if let (record, checksum) = decode(bytes[place..<place + byteCount]) {
+                if place != history.end { history.isDamaged = true }
+                history.records.append(record)
+                history.lastChecksum = checksum
+                history.end = place + byteCount
+            }
+            place += byteCount
+        }
+        return history
+    }
+
+    private static func decode(_ bytes: ArraySlice<UInt8>) -> (EpochRecord, UInt32)? {
+        var reader = ByteReader(bytes, "EPOCHS record")
+        do throws(WeirError) {
+            let found: UInt32 = crc32c(bytes.dropLast(4))
+            guard try reader.get(UInt32.self) == magic,
+                let kind = Kind(rawValue: try reader.get())
+            else { return nil }
+            let epoch = try reader.epoch()
+            let bootID = BootID(high: try reader.get(), low: try reader.get())
+            let time = try reader.time()
+            _ = try reader.take(checksumPlace - 44 + 4)
+            guard try reader.get(UInt32.self) == found else { return nil }
+            return (EpochRecord(kind: kind, epoch: epoch, bootID: bootID, time: time), found)
+        } catch {
+            return nil
+        }
+    }
+}

@@ -1,0 +1,196 @@
+package import WeirBase
+package import WeirFormat
+
+/// What waits to be written, and who writes it: the decider of group commit.
+///
+///     appenders            queue                         leader (one at a time)
+///     append  ──record──▶  [open batch]
+///     append  ──batch───▶  [ready][ready][open]  ──▶  take: write each, one sync for all
+///             ◀─────────────── receipts ─────────────  finish: take again, or stop leading
+///
+/// The first who finds no leader becomes it; the others wait. There is no timer: while a sync runs,
+/// the next group gathers. Nothing here writes, waits or calls back; every event returns what its
+/// caller must do, and the whole value stands behind one lock.
+///
+/// `Waiter` is whatever the caller resumes when the outcome is known.
+package struct CommitQueue<Waiter: Sendable>: ~Copyable, Sendable {
+    /// One appending call's share of a batch.
+    package struct Call: Sendable {
+        package let firstIndex: Int
+        package let recordCount: Int
+        package let level: DurabilityLevel
+        package let waiter: Waiter
+    }
+
+    /// A batch on its way to the log. Owned by the queue, then by the leader, never by two.
+    package final class Batch: @unchecked Sendable {
+        // @unchecked: handed from the queue (under its lock) to the one leader and back.
+        package var builder: BatchBuilder
+        package var calls: [Call] = []
+        package var expecting: Offset?
+        /// Where the builder goes when the batch is done: back to the caller who lent it.
+        package var isLent: Bool
+
+        package init(builder: consuming BatchBuilder, isLent: Bool) {
+            self.builder = builder
+            self.isLent = isLent
+        }
+
+        package var needsSync: Bool { calls.contains { $0.level == .durable } }
+    }
+
+    package enum Action: Sendable, Hashable {
+        /// The caller must see to it that somebody leads: itself, or one of Weir's threads.
+        case lead
+        /// A leader is at work and will take it.
+        case wait
+        /// There is no room: nothing was taken. Come back when there is.
+        case full
+    }
+
+    package let batchBytesMax: Int
+    package private(set) var isLed = false
+    private var open: Batch?
+    private var ready: [Batch] = []
+    private var readyByteCount = 0
+    /// Buffers of finished batches; two are enough for one to gather while one is written.
+    private var spare: [Batch] = []
+    private static var spareMax: Int { 2 }
+    private var refusal: WeirError?
+
+    package init(batchBytesMax: Int) {
+        self.batchBytesMax = batchBytesMax
+    }
+
+    /// Bytes that wait, written by nobody yet.
+    package var waitingByteCount: Int {
+        readyByteCount + (open?.builder.bodyByteCount ?? 0)
+    }
+    package var isEmpty: Bool { ready.isEmpty && (open?.builder.isEmpty ?? true) }
+
+    /// Adds one record by `encode` to the open batch.
+    ///
+    /// `encode` returns `false` if the record does not fit into the batch that it is given. Throws
+    /// `tooLarge` for a record that fits into no batch of this stream, and whatever refuses all
+    /// appends: `poisoned`, `closed`.
+    package mutating func append(
+        level: DurabilityLevel, waiter: Waiter,
+        encode: (inout BatchBuilder) throws(WeirError) -> Bool
+    ) throws(WeirError) -> Action {
+        if let refusal { throw refusal }
+        let batch = try room(for: encode)
+        guard let batch else { return .full }
+        batch.calls.append(
+            Call(
+                firstIndex: batch.builder.recordCount - 1, recordCount: 1, level: level,
+                waiter: waiter))
+        return led()
+    }
+
+    /// The open batch with the record in it, or `nil` if the queue has to drain first.
+    private mutating func room(
+        for encode: (inout BatchBuilder) throws(WeirError) -> Bool
+    ) throws(WeirError) -> Batch? {
+        let current = open ?? takeSpare()
+        open = current
+        if try encode(&current.builder) { return current }
+        guard !current.builder.isEmpty else { throw tooLarge() }
+        guard readyByteCount + current.builder.bodyByteCount < Limits.commitQueueBytesMax
+        else { return nil }
+        push(current)
+        let next = takeSpare()
+        open = next
+        guard try encode(&next.builder) else { throw tooLarge() }
+        return next
+    }
+
+    /// Adds a whole batch that its caller filled; it is written as one, or not at all.
+    ///
+    /// A batch always finds room if the queue is empty. On `.full` nothing was taken.
+    package mutating func append(
+        _ batch: Batch, level: DurabilityLevel, waiter: Waiter
+    ) throws(WeirError) -> Action {
+        if let refusal { throw refusal }
+        let byteCount = batch.builder.bodyByteCount
+        guard byteCount <= batchBytesMax else {
+            throw WeirError(
+                .tooLarge,
+                "The batch has \(byteCount) bytes; this stream takes at most \(batchBytesMax) a "
+                    + "batch. Append fewer records at once, or create the stream with a larger "
+                    + "batch limit.")
+        }
+        if !isEmpty, waitingByteCount + byteCount > Limits.commitQueueBytesMax { return .full }
+        // Records that came before it are written before it.
+        if let current = open, !current.builder.isEmpty {
+            push(current)
+            open = nil
+        }
+        batch.calls = [
+            Call(
+                firstIndex: 0, recordCount: batch.builder.recordCount, level: level,
+                waiter: waiter)
+        ]
+        push(batch)
+        return led()
+    }
+
+    private mutating func led() -> Action {
+        if isLed { return .wait }
+        isLed = true
+        return .lead
+    }
+
+    private mutating func push(_ batch: Batch) {
+        ready.append(batch)
+        readyByteCount += batch.builder.bodyByteCount
+    }
+
+    /// The leader's next work: everything that waits. `nil` ends the lead.
+    package mutating func take() -> [Batch]? {
+        precondition(isLed, "a group was taken without a lead")
+        if let current = open, !current.builder.isEmpty {
+            push(current)
+            open = nil
+        }
+        guard !ready.isEmpty else {
+            isLed = false
+            return nil
+        }
+        let group = ready
+        ready.removeAll(keepingCapacity: true)
+        readyByteCount = 0
+        return group
+    }
+
+    /// Takes a finished batch's memory back for the next one.
+    package mutating func recycle(_ batch: Batch) {
+        guard !batch.isLent, spare.count < Self.spareMax else { return }
+        batch.builder.removeAll()
+        batch.calls.removeAll(keepingCapacity: true)
+        batch.expecting = nil
+        spare.append(batch)
+    }
+
+    /// Takes nothing more, and gives back what waits, so that its callers can be told why.
+    package mutating func refuse(_ error: WeirError) -> [Batch] {
+        refusal = refusal ?? error
+        var left = ready
+        if let current = open, !current.builder.isEmpty { left.append(current) }
+        ready = []
+        open = nil
+        readyByteCount = 0
+        return left
+    }
+
+    private mutating func takeSpare() -> Batch {
+        spare.popLast() ?? Batch(builder: BatchBuilder(byteLimit: batchBytesMax), isLent: false)
+    }
+
+    private func tooLarge() -> WeirError {
+        WeirError(
+            .tooLarge,
+            "The record does not fit into a batch of this stream, which takes at most "
+                + "\(batchBytesMax) bytes. Create the stream with a larger batch limit "
+                + "(up to \(Limits.batchBytesMax)).")
+    }
+}

@@ -1,0 +1,96 @@
+package import Synchronization
+package import WeirBase
+package import WeirFiles
+package import WeirFormat
+
+/// What readers of a stream see: which segments there are, and how far they may read.
+///
+/// One writer publishes; any number of readers take a snapshot and keep it for as long as they
+/// like. A segment that is replaced or retired lives until its last reader lets go of it.
+///
+///     writer                               readers
+///     pwrite, then advance ─▶ flushedEnd ─▶ how far bytes may be looked at
+///     sync,   then advance ─▶ durableEnd ─▶ how far records are shown (visibility)
+///     roll,   then publish ─▶ segments   ─▶ where to look
+package final class LogView<Files: FileSystem>: Sendable {
+    package let name: StreamName
+    package let visibility: Visibility
+    private let flushed: Atomic<UInt64>
+    private let durable: Atomic<UInt64>
+    private let state: Lock<State>
+
+    private struct State {
+        var segments: [ReadableSegment<Files>]
+        var logStart: Offset
+    }
+
+    package init(
+        name: StreamName, visibility: Visibility, segments: [ReadableSegment<Files>],
+        logStart: Offset, flushedEnd: Offset, durableEnd: Offset
+    ) {
+        self.name = name
+        self.visibility = visibility
+        self.flushed = Atomic(flushedEnd.value)
+        self.durable = Atomic(durableEnd.value)
+        self.state = Lock(State(segments: segments, logStart: logStart))
+    }
+
+    package var flushedEnd: Offset { Offset(flushed.load(ordering: .acquiring)) }
+    package var durableEnd: Offset { Offset(durable.load(ordering: .acquiring)) }
+    /// The first offset that readers do not see yet.
+    package var visibleEnd: Offset { visibility == .durable ? durableEnd : flushedEnd }
+    package var logStart: Offset { state.withLock { $0.logStart } }
+    package var segments: [ReadableSegment<Files>] { state.withLock { $0.segments } }
+
+    /// Only the writer, or the follower of another process's writer, calls these.
+    package func advance(flushedEnd: Offset, durableEnd: Offset) {
+        // Bytes first: whoever sees the new end must be able to see what is below it.
+        flushed.store(flushedEnd.value, ordering: .releasing)
+        durable.store(durableEnd.value, ordering: .releasing)
+    }
+
+    package func publish(segments: [ReadableSegment<Files>], logStart: Offset) {
+        let old = state.withLock { state in
+            defer { state = State(segments: segments, logStart: logStart) }
+            return state.segments
+        }
+        // The old list is let go outside the lock: it may close files.
+        withExtendedLifetime(old) {}
+    }
+
+    package func append(segment: ReadableSegment<Files>) {
+        state.withLock { $0.segments.append(segment) }
+    }
+
+    /// The segment that holds an offset: the last one that does not begin behind it.
+    package func segment(for offset: Offset) -> ReadableSegment<Files>? {
+        state.withLock { state in
+            let index = state.segments.partition { $0.base > offset }
+            return index == 0 ? state.segments.first : state.segments[index - 1]
+        }
+    }
+
+    package func segment(after segment: ReadableSegment<Files>) -> ReadableSegment<Files>? {
+        state.withLock { state in
+            // An empty segment may share its base with the next; identity decides.
+            let index = state.segments.partition { $0.base > segment.base }
+            if let place = state.segments.firstIndex(where: { $0 === segment }) {
+                return place + 1 < state.segments.count ? state.segments[place + 1] : nil
+            }
+            return index < state.segments.count ? state.segments[index] : nil
+        }
+    }
+}
+
+extension Array {
+    /// The first index whose element satisfies a condition that no element before it does.
+    package func partition(by isBehind: (Element) -> Bool) -> Int {
+        var low = 0
+        var high = count
+        while low < high {
+            let middle = (low + high) / 2
+            if isBehind(self[middle]) { high = middle } else { low = middle + 1 }
+        }
+        return low
+    }
+}
