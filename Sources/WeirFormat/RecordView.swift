@@ -114,6 +114,15 @@ package struct RecordWalker: ~Escapable {
             entry: entry, offset: offset, plainStart: 0, layout: RecordWalker.layout(of: entry))
     }
 
+    /// Steps over the records before an offset.
+    package mutating func skip(before offset: Offset) {
+        while index < Int.max, self.offset(of: index) < offset {
+            let before = position
+            _ = next()
+            if position == before { return }
+        }
+    }
+
     @inlinable @inline(__always)
     func offset(of index: Int) -> Offset {
         guard table.byteCount >= (index + 1) * 4 else { return firstOffset + index }

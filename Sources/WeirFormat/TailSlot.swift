@@ -9,9 +9,10 @@ package import WeirBase
 ///
 /// Slot 0 is the file's header: magic "WEIRTAIL", store id, and a futex word for every publish.
 ///
-/// One process writes, through a shared map; others read while it does. `generation` is odd during
-/// a write: a reader that finds it odd, or changed, or the checksum wrong, reads again. After a
-/// crash the slot is evidence: `durable end` was stored only after its sync had returned.
+/// One process writes, through a shared map; others read while it does. A reader that meets a slot
+/// in the middle of a write finds its checksum wrong, and reads again. `generation` counts the
+/// writes. After a crash the slot is evidence: `durable end` was stored only after its sync had
+/// returned.
 package struct TailSlot: Sendable, Hashable {
     package enum Field {
         package static let streamID = 0, flushedEnd = 8, durableEnd = 16, epoch = 24
@@ -73,7 +74,7 @@ package struct TailSlot: Sendable, Hashable {
             if stream == 0, generation == 0, found == 0 { return .empty }
             let expected = unsafe crc32c(
                 UnsafeRawBufferPointer(start: base, count: Field.generation))
-            guard generation % 2 == 0, found == expected else { return .torn }
+            guard found == expected else { return .torn }
             return unsafe .slot(
                 TailSlot(
                     streamID: StreamID(stream), flushedEnd: Offset(base.little(Field.flushedEnd)),

@@ -1,7 +1,7 @@
-package import Synchronization
+import Synchronization
 package import WeirBase
 package import WeirFiles
-package import WeirFormat
+import WeirFormat
 
 /// What readers of a stream see: which segments there are, and how far they may read.
 ///

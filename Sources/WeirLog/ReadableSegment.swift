@@ -1,4 +1,4 @@
-package import Synchronization
+import Synchronization
 package import WeirBase
 package import WeirFiles
 package import WeirFormat
@@ -12,7 +12,7 @@ package final class ReadableSegment<Files: FileSystem>: Sendable {
     package let base: Offset
     package let path: String
     package let generation: UInt32
-    private let files: Files
+    let files: Files
     private let mapByteCount: Int
     private let readable: Atomic<UInt64>
     private let state: Lock<State>
@@ -69,7 +69,9 @@ package final class ReadableSegment<Files: FileSystem>: Sendable {
     /// The writer notes each batch, so that searches in an active segment find their block.
     package func note(_ change: (inout SegmentSummary) -> Void) {
         state.withLock { state in
-            if state.summary != nil { change(&state.summary!) }
+            guard var summary = state.summary.take() else { return }
+            change(&summary)
+            state.summary = summary
         }
     }
 
@@ -93,5 +95,55 @@ package final class ReadableSegment<Files: FileSystem>: Sendable {
             state.mapping = made
             return made
         }
+    }
+
+    /// Counts, ranges and block index: live ones of an active segment, the footer of a sealed one.
+    ///
+    /// A footer is read once, on first use. One that is damaged is made anew by walking over the
+    /// batches' headers, since it holds nothing that they do not.
+    package func summary() throws(WeirError) -> SegmentSummary {
+        let (known, sealed) = state.withLock { ($0.summary, $0.sealed) }
+        if let known { return known }
+        let made: SegmentSummary
+        if let sealed, let footer = try footer(sealed) {
+            made = footer.summary
+        } else {
+            made = try scannedSummary()
+        }
+        state.withLock { $0.summary = made }
+        return made
+    }
+
+    /// `nil` where it does not hold.
+    package func footer(_ sealed: SealedSegment) throws(WeirError) -> SegmentFooter? {
+        let length = Int(clamping: sealed.fileBytes) - Int(clamping: sealed.batchesEnd.value)
+        guard (SegmentFooter.Trailer.end...Limits.footerBytesMax).contains(length) else {
+            return nil
+        }
+        let bytes = try files.read(try file(), at: sealed.batchesEnd, byteCount: length)
+        do throws(WeirError) {
+            return try SegmentFooter.decode(bytes, segment: id, at: sealed.batchesEnd).footer
+        } catch {
+            if error.code == .newerFormat { throw error }
+            return nil
+        }
+    }
+
+    private func scannedSummary() throws(WeirError) -> SegmentSummary {
+        var summary = SegmentSummary(base: base)
+        var window = SegmentWindow(segment: self, mode: .copied)
+        var scanner = SegmentScanner(
+            segment: id, position: FilePosition(UInt64(SegmentHeader.alignment)))
+        scan: while true {
+            switch try window.next(&scanner, checkingBody: false) {
+            case .batch(let header, let position): summary.add(header, at: position)
+            case .damage: continue
+            case .end: break scan
+            case .newer(let what, let position):
+                throw WeirError.newerFormat(
+                    "Byte \(position) of \(path) has \(what); use a newer version of Weir.")
+            }
+        }
+        return summary
     }
 }

@@ -1,0 +1,274 @@
+package import WeirBase
+package import WeirFiles
+package import WeirFormat
+
+/// A reader's place in a stream: steps from batch to batch, over segments and past damage.
+///
+/// Synchronous: it may wait for the disk, so it is never used on Swift's own threads. Nothing is
+/// read beyond what the stream shows, and nothing is taken from the page cache that was not asked
+/// for. Segments that it stands in live as long as it does.
+package struct LogCursor<Files: FileSystem>: ~Copyable {
+    /// What a step found.
+    package enum Step: Sendable, Hashable {
+        /// `batch` now shows it.
+        case batch(BatchHeader)
+        /// Records are missing; the next step goes on behind them.
+        case gap(Gap)
+        /// Nothing more is shown at the moment.
+        case end
+    }
+
+    private let view: LogView<Files>
+    private let mode: ReadingMode
+    /// The offset that the reader wants next.
+    package private(set) var nextOffset: Offset
+    private var segment: ReadableSegment<Files>?
+    private var window: SegmentWindow<Files>?
+    private var scanner: SegmentScanner
+    private var unpacker: BodyUnpacker? = BodyUnpacker()
+    /// What `batch` shows.
+    private var header: BatchHeader?
+    private var position = FilePosition.zero
+    private var unpackedByteCount: Int?
+    private var firstWanted = Offset.zero
+    /// Bytes that were no batch, since the last good one; told with the gap that they make.
+    private var damage: Range<UInt64>?
+    /// Damage that cost no record, such as a marker's; told once.
+    package private(set) var reports: [DamageReport] = []
+
+    /// Begins at an offset; `LogSearch` turns every other start into one.
+    package init(view: LogView<Files>, at offset: Offset, mode: ReadingMode = .mapped) {
+        self.view = view
+        self.mode = mode
+        self.nextOffset = offset
+        self.scanner = SegmentScanner(segment: SegmentID(0), position: .zero)
+    }
+
+    /// Goes to the next batch.
+    ///
+    /// Throws what the medium said, `damaged` if mapped pages vanished, `newerFormat`. Damage on
+    /// disk is no error but a gap. A cursor that threw may be asked again.
+    package mutating func next() throws(WeirError) -> Step {
+        header = nil
+        unpackedByteCount = nil
+        let start = view.logStart
+        if nextOffset < start {
+            return jump(to: start, .retention, "records before \(start) were removed by retention")
+        }
+        while true {
+            guard nextOffset < view.visibleEnd else { return .end }
+            if segment == nil, try !enter() { return .end }
+            if let step = try stepInSegment() { return step }
+        }
+    }
+
+    /// Opens the segment that holds `nextOffset` and goes to its block. `false` if there is none.
+    private mutating func enter() throws(WeirError) -> Bool {
+        guard let segment = view.segment(for: nextOffset) else { return false }
+        try enter(segment)
+        return true
+    }
+
+    private mutating func enter(_ segment: ReadableSegment<Files>) throws(WeirError) {
+        var start = FilePosition(UInt64(SegmentHeader.alignment))
+        if nextOffset > segment.base {
+            do throws(WeirError) {
+                start = try segment.summary().position(forOffset: nextOffset) ?? start
+            } catch {
+                // A file that is gone shows as a gap, below; everything else is told.
+                if error.code != .notFound { throw error }
+            }
+        }
+        scanner = SegmentScanner(segment: segment.id, position: start)
+        stand(in: segment)
+        damage = nil
+    }
+
+    private mutating func stand(in next: ReadableSegment<Files>?) {
+        segment = next
+        window = next.map { SegmentWindow(segment: $0, mode: mode) }
+    }
+
+    /// One batch, gap or end of this segment; `nil` to look again.
+    private mutating func stepInSegment() throws(WeirError) -> Step? {
+        let found: SegmentScanner.Step
+        do throws(WeirError) {
+            found = try window?.next(&scanner, checkingBody: true) ?? .end(at: .zero)
+        } catch {
+            guard error.code == .notFound else { throw error }
+            return leave(because: "its file is missing")
+        }
+        switch found {
+        case .batch(let header, let position): return try take(header, at: position)
+        case .damage(let range, let lost):
+            // With the header of a lost batch, its offsets are known at once.
+            if let lost, lost.endOffset <= nextOffset { return nil }
+            damage = (damage?.lowerBound ?? range.lowerBound)..<range.upperBound
+            return nil
+        case .end(let position): return end(at: position)
+        case .newer(let what, let position):
+            throw WeirError.newerFormat(
+                "Byte \(position) of \(segment?.path ?? "") has \(what); use a newer "
+                    + "version of Weir.")
+        }
+    }
+
+    private mutating func take(
+        _ found: BatchHeader, at place: FilePosition
+    ) throws(WeirError) -> Step? {
+        guard found.kind == .records, found.endOffset > nextOffset else {
+            noteHarmlessDamage(before: found)
+            return nil
+        }
+        // Not shown yet: stay in front of it.
+        guard found.firstOffset < view.visibleEnd else {
+            scanner.move(to: place)
+            return .end
+        }
+        if found.firstOffset > nextOffset, !isHole(before: found) {
+            scanner.move(to: place)
+            return jump(to: found.firstOffset, .damage, describeDamage())
+        }
+        noteHarmlessDamage(before: found)
+        position = place
+        firstWanted = nextOffset
+        nextOffset = found.endOffset
+        if found.compat & BatchHeader.compatHasSubBatches != 0 {
+            unpackedByteCount = try unpack(found)
+        }
+        header = found
+        return .batch(found)
+    }
+
+    /// Compaction leaves holes, and a hole is no gap.
+    private func isHole(before found: BatchHeader) -> Bool {
+        (segment?.generation ?? 0) > 0 && damage == nil
+    }
+
+    private mutating func noteHarmlessDamage(before found: BatchHeader) {
+        guard let range = damage, found.firstOffset <= nextOffset else { return }
+        damage = nil
+        reports.append(
+            DamageReport(
+                kind: .damagedBatches, stream: view.name.description,
+                path: segment?.path ?? "", bytes: range,
+                detail: "bytes that hold no record are damaged"))
+    }
+
+    /// No batch follows in this segment as far as it may be read.
+    private mutating func end(at place: FilePosition) -> Step? {
+        guard let segment else { return .end }
+        if place < segment.readableEnd {
+            damage = (damage?.lowerBound ?? place.value)..<segment.readableEnd.value
+        }
+        if segment.sealed == nil, view.segment(after: segment) == nil {
+            // The active segment: what is shown but not there is damaged.
+            guard damage != nil, nextOffset < view.visibleEnd else { return .end }
+            scanner.move(to: segment.readableEnd)
+            return jump(to: view.visibleEnd, .damage, describeDamage())
+        }
+        return leave(because: "it ends early")
+    }
+
+    /// On to the next segment; what this one should have held and did not is a gap.
+    private mutating func leave(because reason: String) -> Step? {
+        guard let segment else { return .end }
+        guard let next = view.segment(after: segment) else {
+            let end = view.visibleEnd
+            stand(in: nil)
+            if nextOffset < end {
+                return jump(to: end, .damage, "\(segment.path): \(reason)")
+            }
+            return .end
+        }
+        let detail = damage == nil ? "\(segment.path): \(reason)" : describeDamage()
+        let isCompacted = segment.generation > 0 && damage == nil
+        damage = nil
+        let goal = max(nextOffset, next.base)
+        stand(in: next)
+        scanner = SegmentScanner(
+            segment: next.id, position: FilePosition(UInt64(SegmentHeader.alignment)))
+        if goal > nextOffset, !isCompacted, reason != "" {
+            return jump(to: goal, .damage, detail)
+        }
+        nextOffset = goal
+        return nil
+    }
+
+    private mutating func jump(to goal: Offset, _ reason: Gap.Reason, _ detail: String) -> Step {
+        let gap = Gap(expected: nextOffset, next: goal, reason: reason, detail: detail)
+        nextOffset = goal
+        damage = nil
+        return .gap(gap)
+    }
+
+    private func describeDamage() -> String {
+        let path = segment?.path ?? ""
+        guard let damage else { return "\(path): records are missing" }
+        return "\(path): bytes \(damage.lowerBound) to \(damage.upperBound) are damaged"
+    }
+}
+
+extension LogCursor {
+    /// The records of the batch that the last step found, borrowed until the next step.
+    ///
+    /// Records before the wanted offset are stepped over. Empty if there is no batch.
+    package var records: RecordWalker {
+        @_lifetime(borrow self) borrowing get {
+            guard let header else {
+                return RecordWalker(body: RawSpan(), table: RawSpan(), firstOffset: nextOffset)
+            }
+            var walker = RecordWalker(
+                body: bodySpan(header), table: tableSpan(header),
+                firstOffset: header.firstOffset)
+            if firstWanted > header.firstOffset { walker.skip(before: firstWanted) }
+            return unsafe _overrideLifetime(walker, borrowing: self)
+        }
+    }
+
+    /// Header, extension and body of the last batch as they stand on disk.
+    package var storedBytes: RawSpan {
+        @_lifetime(borrow self) borrowing get {
+            let byteCount = header?.storedByteCount ?? 0
+            return bytes(at: position, byteCount: byteCount)
+        }
+    }
+
+    private mutating func unpack(_ header: BatchHeader) throws(WeirError) -> Int? {
+        // Taken out for the while, so that it can be filled from bytes that this value lends.
+        var taken = unpacker.take()
+        defer { unpacker = taken.take() }
+        do throws(WeirError) {
+            let body = bytes(at: position + header.bodyStart, byteCount: header.bodyLength)
+            return try taken?.unpack(body, header: header)
+        } catch {
+            throw error.located(
+                .init(
+                    path: segment?.path, stream: view.name.description,
+                    position: position, offset: header.firstOffset))
+        }
+    }
+
+    @_lifetime(borrow self)
+    private borrowing func bodySpan(_ header: BatchHeader) -> RawSpan {
+        if let unpackedByteCount, let span = unpacker?.bytes(unpackedByteCount) {
+            return unsafe _overrideLifetime(span, borrowing: self)
+        }
+        return bytes(at: position + header.bodyStart, byteCount: header.bodyLength)
+    }
+
+    /// The offsets of a compacted batch; empty where records follow each other without a hole.
+    @_lifetime(borrow self)
+    private borrowing func tableSpan(_ header: BatchHeader) -> RawSpan {
+        let part = bytes(
+            at: position + BatchHeader.byteCount, byteCount: header.extensionLength)
+        guard let table = BatchExtension.offsetTable(in: part) else { return RawSpan() }
+        return unsafe _overrideLifetime(table, borrowing: self)
+    }
+
+    @_lifetime(borrow self)
+    private borrowing func bytes(at place: FilePosition, byteCount: Int) -> RawSpan {
+        guard let span = window?.bytes(at: place, byteCount: byteCount) else { return RawSpan() }
+        return unsafe _overrideLifetime(span, borrowing: self)
+    }
+}

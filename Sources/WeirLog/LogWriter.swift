@@ -1,0 +1,178 @@
+package import WeirBase
+package import WeirFiles
+package import WeirFormat
+
+/// The one writer of a stream: gives batches their place, writes them, and makes them durable.
+///
+///     append ─▶ seal (offsets, checksums) ─▶ pwrite ─▶ flushed
+///     sync   ─▶ fdatasync ─▶ durable ─▶ only now may anybody be told so
+///
+/// Synchronous, and touched by one thread at a time, the leader of the stream's `CommitQueue`. What
+/// a crash leaves at any point is a prefix of the batches, perhaps a torn one, which recovery cuts.
+/// A failed write leaves this value as it was: no offset is given away. A failed sync poisons it:
+/// after one, the kernel's pages are clean and may be wrong, so nothing is ever synced again.
+package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
+    // @unchecked: one leader at a time; readers see only `view`, which has its own guards.
+    package let view: LogView<Files>
+    package let epoch: Epoch
+    let files: Files
+    let host: Host
+    let manifest: ManifestFile<Files>
+    let tail: TailPublisher?
+
+    /// The segment that batches go to.
+    struct Active {
+        let file: Files.File
+        let readable: ReadableSegment<Files>
+        /// Where the next batch goes.
+        var position: FilePosition
+        var isEmpty: Bool
+        /// Up to here the file has bytes, zeros ahead of the batches among them.
+        var allocatedEnd: FilePosition
+        var growthStep = Limits.growthStepMin
+        var syncCount = 0
+        var isDirty = false
+    }
+    var active: Active?
+    package internal(set) var nextOffset: Offset
+    package internal(set) var durableEnd: Offset
+    /// The highest `durableEnd` that stands in a batch header: evidence that survives.
+    var witnessedDurableEnd: Offset
+    var lastAppendTime: Timestamp
+    var hasOpened = false
+    package internal(set) var poison: WeirError?
+    var scratch = ScratchMemory()
+
+    package init(
+        files: Files, host: Host, epoch: Epoch, manifest: ManifestFile<Files>,
+        recovered: RecoveredStream, view: LogView<Files>, tail: TailPublisher?
+    ) {
+        self.files = files
+        self.host = host
+        self.epoch = epoch
+        self.manifest = manifest
+        self.view = view
+        self.tail = tail
+        self.nextOffset = recovered.nextOffset
+        self.durableEnd = recovered.durableEnd
+        self.witnessedDurableEnd = recovered.durableEnd
+        self.lastAppendTime = recovered.lastAppendTime
+    }
+
+    package var configuration: StreamConfiguration { manifest.state.configuration }
+
+    /// Goes on in a segment that an earlier writer left in good order.
+    package func resume(_ tail: SegmentTail, in readable: ReadableSegment<Files>) throws(WeirError) {
+        let file = try files.open(readable.path, .readWrite)
+        active = Active(
+            file: file, readable: readable, position: tail.position, isEmpty: tail.summary.batchCount == 0,
+            allocatedEnd: tail.position)
+    }
+
+    /// Writes a batch and returns its first offset. It is flushed, not durable.
+    ///
+    /// Throws `unexpectedOffset` where `expecting` is another offset, `poisoned`, `noSpace`, or
+    /// what the system said; then the log is as it was before.
+    package func append(
+        _ builder: inout BatchBuilder, expecting: Offset? = nil
+    ) throws(WeirError) -> Offset {
+        if let poison { throw poison }
+        if let expecting, expecting != nextOffset {
+            throw WeirError(
+                .unexpectedOffset,
+                "The append expects offset \(expecting), and the next one is \(nextOffset); "
+                    + "read what was appended in between, and decide again.",
+                at: .init(stream: view.name.description, offset: nextOffset))
+        }
+        let byteCountMax = BatchHeader.byteCount + SubBatchHead.byteCount
+            + LZ4Frame.bound(builder.bodyByteCount) + 8
+        try prepare(byteCount: byteCountMax)
+        let compression = configuration.compression
+        let first = nextOffset
+        try write { seal, scratch in
+            builder.seal(seal, compression: compression, scratch: &scratch)
+        }
+        return first
+    }
+
+    /// Writes an empty batch that says how far the log is durable. Costs one write and one sync.
+    ///
+    /// Done when a stream goes idle and at a clean close: without it, only the tail slot would
+    /// know that the last batches had been acknowledged.
+    package func mark() throws(WeirError) {
+        if let poison { throw poison }
+        guard active != nil, durableEnd > witnessedDurableEnd else { return }
+        try write { seal, scratch in
+            BatchBuilder.sealEmpty(.marker, seal, scratch: &scratch)
+        }
+        try sync()
+    }
+
+    /// Seals a batch at the current place, writes it and moves on.
+    private func write(
+        _ makeBatch: (BatchSeal, inout ScratchMemory) -> SealedBatch
+    ) throws(WeirError) {
+        guard var current = active else { return }
+        let seal = BatchSeal(
+            place: BatchPlace(segment: current.readable.id, position: current.position),
+            firstOffset: nextOffset, epoch: epoch, durableEnd: durableEnd,
+            appendTime: max(lastAppendTime, host.now()))
+        let batch = makeBatch(seal, &scratch)
+        let byteCount = unsafe batch.bytes.count
+        grow(&current, by: byteCount)
+        active = current
+        unsafe try files.writeAll(current.file, batch.bytes, at: current.position)
+        current.isEmpty = current.isEmpty && batch.header.kind != .records
+        let position = current.position
+        current.readable.note { $0.add(batch.header, at: position) }
+        current.position = current.position + byteCount
+        current.allocatedEnd = max(current.allocatedEnd, current.position)
+        current.isDirty = true
+        active = current
+        lastAppendTime = seal.appendTime
+        nextOffset = batch.header.endOffset
+        witnessedDurableEnd = durableEnd
+        current.readable.advance(readableEnd: current.position)
+        publish()
+    }
+
+    /// Makes everything that was appended durable. Costs one sync, or nothing if nothing is new.
+    ///
+    /// Throws `poisoned` or the cause of the poisoning; the records stay readable as flushed ones,
+    /// and may be lost at a power failure.
+    package func sync() throws(WeirError) {
+        if let poison { throw poison }
+        guard var current = active, current.isDirty else { return }
+        do throws(WeirError) {
+            try files.sync(current.file)
+        } catch {
+            throw poisoned(by: error)
+        }
+        current.isDirty = false
+        current.syncCount += 1
+        active = current
+        durableEnd = nextOffset
+        publish()
+    }
+
+    /// Remembers why nothing more may be written, and gives the error to throw.
+    func poisoned(by error: WeirError) -> WeirError {
+        let poison = WeirError(
+            .poisoned,
+            "A sync of stream \(view.name) failed, so what was not acknowledged may be lost and "
+                + "nothing more is taken; close the store and open it again to check what is there",
+            at: error.place, cause: error.cause ?? error.message, errno: error.errno)
+        self.poison = poison
+        return poison
+    }
+
+    /// Tells readers, here and in other processes, how far the log goes.
+    func publish() {
+        view.advance(flushedEnd: nextOffset, durableEnd: durableEnd)
+        guard let tail, let active else { return }
+        tail.publish(
+            TailSlot(
+                streamID: manifest.state.streamID, flushedEnd: nextOffset, durableEnd: durableEnd,
+                epoch: epoch, segment: active.readable.id, writtenEnd: active.position))
+    }
+}

@@ -1,0 +1,127 @@
+package import WeirBase
+package import WeirFiles
+package import WeirFormat
+
+/// What one walk over an unsealed segment found: the facts that the plan is made from.
+package struct ScannedSegment: Sendable, Hashable {
+    /// A batch that holds.
+    package struct Batch: Sendable, Hashable {
+        package var header: BatchHeader
+        package var position: FilePosition
+    }
+    /// Bytes that are no batch, between batches or behind the last.
+    package struct Bad: Sendable, Hashable {
+        package var range: Range<UInt64>
+        /// The header of a batch whose body does not hold.
+        package var lost: BatchHeader?
+        /// How many good batches stand before it.
+        package var batchesBefore: Int
+    }
+
+    package var id: SegmentID
+    package var base: Offset
+    package var batches: [Batch] = []
+    package var bad: [Bad] = []
+    package var fileBytes: Int = 0
+    /// Where batches begin; the whole file if not even the header is there.
+    package var batchesStart: FilePosition
+    /// A footer that holds stands behind the batches: a roll was interrupted after it.
+    package var footer: SegmentFooter?
+    package var footerChecksum: UInt32 = 0
+    package var headerDefect: String?
+
+    package init(id: SegmentID, base: Offset, batchesStart: FilePosition) {
+        self.id = id
+        self.base = base
+        self.batchesStart = batchesStart
+    }
+
+    /// Behind the last good batch.
+    package var end: FilePosition {
+        batches.last.map { $0.position + $0.header.storedByteCount } ?? batchesStart
+    }
+}
+
+extension ScannedSegment {
+    /// Walks a segment file. Costs a read of it all, up to its last byte that is not a hole.
+    ///
+    /// Throws `newerFormat` and what the medium said; damage is a finding.
+    package static func scan<Files: FileSystem>(
+        _ file: Files.File, id: SegmentID, base: Offset, path: String, files: Files
+    ) throws(WeirError) -> ScannedSegment {
+        let size = try files.size(of: file)
+        var found = ScannedSegment(
+            id: id, base: base, batchesStart: FilePosition(UInt64(SegmentHeader.alignment)))
+        found.fileBytes = size
+        let head = try files.read(
+            file, at: .zero, byteCount: min(size, SegmentHeader.byteCountMax))
+        do throws(WeirError) {
+            found.batchesStart = try SegmentHeader.decode(head).batchesStart
+        } catch {
+            if error.code == .newerFormat { throw error.located(.init(path: path)) }
+            found.headerDefect = error.message
+        }
+        guard size > Int(clamping: found.batchesStart.value) else { return found }
+        let mapping = try files.map(file, byteCount: size)
+        try mapping.populate(0..<size)
+        try found.walk(mapping.bytes, path: path)
+        if mapping.lostPages {
+            throw WeirError.damaged("Pages of a segment vanished while it was checked", path: path)
+        }
+        return found
+    }
+
+    private mutating func walk(_ bytes: RawSpan, path: String) throws(WeirError) {
+        try readFooter(bytes)
+        var scanner = SegmentScanner(segment: id, position: batchesStart)
+        while true {
+            switch scanner.next(in: bytes) {
+            case .batch(let header, let position):
+                batches.append(Batch(header: header, position: position))
+            case .damage(let range, let lost):
+                bad.append(Bad(range: range, lost: lost, batchesBefore: batches.count))
+            case .newer(let what, let position):
+                throw WeirError.newerFormat(
+                    "Byte \(position) of \(path) has \(what); use a newer version of Weir.")
+            case .end(let position):
+                try noteRest(bytes, from: Int(clamping: position.value))
+                return
+            }
+        }
+    }
+
+    /// Zeros behind the batches are room that was written ahead; a footer is a footer; all else is
+    /// the rest of a batch that was not written to its end.
+    private mutating func noteRest(_ bytes: RawSpan, from start: Int) throws(WeirError) {
+        var last = bytes.byteCount
+        while last > start, unsafe bytes.unsafeLoad(fromByteOffset: last - 1, as: UInt8.self) == 0 {
+            last -= 1
+        }
+        guard last > start, footer == nil else { return }
+        bad.append(
+            Bad(
+                range: UInt64(start)..<UInt64(bytes.byteCount), lost: nil,
+                batchesBefore: batches.count))
+    }
+
+    private mutating func readFooter(_ bytes: RawSpan) throws(WeirError) {
+        func array(_ range: Range<Int>) -> [UInt8] {
+            unsafe bytes.extracting(range).withUnsafeBytes { unsafe Array($0) }
+        }
+        let size = bytes.byteCount
+        guard size >= SegmentFooter.Trailer.end,
+            let length = try SegmentFooter.byteCount(
+                trailer: array(size - SegmentFooter.Trailer.end..<size), segment: id),
+            length <= size
+        else { return }
+        do throws(WeirError) {
+            let place = FilePosition(UInt64(size - length))
+            let (footer, checksum) = try SegmentFooter.decode(
+                array(size - length..<size), segment: id, at: place)
+            self.footer = footer
+            self.footerChecksum = checksum
+        } catch {
+            if error.code == .newerFormat { throw error }
+        }
+    }
+}

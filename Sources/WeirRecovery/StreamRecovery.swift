@@ -1,0 +1,352 @@
+package import WeirBase
+package import WeirFiles
+package import WeirFormat
+
+/// Opens a stream after whatever happened to it: looks, decides, performs, hands over.
+///
+///     manifest + directory ─▶ closed in good order? ─▶ hand over the tail as it is
+///                                       │ no
+///                                       ▼
+///     scan the unsealed segments ─▶ RecoveryPlan ─▶ quarantine, cut, footer, sync, edit ─▶ hand over
+///
+/// Idempotent: every step can be repeated after a crash in it, and comes to the same end. A reader
+/// without a live writer does the first half only, and changes nothing.
+package struct StreamRecovery<Files: FileSystem> {
+    private let files: Files
+    private let directory: StreamDirectory
+    private let evidence: RecoveryPlan.Evidence
+    private let isReadOnly: Bool
+    private var reports: [DamageReport] = []
+    private var state: ManifestState
+    /// Files of segments that never came to be.
+    private var unborn: [SegmentID] = []
+
+    /// Everything that opening a stream needs and finds.
+    package struct Outcome {
+        package var stream: RecoveredStream
+        /// Open for edits; `nil` for a reader.
+        package var manifest: (file: Files.File, state: ManifestState)?
+        /// Readers only: where the batches of an unsealed segment end.
+        package var readableEnd: [SegmentID: FilePosition]
+    }
+
+    /// Recovers one stream. `nil` if the directory holds none.
+    ///
+    /// Throws `newerFormat`, and what the medium said; damage is a report, never an error.
+    package static func recover(
+        _ id: StreamID, files: Files, tail: TailSlot?, isSameBoot: Bool, isReadOnly: Bool
+    ) throws(WeirError) -> Outcome? {
+        let directory = try StreamDirectory.list(id, files: files)
+        guard let loaded = try ManifestLoader.load(directory, files: files) else { return nil }
+        // The slot is evidence only for a segment that the stream has: anything else is stale.
+        let durable = tail.map { $0.streamID == id ? $0.durableEnd : .zero } ?? .zero
+        var recovery = StreamRecovery(
+            files: files, directory: directory,
+            evidence: .init(durableEnd: durable, isSameBoot: isSameBoot),
+            isReadOnly: isReadOnly, state: loaded.state)
+        recovery.reports = loaded.reports
+        return try recovery.run(loaded)
+    }
+
+    private init(
+        files: Files, directory: StreamDirectory, evidence: RecoveryPlan.Evidence,
+        isReadOnly: Bool, state: ManifestState
+    ) {
+        self.files = files
+        self.directory = directory
+        self.evidence = evidence
+        self.isReadOnly = isReadOnly
+        self.state = state
+    }
+
+    private mutating func run(_ loaded: ManifestLoader.Loaded) throws(WeirError) -> Outcome {
+        reportStrangers()
+        reportMissing()
+        var manifest: (file: Files.File, state: ManifestState)?
+        if !isReadOnly { manifest = (try openManifest(loaded), state) }
+        if case .clean(let close) = state.closing, let tail = try cleanTail(close) {
+            try sweep(&manifest)
+            return Outcome(
+                stream: RecoveredStream(
+                    manifest: state, nextOffset: max(close.end, evidence.durableEnd),
+                    durableEnd: max(close.durableEnd, evidence.durableEnd),
+                    lastAppendTime: close.lastAppendTime, tail: tail.tail, reports: reports),
+                manifest: manifest, readableEnd: tail.tail.map { [$0.id: $0.position] } ?? [:])
+        }
+        var outcome = Outcome(
+            stream: RecoveredStream(
+                manifest: state, nextOffset: evidence.durableEnd, durableEnd: evidence.durableEnd,
+                lastAppendTime: .distantPast, tail: nil, reports: []),
+            manifest: manifest, readableEnd: [:])
+        noteSealed(&outcome)
+        for entry in state.segments where entry.sealed == nil {
+            try recover(entry, &outcome)
+        }
+        try sweep(&outcome.manifest)
+        outcome.stream.manifest = outcome.manifest?.state ?? state
+        outcome.stream.reports = reports
+        return outcome
+    }
+
+    /// Sealed segments are durable to their ends: evidence, whatever became of their files.
+    private func noteSealed(_ outcome: inout Outcome) {
+        if case .clean(let close) = state.closing {
+            outcome.stream.nextOffset = max(outcome.stream.nextOffset, close.end)
+            outcome.stream.durableEnd = max(outcome.stream.durableEnd, close.durableEnd)
+            outcome.stream.lastAppendTime = close.lastAppendTime
+        }
+        for entry in state.segments {
+            let end = entry.sealed?.endOffset ?? entry.base
+            outcome.stream.nextOffset = max(outcome.stream.nextOffset, end)
+            outcome.stream.durableEnd = max(outcome.stream.durableEnd, end)
+            let time = entry.sealed?.lastAppendTime ?? .distantPast
+            outcome.stream.lastAppendTime = max(outcome.stream.lastAppendTime, time)
+        }
+    }
+
+    /// What a clean close left, if the file still is as it was: then nothing is scanned.
+    private func cleanTail(_ close: CleanClose) throws(WeirError) -> (tail: SegmentTail?, Void)? {
+        guard evidence.durableEnd <= close.end,
+            state.segments.dropLast().allSatisfy({ $0.sealed != nil })
+        else { return nil }
+        guard let id = close.segment else { return (nil, ()) }
+        guard let entry = state.segments.last, entry.id == id else { return nil }
+        if entry.sealed != nil { return (nil, ()) }
+        guard let found = directory.segments[id] else { return nil }
+        let file = try files.open(directory.path(found.name), .read)
+        let size = try files.size(of: file)
+        try files.close(file)
+        guard size == Int(clamping: close.position.value) else { return nil }
+        var summary = SegmentSummary(base: entry.base)
+        summary.endOffset = close.end
+        // The statistics are made by a walk when the first append, or a search, needs them.
+        summary.batchCount = close.end > entry.base ? 1 : 0
+        return (
+            SegmentTail(id: id, base: entry.base, position: close.position, summary: summary), ()
+        )
+    }
+
+    // MARK: an unsealed segment
+
+    private mutating func recover(
+        _ entry: SegmentEntry, _ outcome: inout Outcome
+    ) throws(WeirError) {
+        guard let found = directory.segments[entry.id] else {
+            // Reported already. What it held is lost, but its offsets are not given again.
+            return
+        }
+        let path = directory.path(found.name)
+        let file = try files.open(path, isReadOnly ? .read : .readWrite)
+        if !isReadOnly {
+            // What the page cache holds goes to the medium, and what is read comes from there: a
+            // sync that failed before the restart left pages that look written and are not.
+            try files.sync(file)
+            try files.dropCache(file)
+        }
+        let scan = try ScannedSegment.scan(
+            file, id: entry.id, base: entry.base, path: path, files: files)
+        var known = evidence
+        known.durableEnd = max(known.durableEnd, laterBase(than: entry) ?? .zero)
+        let plan = RecoveryPlan(scan, known)
+        report(plan, scan, path)
+        outcome.readableEnd[entry.id] = plan.keptEnd
+        outcome.stream.nextOffset = max(outcome.stream.nextOffset, plan.nextOffset)
+        outcome.stream.durableEnd = max(outcome.stream.durableEnd, plan.durableEnd)
+        outcome.stream.lastAppendTime = max(
+            outcome.stream.lastAppendTime, plan.lastAppendTime)
+        if !isReadOnly { try perform(plan, scan, entry, file, path, &outcome) }
+        try files.close(file)
+    }
+
+    /// A later segment was begun at its base, so everything below was durable by then.
+    private func laterBase(than entry: SegmentEntry) -> Offset? {
+        state.segments.last { $0.base > entry.base }?.base
+    }
+
+    private mutating func perform(
+        _ plan: RecoveryPlan, _ scan: ScannedSegment, _ entry: SegmentEntry, _ file: Files.File,
+        _ path: String, _ outcome: inout Outcome
+    ) throws(WeirError) {
+        let quarantine = Quarantine(files: files, stream: directory.id)
+        for bad in plan.corrupt {
+            try quarantine.keep(bad.range, of: file, segment: entry.id, why: "corrupt")
+        }
+        if let torn = plan.torn {
+            try quarantine.keep(torn, of: file, segment: entry.id, why: "torn tail")
+        }
+        guard plan.summary.batchCount > 0 || !plan.corrupt.isEmpty || plan.lostOffsets != nil else {
+            // Nothing was ever acknowledged in it: as if it had not been made.
+            try commit([.retired([entry.id])], &outcome)
+            return
+        }
+        let position = FilePosition(UInt64(roundedUp(Int(clamping: plan.keptEnd.value), to: 8)))
+        let footer = SegmentFooter(
+            segmentID: entry.id, summary: plan.summary, logStart: state.logStart,
+            configuration: state.configuration)
+        let (bytes, checksum) = footer.encode(at: position)
+        try files.truncate(file, to: Int(clamping: plan.keptEnd.value))
+        try files.writeAll(file, bytes, at: position)
+        try files.sync(file)
+        let sealed = SealedSegment(
+            summary: plan.summary, batchesEnd: position,
+            fileBytes: position.value + UInt64(bytes.count), footerChecksum: checksum)
+        try commit([.segmentSealed(entry.id, sealed)], &outcome)
+    }
+
+    private mutating func commit(
+        _ edits: [ManifestEdit], _ outcome: inout Outcome
+    ) throws(WeirError) {
+        guard let (file, before) = outcome.manifest else { return }
+        var next = before
+        let bytes = try next.encode(edits)
+        try files.writeAll(file, bytes, at: FilePosition(UInt64(before.byteCount)))
+        try files.sync(file)
+        outcome.manifest = (file, next)
+        state = next
+    }
+}
+
+extension StreamRecovery {
+    // MARK: the manifest
+
+    /// Opens the manifest for edits: cuts a torn one, writes a lost or overgrown one anew.
+    private mutating func openManifest(
+        _ loaded: ManifestLoader.Loaded
+    ) throws(WeirError) -> Files.File {
+        let path = StoreLayout.manifest(directory.id)
+        let rewritten = try state.rewritten()
+        let isOvergrown =
+            state.byteCount > 64 << 10 && state.byteCount > rewritten.bytes.count * 2
+        if loaded.isRebuilt || isOvergrown {
+            state = rewritten.state
+            return try replaceManifest(rewritten.bytes, path)
+        }
+        let file = try files.open(path, .readWrite)
+        if loaded.isTorn {
+            try files.truncate(file, to: state.byteCount)
+            try files.sync(file)
+        }
+        return file
+    }
+
+    /// Written beside the old one and renamed over it: whichever survives a crash is whole.
+    private func replaceManifest(_ bytes: [UInt8], _ path: String) throws(WeirError) -> Files.File {
+        let newPath = StoreLayout.newManifest(directory.id)
+        if directory.hasNewManifest { try files.removeFile(newPath) }
+        let file = try files.open(newPath, .createExclusive)
+        try files.writeAll(file, bytes, at: .zero)
+        try files.sync(file)
+        try files.rename(newPath, to: path)
+        try files.syncDirectory(StoreLayout.stream(directory.id))
+        return file
+    }
+
+    /// Removes what the manifest has let go: retired segments, the rest of a rewrite, and files
+    /// of segments whose making was interrupted before the manifest knew them.
+    private mutating func sweep(
+        _ manifest: inout (file: Files.File, state: ManifestState)?
+    ) throws(WeirError) {
+        guard let (file, before) = manifest else { return }
+        var current = before
+        if !unborn.isEmpty {
+            // Retired first, removed second: only what the manifest has let go is ever removed.
+            let bytes = try current.encode([.retired(unborn)])
+            try files.writeAll(file, bytes, at: FilePosition(UInt64(before.byteCount)))
+            try files.sync(file)
+            manifest = (file, current)
+            state = current
+        }
+        var removed = false
+        for (id, found) in directory.segments where current.retired.contains(id) {
+            try files.removeFile(directory.path(found.name))
+            removed = true
+        }
+        if directory.hasNewManifest {
+            do throws(WeirError) {
+                try files.removeFile(StoreLayout.newManifest(directory.id))
+                removed = true
+            } catch {
+                // Renamed a moment ago.
+                if error.code != .notFound { throw error }
+            }
+        }
+        if removed { try files.syncDirectory(StoreLayout.stream(directory.id)) }
+    }
+
+    // MARK: reports
+
+    private mutating func reportStrangers() {
+        for name in directory.unknown + directory.copies {
+            add(.unknownFile, directory.path(name), "a file that is no part of the stream")
+        }
+        let listed = Set(state.segments.map(\.id)).union(state.retired)
+        for (id, found) in directory.segments where !listed.contains(id) {
+            let path = directory.path(found.name)
+            if isUnborn(id, base: found.base, path: path) {
+                unborn.append(id)
+            } else {
+                add(.unknownFile, path, "a segment that the manifest does not list; it is left")
+            }
+        }
+    }
+
+    private mutating func reportMissing() {
+        for entry in state.segments where directory.segments[entry.id] == nil {
+            let end = entry.sealed?.endOffset
+            reports.append(
+                DamageReport(
+                    kind: .missingSegment, stream: state.name.description,
+                    path: StoreLayout.segment(directory.id, entry.id, base: entry.base),
+                    offsets: end.map { entry.base.value..<$0.value },
+                    detail: "a segment that the manifest lists is missing"))
+        }
+    }
+
+    /// A file that a roll made and that no manifest edit came to list: it holds no batch, since
+    /// batches are written only after that edit was synced.
+    private func isUnborn(_ id: SegmentID, base: Offset, path: String) -> Bool {
+        do throws(WeirError) {
+            let file = try files.open(path, .read)
+            let scan = try ScannedSegment.scan(file, id: id, base: base, path: path, files: files)
+            try files.close(file)
+            return scan.batches.isEmpty && scan.bad.isEmpty && scan.footer == nil
+        } catch {
+            return false
+        }
+    }
+
+    private mutating func report(_ plan: RecoveryPlan, _ scan: ScannedSegment, _ path: String) {
+        if let torn = plan.torn {
+            reports.append(
+                DamageReport(
+                    kind: .tornTail, stream: state.name.description, path: path, bytes: torn,
+                    offsets: plan.tornOffsets,
+                    detail: "an unacknowledged tail was cut after offset "
+                        + "\(plan.summary.endOffset); a copy is in quarantine"))
+        }
+        for bad in plan.corrupt {
+            reports.append(
+                DamageReport(
+                    kind: .damagedBatches, stream: state.name.description, path: path,
+                    bytes: bad.range,
+                    offsets: bad.lost.map { $0.firstOffset.value..<$0.endOffset.value },
+                    detail: "batches are damaged; records before and behind them are kept"))
+        }
+        if let lost = plan.lostOffsets {
+            reports.append(
+                DamageReport(
+                    kind: .damagedBatches, stream: state.name.description, path: path,
+                    offsets: lost,
+                    detail: "records that were durable are missing at the segment's end"))
+        }
+        if let defect = scan.headerDefect {
+            add(.damagedSegmentHeader, path, defect + " Its batches are read all the same.")
+        }
+    }
+
+    private mutating func add(_ kind: DamageReport.Kind, _ path: String, _ detail: String) {
+        reports.append(
+            DamageReport(
+                kind: kind, stream: state.name.description, path: path, detail: detail))
+    }
+}
