@@ -29,10 +29,10 @@ package struct BatchBuilder: ~Copyable, @unchecked Sendable {
 
     package init(byteLimit: Int = Limits.batchBytesDefault) {
         self.byteLimit = min(byteLimit, Limits.decodedBodyBytesMax)
-        self.capacity = min(
-            BatchBuilder.capacityFirst, BatchBuilder.bodyStart + self.byteLimit + 8)
-        // Freed in `deinit`; every access stays below `capacity`.
-        unsafe self.base = .allocate(byteCount: capacity, alignment: 16)
+        // Eight bytes only, so that an empty builder costs next to nothing; the first record makes
+        // room. Freed in `deinit`; every access stays below `capacity`.
+        self.capacity = 0
+        unsafe self.base = .allocate(byteCount: 8, alignment: 16)
         self.end = BatchBuilder.bodyStart
     }
 
@@ -44,6 +44,7 @@ package struct BatchBuilder: ~Copyable, @unchecked Sendable {
     /// The entries, borrowed.
     package var body: RawSpan {
         @_lifetime(borrow self) borrowing get {
+            guard capacity > 0 else { return RawSpan() }
             let span = unsafe RawSpan(
                 _unsafeStart: base + BatchBuilder.bodyStart, byteCount: bodyByteCount)
             return unsafe _overrideLifetime(span, borrowing: self)
@@ -77,14 +78,15 @@ package struct BatchBuilder: ~Copyable, @unchecked Sendable {
         else { return false }
         // Eight bytes more than the limit, so that padding always fits.
         let most = BatchBuilder.bodyStart + byteLimit + 8
-        grow(to: min(most, max(capacity * 2, end + byteCount + 8)))
+        let least = max(capacity * 2, BatchBuilder.capacityFirst)
+        grow(to: min(most, max(least, end + byteCount + 8)))
         return true
     }
 
     private mutating func grow(to newCapacity: Int) {
         guard newCapacity > capacity else { return }
         let new = UnsafeMutableRawPointer.allocate(byteCount: newCapacity, alignment: 16)
-        unsafe new.copyMemory(from: base, byteCount: end)
+        if capacity > 0 { unsafe new.copyMemory(from: base, byteCount: end) }
         unsafe base.deallocate()
         unsafe base = new
         capacity = newCapacity

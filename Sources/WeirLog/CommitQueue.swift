@@ -145,6 +145,13 @@ package struct CommitQueue<Waiter: Sendable>: ~Copyable, Sendable {
         readyByteCount += batch.builder.bodyByteCount
     }
 
+    /// Leads for a reason of the caller's own, such as upkeep; `false` if somebody leads already.
+    package mutating func beginLead() -> Bool {
+        if isLed { return false }
+        isLed = true
+        return true
+    }
+
     /// The leader's next work: everything that waits. `nil` ends the lead.
     package mutating func take() -> [Batch]? {
         precondition(isLed, "a group was taken without a lead")

@@ -27,10 +27,12 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
     private var scanner: SegmentScanner
     private var unpacker: BodyUnpacker? = BodyUnpacker()
     /// What `batch` shows.
-    private var header: BatchHeader?
-    private var position = FilePosition.zero
-    private var unpackedByteCount: Int?
-    private var firstWanted = Offset.zero
+    var header: BatchHeader?
+    var position = FilePosition.zero
+    var unpackedByteCount: Int?
+    private(set) var firstWanted = Offset.zero
+    /// The map that the batch stands in, if it was read through one.
+    private(set) var mapping: Mapping?
     /// Bytes that were no batch, since the last good one; told with the gap that they make.
     private var damage: Range<UInt64>?
     /// Damage that cost no record, such as a marker's; told once.
@@ -131,6 +133,7 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
         }
         noteHarmlessDamage(before: found)
         position = place
+        mapping = window?.mapping
         firstWanted = nextOffset
         nextOffset = found.endOffset
         if found.compat & BatchHeader.compatHasSubBatches != 0 {
@@ -250,7 +253,7 @@ extension LogCursor {
     }
 
     @_lifetime(borrow self)
-    private borrowing func bodySpan(_ header: BatchHeader) -> RawSpan {
+    borrowing func bodySpan(_ header: BatchHeader) -> RawSpan {
         if let unpackedByteCount, let span = unpacker?.bytes(unpackedByteCount) {
             return unsafe _overrideLifetime(span, borrowing: self)
         }
@@ -259,7 +262,7 @@ extension LogCursor {
 
     /// The offsets of a compacted batch; empty where records follow each other without a hole.
     @_lifetime(borrow self)
-    private borrowing func tableSpan(_ header: BatchHeader) -> RawSpan {
+    borrowing func tableSpan(_ header: BatchHeader) -> RawSpan {
         let part = bytes(
             at: position + BatchHeader.byteCount, byteCount: header.extensionLength)
         guard let table = BatchExtension.offsetTable(in: part) else { return RawSpan() }

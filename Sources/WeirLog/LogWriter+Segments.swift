@@ -191,3 +191,21 @@ extension LogWriter {
         try manifest.close()
     }
 }
+
+extension LogWriter {
+    /// Publishes where the log stands at its opening, so that readers elsewhere find a slot.
+    package func announce() { publish() }
+
+    /// Makes the stream's deletion durable; the caller removes its files. Nothing is taken after.
+    package func delete() throws(WeirError) {
+        try commit([.deleted])
+        poison = WeirError(
+            .closed, "The stream \(view.name) was deleted.",
+            at: .init(stream: view.name.description))
+        if let current = active {
+            active = nil
+            try files.close(current.file)
+        }
+        try manifest.close()
+    }
+}

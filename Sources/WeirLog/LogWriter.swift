@@ -169,10 +169,10 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
     /// Tells readers, here and in other processes, how far the log goes.
     func publish() {
         view.advance(flushedEnd: nextOffset, durableEnd: durableEnd)
-        guard let tail, let active else { return }
-        tail.publish(
+        tail?.publish(
             TailSlot(
                 streamID: manifest.state.streamID, flushedEnd: nextOffset, durableEnd: durableEnd,
-                epoch: epoch, segment: active.readable.id, writtenEnd: active.position))
+                epoch: epoch, segment: active?.readable.id ?? SegmentID(0),
+                writtenEnd: active?.position ?? .zero))
     }
 }

@@ -18,7 +18,7 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
     package let segment: ReadableSegment<Files>
     private let mode: ReadingMode
     private let files: Files
-    private var mapping: Mapping?
+    private(set) var mapping: Mapping?
     /// Mapped: bytes below this were brought into memory.
     private var populatedEnd = FilePosition.zero
     private var scratch = ScratchMemory()

@@ -1,0 +1,207 @@
+import WeirBase
+import WeirFiles
+import WeirFormat
+import WeirLog
+import WeirRecovery
+
+/// Streams of a store: taking over what recovery found, creating, deleting, following.
+extension StoreEngine {
+    /// Makes a recovered stream ready for appends and readers.
+    func adopt(_ outcome: StreamRecovery<Files>.Outcome) throws(WeirError) {
+        guard let (file, manifestState) = outcome.manifest else { return }
+        let recovered = outcome.stream
+        let manifest = ManifestFile(files: files, file: file, state: manifestState)
+        let view = makeView(
+            recovered, readableEnd: outcome.readableEnd, flushedEnd: recovered.nextOffset)
+        let publisher = try tail?.newPublisher()
+        let writer = LogWriter(
+            files: files, host: host, epoch: epoch, manifest: manifest, recovered: recovered,
+            view: view, tail: publisher?.publisher)
+        if let tail = recovered.tail,
+            let readable = view.segments.last(where: { $0.id == tail.id })
+        {
+            try writer.resume(tail, in: readable)
+        }
+        writer.announce()
+        try insert(
+            OpenStream(
+                id: manifestState.streamID, name: manifestState.name,
+                configuration: manifestState.configuration, view: view, writer: writer,
+                slot: publisher?.index))
+    }
+
+    func makeView(
+        _ recovered: RecoveredStream, readableEnd: [SegmentID: FilePosition],
+        flushedEnd: Offset
+    ) -> LogView<Files> {
+        let manifest = recovered.manifest
+        return LogView(
+            name: manifest.name, visibility: manifest.configuration.effectiveVisibility,
+            segments: manifest.segments.map {
+                makeSegment($0, of: manifest, readableEnd: readableEnd[$0.id])
+            },
+            logStart: manifest.logStart, flushedEnd: flushedEnd,
+            durableEnd: recovered.durableEnd)
+    }
+
+    func makeSegment(
+        _ entry: SegmentEntry, of manifest: ManifestState, readableEnd: FilePosition?
+    ) -> ReadableSegment<Files> {
+        let end =
+            entry.sealed?.batchesEnd ?? readableEnd
+            ?? FilePosition(UInt64(SegmentHeader.alignment))
+        let active = LogWriter<Files>.mapByteCount(manifest.configuration)
+        let mapByteCount = entry.sealed.map { max(1, Int(clamping: $0.fileBytes)) } ?? active
+        return ReadableSegment(
+            files: files, entry: entry,
+            path: StoreLayout.segment(manifest.streamID, entry.id, base: entry.base),
+            mapByteCount: mapByteCount, readableEnd: end, summary: nil)
+    }
+
+    /// Makes a new stream. When it returns, the stream survives power loss.
+    ///
+    /// Throws `alreadyExists`, `invalidArgument`, or what the system said; then there is none.
+    package func create(
+        _ name: StreamName, _ configuration: StreamConfiguration
+    ) throws(WeirError) {
+        guard !isReadOnly else { throw Self.readOnly() }
+        guard stream(name) == nil else {
+            throw WeirError(
+                .alreadyExists, "The stream \(name) exists already; choose another name.",
+                at: .init(stream: name.description))
+        }
+        let id = StreamID(host.random())
+        let creation = StoreLayout.creation(id)
+        // Made under another name and renamed when it is whole: a crash leaves a stream or none.
+        try files.createDirectory(creation)
+        let (bytes, _) = ManifestEdit.created(id, name, configuration)
+            .encode(sequence: 1, previous: 0)
+        let file = try files.open(creation + "/" + StoreLayout.manifestName, .createExclusive)
+        try files.writeAll(file, bytes, at: .zero)
+        try files.sync(file)
+        try files.close(file)
+        try files.syncDirectory(creation)
+        try files.rename(creation, to: StoreLayout.stream(id))
+        try files.syncDirectory(StoreLayout.streams)
+        guard
+            let outcome = try StreamRecovery.recover(
+                id, files: files, tail: nil, isSameBoot: false, isReadOnly: false)
+        else { return }
+        try adopt(outcome)
+    }
+
+    /// Removes a stream and its records for ever. The edit is the point of no return: a crash after
+    /// it, and the next opening removes the rest.
+    package func delete(_ name: StreamName) throws(WeirError) {
+        guard !isReadOnly else { throw Self.readOnly() }
+        guard let stream = stream(name) else { throw Self.noStream(name) }
+        try stream.writer?.delete()
+        remove(name)
+        try StoreDirectory.removeTree(StoreLayout.stream(stream.id), files: files)
+    }
+
+    package static func noStream(_ name: StreamName) -> WeirError {
+        WeirError(
+            .notFound, "There is no stream \(name) in this store; see what there is, or create it.",
+            at: .init(stream: name.description))
+    }
+
+    static func readOnly() -> WeirError {
+        WeirError(.invalidArgument, "The store is open for reading only; open it for writing.")
+    }
+
+    // MARK: readers in other processes
+
+    /// Makes every stream readable, by the writer's slots where one lives.
+    func adoptReadOnly(
+        slots: [StreamID: (index: Int, slot: TailSlot)]
+    ) throws(WeirError) {
+        if !hasLiveWriter {
+            let found = try Self.recoverAll(
+                files: files, slots: slots, isSameBoot: true, isReadOnly: true)
+            add(reports: found.reports)
+            for outcome in found.outcomes {
+                let manifest = outcome.stream.manifest
+                let view = makeView(
+                    outcome.stream, readableEnd: outcome.readableEnd,
+                    flushedEnd: outcome.stream.nextOffset)
+                // Nobody will make more of it durable: everything that is there is shown.
+                view.advance(
+                    flushedEnd: outcome.stream.nextOffset, durableEnd: outcome.stream.nextOffset)
+                try insert(
+                    OpenStream(
+                        id: manifest.streamID, name: manifest.name,
+                        configuration: manifest.configuration, view: view, writer: nil,
+                        slot: slots[manifest.streamID]?.index))
+            }
+            return
+        }
+        for name in try files.list(StoreLayout.streams) {
+            guard let id = StreamID(hexadecimal: name) else { continue }
+            try adoptLive(id, slots[id])
+        }
+    }
+
+    private func adoptLive(
+        _ id: StreamID, _ found: (index: Int, slot: TailSlot)?
+    ) throws(WeirError) {
+        let directory = try StreamDirectory.list(id, files: files)
+        guard let loaded = try ManifestLoader.load(directory, files: files),
+            !loaded.state.isDeleted
+        else { return }
+        let slot = found?.slot
+        let recovered = RecoveredStream(
+            manifest: loaded.state, nextOffset: slot?.flushedEnd ?? .zero,
+            durableEnd: slot?.durableEnd ?? .zero, lastAppendTime: .distantPast, tail: nil,
+            reports: [])
+        let ends = slot.map { [$0.segment: $0.writtenEnd] } ?? [:]
+        let view = makeView(
+            recovered, readableEnd: ends, flushedEnd: slot?.flushedEnd ?? .zero)
+        try insert(
+            OpenStream(
+                id: id, name: loaded.state.name, configuration: loaded.state.configuration,
+                view: view, writer: nil, slot: found?.index))
+    }
+
+    /// Brings a reader's view up to what the writer has published since.
+    ///
+    /// Returns the futex word to wait on, or `nil` if the stream has no slot.
+    package func refresh(_ stream: OpenStream) throws(WeirError) -> UInt32? {
+        guard let index = stream.slot, let (slot, word) = tail?.slot(index),
+            slot.streamID == stream.id
+        else { return nil }
+        let view = stream.view
+        if slot.flushedEnd < view.flushedEnd { return word }
+        if let last = view.segments.last, last.id == slot.segment {
+            last.advance(readableEnd: slot.writtenEnd)
+        } else if slot.flushedEnd > view.flushedEnd {
+            try reload(stream, slot)
+        }
+        view.advance(flushedEnd: slot.flushedEnd, durableEnd: slot.durableEnd)
+        return word
+    }
+
+    /// The writer rolled: the manifest tells the segments. Known ones are kept, with their maps.
+    private func reload(_ stream: OpenStream, _ slot: TailSlot) throws(WeirError) {
+        let directory = try StreamDirectory.list(stream.id, files: files)
+        guard let loaded = try ManifestLoader.load(directory, files: files) else { return }
+        var known: [SegmentID: ReadableSegment<Files>] = [:]
+        for segment in stream.view.segments { known[segment.id] = segment }
+        let segments = loaded.state.segments.map { entry -> ReadableSegment<Files> in
+            guard let segment = known[entry.id] else {
+                return makeSegment(
+                    entry, of: loaded.state,
+                    readableEnd: entry.id == slot.segment ? slot.writtenEnd : nil)
+            }
+            if let sealed = entry.sealed { segment.seal(sealed, summary: nil) }
+            return segment
+        }
+        stream.view.publish(segments: segments, logStart: loaded.state.logStart)
+    }
+
+    /// Waits for the writer's next publish, at most so long. Blocks the thread.
+    package func wait(_ stream: OpenStream, while word: UInt32, milliseconds: Int) {
+        guard let index = stream.slot else { return }
+        tail?.wait(index, while: word, milliseconds: milliseconds)
+    }
+}

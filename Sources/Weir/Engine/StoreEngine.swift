@@ -1,0 +1,239 @@
+import WeirBase
+package import WeirFiles
+package import WeirFormat
+package import WeirLog
+import WeirRecovery
+
+/// A store, open: its directory, its lock, its epoch, its streams. Synchronous; no threads.
+///
+/// Where the three paths meet: recovery hands over what it found, the log goes on from there. The
+/// facade runs it on threads, the crash simulation drives it directly.
+package final class StoreEngine<Files: FileSystem>: Sendable {
+    /// A stream as the engine keeps it.
+    package struct OpenStream: Sendable {
+        package let id: StreamID
+        package let name: StreamName
+        package let configuration: StreamConfiguration
+        package let view: LogView<Files>
+        /// `nil` for a reader.
+        package let writer: LogWriter<Files>?
+        /// Where the stream's slot is; `nil` if there is none.
+        package let slot: Int?
+    }
+
+    package let files: Files
+    package let host: Host
+    package let header: StoreHeader
+    package let epoch: Epoch
+    package let isReadOnly: Bool
+    /// Readers: whether a writer held the lock when the store was opened.
+    package let hasLiveWriter: Bool
+    let tail: TailFile<Files>?
+    private let lockFile: Files.File?
+    private let epochs: EpochFile<Files>?
+    private let state: Lock<State>
+
+    private struct State {
+        var streams: [StreamName: OpenStream] = [:]
+        var reports: [DamageReport] = []
+        var isClosed = false
+    }
+
+    private init(
+        files: Files, host: Host, header: StoreHeader, epoch: Epoch, hasLiveWriter: Bool,
+        tail: TailFile<Files>?, lockFile: Files.File?, epochs: EpochFile<Files>?,
+        reports: [DamageReport]
+    ) {
+        self.files = files
+        self.host = host
+        self.header = header
+        self.epoch = epoch
+        self.isReadOnly = lockFile == nil
+        self.hasLiveWriter = hasLiveWriter
+        self.tail = tail
+        self.lockFile = lockFile
+        self.epochs = epochs
+        self.state = Lock(State(reports: reports))
+    }
+
+    package var streams: [OpenStream] {
+        state.withLock { Array($0.streams.values) }.sorted {
+            $0.name.description < $1.name.description
+        }
+    }
+    package func stream(_ name: StreamName) -> OpenStream? {
+        state.withLock { $0.streams[name] }
+    }
+    /// What opening found.
+    package var reports: [DamageReport] { state.withLock { $0.reports } }
+
+    // MARK: opening
+
+    /// Opens a store for writing, recovering every stream that was not closed in good order.
+    ///
+    /// With `creating`, an empty or missing store is made first. Throws `notFound` or
+    /// `invalidArgument` where there is no store, `locked`, `newerFormat`, `permissionDenied`.
+    package static func open(
+        files: Files, host: Host, creating: Bool
+    ) throws(WeirError) -> StoreEngine {
+        let lockFile = try StoreDirectory.takeLock(files: files, host: host, creating: creating)
+        do throws(WeirError) {
+            return try open(files: files, host: host, lockFile: lockFile, creating: creating)
+        } catch {
+            // The kernel drops the lock with the file.
+            try files.close(lockFile)
+            throw error
+        }
+    }
+
+    private static func open(
+        files: Files, host: Host, lockFile: Files.File, creating: Bool
+    ) throws(WeirError) -> StoreEngine {
+        let header = try StoreDirectory.readOrCreateHeader(
+            files: files, host: host, creating: creating)
+        try LockKeeper.write(files: files, file: lockFile, host: host)
+        let (epochFile, history) = try EpochFile.open(files: files)
+        let isSameBoot =
+            host.bootID != .unknown && history.records.last?.bootID == host.bootID
+        let slots = try TailFile.read(files: files)
+        var found = try recoverAll(
+            files: files, slots: slots, isSameBoot: isSameBoot, isReadOnly: false)
+        if history.isDamaged {
+            found.reports.append(StoreDirectory.report(.damagedEpochs, StoreLayout.epochs))
+        }
+        // EPOCHS may be lost; then the segments still say which epochs there were.
+        let epoch = Epoch(max(history.last, found.lastEpoch).value + 1)
+        try epochFile.append(
+            EpochRecord(kind: .opened, epoch: epoch, bootID: host.bootID, time: host.now()))
+        let tail = try TailFile.rebuild(
+            files: files, store: header.storeID, streamCount: found.outcomes.count)
+        let engine = StoreEngine(
+            files: files, host: host, header: header, epoch: epoch, hasLiveWriter: true,
+            tail: tail, lockFile: lockFile, epochs: epochFile, reports: found.reports)
+        for outcome in found.outcomes { try engine.adopt(outcome) }
+        return engine
+    }
+
+    /// Opens a store for reading: takes no lock, changes nothing.
+    ///
+    /// Beside a live writer it sees what that writer publishes; without one it finds the end of
+    /// each stream itself.
+    package static func openReadOnly(files: Files, host: Host) throws(WeirError) -> StoreEngine {
+        let header = try StoreDirectory.readHeader(files: files)
+        let isLive = try LockKeeper.isHeld(files: files)
+        let tail = try TailFile.openForReading(files: files)
+        let slots = tail.map { $0.slots } ?? [:]
+        let engine = StoreEngine(
+            files: files, host: host, header: header, epoch: Epoch(0), hasLiveWriter: isLive,
+            tail: tail, lockFile: nil, epochs: nil, reports: [])
+        try engine.adoptReadOnly(slots: slots)
+        return engine
+    }
+
+    struct Found {
+        var outcomes: [StreamRecovery<Files>.Outcome] = []
+        var reports: [DamageReport] = []
+        var lastEpoch = Epoch(0)
+    }
+
+    static func recoverAll(
+        files: Files, slots: [StreamID: (index: Int, slot: TailSlot)], isSameBoot: Bool,
+        isReadOnly: Bool
+    ) throws(WeirError) -> Found {
+        var found = Found()
+        for name in try files.list(StoreLayout.streams).sorted() {
+            let path = StoreLayout.streams + "/" + name
+            guard let id = StreamID(hexadecimal: name) else {
+                if name.hasPrefix(StoreLayout.creationPrefix) {
+                    // A creation that was never finished: nobody was told of the stream.
+                    if !isReadOnly { try StoreDirectory.removeTree(path, files: files) }
+                } else {
+                    found.reports.append(StoreDirectory.report(.unknownFile, path))
+                }
+                continue
+            }
+            guard
+                let outcome = try StreamRecovery.recover(
+                    id, files: files, tail: slots[id]?.slot, isSameBoot: isSameBoot,
+                    isReadOnly: isReadOnly)
+            else {
+                found.reports.append(StoreDirectory.report(.unfinishedCreation, path))
+                continue
+            }
+            let manifest = outcome.stream.manifest
+            if manifest.isDeleted {
+                if let (file, _) = outcome.manifest { try files.close(file) }
+                if !isReadOnly { try StoreDirectory.removeTree(path, files: files) }
+                continue
+            }
+            for entry in manifest.segments { found.lastEpoch = max(found.lastEpoch, entry.epoch) }
+            switch manifest.closing {
+            case .neverOpened: break
+            case .opened(let epoch): found.lastEpoch = max(found.lastEpoch, epoch)
+            case .clean(let close): found.lastEpoch = max(found.lastEpoch, close.epoch)
+            }
+            found.reports += outcome.stream.reports
+            found.outcomes.append(outcome)
+        }
+        return found
+    }
+
+    // MARK: streams
+
+    func insert(_ stream: OpenStream) throws(WeirError) {
+        let isNew = state.withLock { state in
+            guard state.streams[stream.name] == nil else { return false }
+            state.streams[stream.name] = stream
+            return true
+        }
+        guard isNew else {
+            throw WeirError(
+                .damaged,
+                "Two streams have the name \(stream.name); move one of their directories away "
+                    + "(\(StoreLayout.stream(stream.id)) is one).")
+        }
+    }
+
+    func remove(_ name: StreamName) { state.withLock { $0.streams[name] = nil } }
+
+    func add(reports: [DamageReport]) {
+        state.withLock { $0.reports += reports }
+    }
+
+    /// Closes every stream in good order and lets go of the lock.
+    ///
+    /// The first error is thrown after everything was tried; a stream whose closing failed is
+    /// recovered by the next opening.
+    package func close() throws(WeirError) {
+        let streams = state.withLock { state -> [OpenStream] in
+            guard !state.isClosed else { return [] }
+            state.isClosed = true
+            defer { state.streams = [:] }
+            return Array(state.streams.values)
+        }
+        var failure: WeirError?
+        for stream in streams {
+            do throws(WeirError) {
+                try stream.writer?.close()
+            } catch {
+                failure = failure ?? error
+            }
+        }
+        do throws(WeirError) {
+            if let epochs {
+                if failure == nil {
+                    try epochs.append(
+                        EpochRecord(
+                            kind: .closedClean, epoch: epoch, bootID: host.bootID,
+                            time: host.now()))
+                }
+                try epochs.close()
+            }
+            try tail?.close()
+            if let lockFile { try files.close(lockFile) }
+        } catch {
+            failure = failure ?? error
+        }
+        if let failure { throw failure }
+    }
+}

@@ -1,0 +1,81 @@
+import WeirBase
+import WeirFiles
+
+/// Threads for what blocks: writes, syncs, page faults. Few, started when they are needed.
+///
+/// Jobs are taken in order. A job that waits for another job may wait for ever, so none does.
+final class ThreadPool: Sendable {
+    private struct State {
+        var jobs: [@Sendable () -> Void] = []
+        var idle = 0
+        var count = 0
+        var isEnding = false
+    }
+    private let monitor = Monitor(State())
+    private let countMax: Int
+
+    init(countMax: Int) { self.countMax = countMax }
+
+    /// Runs a job on some thread, soon.
+    ///
+    /// After `end`, and where the system refuses the very first thread, the caller's own thread
+    /// does it: late is better than never, and nothing is lost.
+    func run(_ job: @escaping @Sendable () -> Void) {
+        let (accepted, needsThread) = monitor.signal { state -> (Bool, Bool) in
+            guard !state.isEnding else { return (false, false) }
+            state.jobs.append(job)
+            let needsThread = state.jobs.count > state.idle && state.count < countMax
+            if needsThread { state.count += 1 }
+            return (true, needsThread)
+        }
+        guard accepted else { return job() }
+        if needsThread { addThread() }
+    }
+
+    /// Runs a blocking call and gives its result to the task that waits.
+    func call<Result: Sendable>(
+        _ body: @escaping @Sendable () throws(WeirError) -> Result
+    ) async throws -> Result {
+        try await withCheckedThrowingContinuation { continuation in
+            run {
+                do throws(WeirError) {
+                    continuation.resume(returning: try body())
+                } catch {
+                    continuation.resume(throwing: error)
+                }
+            }
+        }
+    }
+
+    private func addThread() {
+        do throws(WeirError) {
+            try SystemThread.start { self.work() }
+        } catch {
+            let jobs = monitor.signal { state -> [@Sendable () -> Void] in
+                state.count -= 1
+                guard state.count == 0 else { return [] }
+                defer { state.jobs = [] }
+                return state.jobs
+            }
+            for job in jobs { job() }
+        }
+    }
+
+    private func work() {
+        monitor.signal { $0.idle += 1 }
+        while let job = monitor.wait(until: { state -> (@Sendable () -> Void)?? in
+            if !state.jobs.isEmpty {
+                state.idle -= 1
+                return state.jobs.removeFirst()
+            }
+            return state.isEnding ? .some(nil) : nil
+        }), let job {
+            job()
+            monitor.signal { $0.idle += 1 }
+        }
+        monitor.signal { $0.count -= 1 }
+    }
+
+    /// Lets the threads go when their jobs are done.
+    func end() { monitor.signal { $0.isEnding = true } }
+}

@@ -1,0 +1,134 @@
+public import WeirBase
+import WeirFiles
+import WeirFormat
+import WeirLog
+
+/// How a reader gets at the bytes.
+public enum Reading: Sendable, Hashable {
+    /// Through a shared map of the segment: nothing is copied.
+    case mapped
+    /// Copied by `pread`: for media that nobody trusts.
+    case copied
+}
+
+/// A synchronous reader: for tools, threads and whoever wants the last nanosecond.
+///
+/// ```swift
+/// var cursor = try orders.cursor(from: .first)
+/// while case .batch = try cursor.next() {
+///     var records = cursor.records
+///     while let record = records.next() { total += record.value.byteCount }
+/// }
+/// ```
+///
+/// Batches are proven by their checksums before they are shown. The cursor may wait for the disk:
+/// use a subscription in tasks.
+public struct Cursor: ~Copyable {
+    /// What a step found.
+    public enum Step: Sendable, Hashable {
+        /// A batch; `records` shows its records.
+        case batch
+        /// Records are missing; the next step goes on behind them.
+        case gap(Gap)
+        /// Nothing more at the moment.
+        case end
+    }
+
+    private let stream: LogStream
+    private var inner: LogCursor<RealFileSystem>
+    private var appendTime = Timestamp.distantPast
+
+    init(stream: LogStream, inner: consuming LogCursor<RealFileSystem>) {
+        self.stream = stream
+        self.inner = inner
+    }
+
+    /// The offset that the next step looks for.
+    public var nextOffset: Offset { inner.nextOffset }
+
+    /// Goes to the next batch.
+    ///
+    /// Throws `damaged` where mapped pages vanish under the reader, `newerFormat`, and what the
+    /// medium said; damage on disk is a gap. A cursor that threw may be asked again.
+    public mutating func next() throws(WeirError) -> Step {
+        var step = try inner.next()
+        if step == .end, stream.engine.isReadOnly, try stream.engine.refresh(stream.open) != nil {
+            step = try inner.next()
+        }
+        switch step {
+        case .batch(let header):
+            appendTime = header.appendTime
+            return .batch
+        case .gap(let gap): return .gap(gap)
+        case .end: return .end
+        }
+    }
+
+    /// The records of the batch that the last step found, borrowed until the next one.
+    public var records: BorrowedRecords {
+        @_lifetime(borrow self) borrowing get {
+            let records = BorrowedRecords(inner.records, appendTime: appendTime)
+            return unsafe _overrideLifetime(records, borrowing: self)
+        }
+    }
+
+    /// Bytes found damaged on the way that cost no record.
+    public var reports: [DamageReport] { inner.reports }
+
+    /// Waits at the end for more, at most so long. Blocks the thread; no polling within that time.
+    public func wait(milliseconds: Int) throws(WeirError) {
+        let wanted = inner.nextOffset
+        let engine = stream.engine
+        guard engine.isReadOnly else {
+            let view = stream.view
+            return stream.watch.wait(milliseconds: milliseconds) { view.visibleEnd > wanted }
+        }
+        guard let word = try engine.refresh(stream.open), stream.view.visibleEnd <= wanted
+        else { return }
+        engine.wait(stream.open, while: word, milliseconds: milliseconds)
+    }
+
+    borrowing func lend() -> LentBatch? { inner.lend() }
+}
+
+extension LogStream {
+    /// The offset that a start position means at this moment. May wait for the disk.
+    public func offset(of start: StartPosition) throws(WeirError) -> Offset {
+        if engine.isReadOnly { _ = try engine.refresh(open) }
+        return try LogSearch(view).offset(of: start)
+    }
+
+    /// A reader that begins at a position. May wait for the disk.
+    public func cursor(
+        from start: StartPosition = .first, reading: Reading = .mapped
+    ) throws(WeirError) -> Cursor {
+        let offset = try offset(of: start)
+        return Cursor(
+            stream: self,
+            inner: LogCursor(
+                view: view, at: offset, mode: reading == .mapped ? .mapped : .copied))
+    }
+
+    /// The batches from a position on, for as long as the stream lives.
+    ///
+    /// It tails at the end, and reads from disk when it lags; nobody is cut off for being slow. A
+    /// task that is cancelled gets the end of the sequence.
+    public func subscribe(
+        from start: StartPosition = .next, reading: Reading = .mapped,
+        window: Window = Window()
+    ) -> Subscription {
+        Subscription(stream: self, start: start, reading: reading, window: window)
+    }
+}
+
+/// How much a subscription reads ahead when it is asked: never more than this.
+public struct Window: Sendable, Hashable {
+    /// Bytes of records, unpacked; one batch may go over it.
+    public var bytes: Int
+    public var records: Int
+
+    public init(bytes: Int = 4 << 20, records: Int = 65_536) {
+        self.bytes = max(1, bytes)
+        self.records = max(1, records)
+    }
+}

@@ -1,0 +1,292 @@
+public import WeirBase
+import WeirFiles
+import WeirFormat
+import WeirLog
+
+/// A named log in a store.
+///
+/// Any number of tasks and threads may append and read at once. Appends that wait at the same time
+/// share one sync; the order of a task's own appends is kept.
+public final class LogStream: Sendable {
+    public let name: StreamName
+    public let configuration: StreamConfiguration
+    let open: SystemStream
+    let engine: SystemEngine
+    let pool: ThreadPool
+    let watch: TailWatch
+    private let committer: Committer?
+    private let closed = Lock(false)
+
+    init(
+        _ open: SystemStream, engine: SystemEngine, pool: ThreadPool, housekeeper: Housekeeper
+    ) {
+        self.name = open.name
+        self.configuration = open.configuration
+        self.open = open
+        self.engine = engine
+        self.pool = pool
+        let watch = TailWatch()
+        self.watch = watch
+        self.committer = open.writer.map {
+            Committer(writer: $0, pool: pool, watch: watch, housekeeper: housekeeper)
+        }
+    }
+
+    var view: LogView<RealFileSystem> { open.view }
+
+    /// The first offset that the stream still has.
+    public var firstOffset: Offset { view.logStart }
+    /// The offset behind the last record that readers see.
+    public var endOffset: Offset { view.visibleEnd }
+
+    /// What an append waits for unless it says otherwise.
+    public var acknowledgedLevel: DurabilityLevel {
+        configuration.durability == .durable ? .durable : .flushed
+    }
+
+    // MARK: appending, one record
+
+    /// Appends a record and waits until it is as durable as the stream promises, or as `level` asks.
+    ///
+    /// Throws `tooLarge`, `noSpace` (nothing was appended; try again when there is space),
+    /// `poisoned`, `closed`. Costs a share of a write and of a sync.
+    @discardableResult
+    public func append(
+        key: [UInt8]? = nil, headers: Headers = [:], time: Timestamp? = nil, value: [UInt8]?,
+        level: DurabilityLevel? = nil
+    ) async throws -> Receipt {
+        try await append(level: level) { builder throws(WeirError) in
+            try builder.append(key: key, headers: headers, time: time, value: value)
+        }
+    }
+
+    /// The same with a key that is text.
+    @discardableResult
+    public func append(
+        key: String, headers: Headers = [:], time: Timestamp? = nil, value: [UInt8]?,
+        level: DurabilityLevel? = nil
+    ) async throws -> Receipt {
+        try await append(
+            key: Array(key.utf8), headers: headers, time: time, value: value, level: level)
+    }
+
+    private func append(
+        level: DurabilityLevel?,
+        _ encode: (inout BatchBuilder) throws(WeirError) -> Bool
+    ) async throws -> Receipt {
+        let committer = try writable()
+        let level = level ?? acknowledgedLevel
+        while true {
+            var failure: WeirError?
+            let result = await withCheckedContinuation {
+                (continuation: CheckedContinuation<Result<Receipt, WeirError>?, Never>) in
+                let waiter = AppendWaiter.task(continuation)
+                do throws(WeirError) {
+                    let action = try committer.enqueue(
+                        level: level, waiter: waiter, encode: encode)
+                    if action == .full { continuation.resume(returning: nil) }
+                    committer.follow(action)
+                } catch {
+                    failure = error
+                    continuation.resume(returning: nil)
+                }
+            }
+            if let failure { throw failure }
+            if let result { return try result.get() }
+            await committer.room()
+        }
+    }
+
+    // MARK: appending, many
+
+    /// Appends all records of a batch, visible together or not at all, and empties it.
+    ///
+    /// With `expecting`, only if the first of them gets that offset: `unexpectedOffset` otherwise.
+    /// When it throws, the batch still has its records.
+    @discardableResult
+    public func append(
+        _ batch: inout Batch, expecting: Offset? = nil, level: DurabilityLevel? = nil
+    ) async throws -> Receipt {
+        let committer = try writable()
+        let level = level ?? acknowledgedLevel
+        if batch.isEmpty { return try emptyReceipt() }
+        let lent = Committer.Queue.Batch(builder: BatchBuilder(byteLimit: 0), isLent: true)
+        lent.expecting = expecting
+        swap(&lent.builder, &batch.builder)
+        // Given back whatever happens; the queue lets go of it before it tells the outcome.
+        defer { swap(&lent.builder, &batch.builder) }
+        while true {
+            var failure: WeirError?
+            let result = await withCheckedContinuation {
+                (continuation: CheckedContinuation<Result<Receipt, WeirError>?, Never>) in
+                do throws(WeirError) {
+                    let action = try committer.enqueue(
+                        lent, level: level, waiter: .task(continuation))
+                    if action == .full { continuation.resume(returning: nil) }
+                    committer.follow(action)
+                } catch {
+                    failure = error
+                    continuation.resume(returning: nil)
+                }
+            }
+            if let failure { throw failure }
+            if let result {
+                let receipt = try result.get()
+                lent.builder.removeAll()
+                return receipt
+            }
+            await committer.room()
+        }
+    }
+
+    /// Puts a record on its way and returns at once: many may be under way from one task.
+    ///
+    /// ```swift
+    /// var pending: [PendingAppend] = []
+    /// for value in values { pending.append(try orders.enqueue(value: value)) }
+    /// for append in pending { _ = try await append.receipt() }
+    /// ```
+    ///
+    /// Throws `wouldBlock` when the stream's buffers are full: wait for one of the receipts, or for
+    /// `ready()`, and try again. Records take their offsets in the order of these calls.
+    public func enqueue(
+        key: [UInt8]? = nil, headers: Headers = [:], time: Timestamp? = nil, value: [UInt8]?,
+        level: DurabilityLevel? = nil
+    ) throws(WeirError) -> PendingAppend {
+        let committer = try writable()
+        let slot = AppendSlot()
+        let action = try committer.enqueue(
+            level: level ?? acknowledgedLevel, waiter: .thread(slot)
+        ) { builder throws(WeirError) in
+            try builder.append(key: key, headers: headers, time: time, value: value)
+        }
+        if action == .full {
+            throw WeirError(
+                .wouldBlock,
+                "The stream \(name) has \(Limits.commitQueueBytesMax) bytes under way; wait for a "
+                    + "receipt, or for ready(), before the next append.")
+        }
+        committer.follow(action)
+        return PendingAppend(slot: slot)
+    }
+
+    /// Waits until `enqueue` has room again.
+    public func ready() async throws { await (try writable()).room() }
+
+    /// A writer for a thread of one's own: it writes and syncs by itself when nobody else does,
+    /// which spares two changes of thread an append.
+    public func syncWriter() throws(WeirError) -> SyncWriter {
+        SyncWriter(stream: self, committer: try writable())
+    }
+
+    // MARK: the rest
+
+    private func emptyReceipt() throws(WeirError) -> Receipt {
+        throw WeirError(.invalidArgument, "The batch is empty; append at least one record.")
+    }
+
+    private func writable() throws(WeirError) -> Committer {
+        guard let committer else { throw StoreEngine<RealFileSystem>.readOnly() }
+        return committer
+    }
+
+    /// Ends appending in good order, and wakes those who wait for more.
+    func drain() {
+        committer?.drain(Store.closed())
+        closed.withLock { $0 = true }
+        watch.wake()
+    }
+
+    var isClosed: Bool { closed.withLock { $0 } }
+}
+
+/// An append under way.
+public struct PendingAppend: Sendable {
+    let slot: AppendSlot
+
+    /// Waits for the outcome. May be asked any number of times.
+    public func receipt() async throws -> Receipt { try await slot.outcome().get() }
+    public var isFinished: Bool { slot.isFinished }
+}
+
+extension BatchBuilder {
+    mutating func append(
+        key: [UInt8]?, headers: Headers, time: Timestamp?, value: [UInt8]?
+    ) throws(WeirError) -> Bool {
+        var batch = Batch(byteLimit: 0)
+        swap(&batch.builder, &self)
+        defer { swap(&batch.builder, &self) }
+        return try batch.append(key: key, headers: headers, time: time, value: value)
+    }
+}
+
+/// Appends from a thread outside Swift's pool, and blocks it until the outcome is known.
+///
+/// The thread leads the stream's commit itself when nobody else does. Never use it in a task: it
+/// would hold one of the few threads that all tasks share.
+public struct SyncWriter: Sendable {
+    let stream: LogStream
+    let committer: Committer
+
+    /// Appends a record; errors as `LogStream.append`.
+    @discardableResult
+    public func append(
+        key: [UInt8]? = nil, headers: Headers = [:], time: Timestamp? = nil, value: [UInt8]?,
+        level: DurabilityLevel? = nil
+    ) throws(WeirError) -> Receipt {
+        try append(level: level) { builder throws(WeirError) in
+            try builder.append(key: key, headers: headers, time: time, value: value)
+        }
+    }
+
+    /// Appends a record that is only a value.
+    @discardableResult
+    public func append(value: RawSpan, level: DurabilityLevel? = nil) throws(WeirError) -> Receipt {
+        try append(level: level) { builder throws(WeirError) in builder.append(value: value) }
+    }
+
+    private func append(
+        level: DurabilityLevel?,
+        _ encode: (inout BatchBuilder) throws(WeirError) -> Bool
+    ) throws(WeirError) -> Receipt {
+        while true {
+            let slot = AppendSlot()
+            let action = try committer.enqueue(
+                level: level ?? stream.acknowledgedLevel, waiter: .thread(slot), encode: encode)
+            if action != .full { return try finish(action, slot) }
+            committer.roomBlocking()
+        }
+    }
+
+    /// Appends a batch, whole or not at all, and empties it; errors as `LogStream.append`.
+    @discardableResult
+    public func append(
+        _ batch: inout Batch, expecting: Offset? = nil, level: DurabilityLevel? = nil
+    ) throws(WeirError) -> Receipt {
+        guard !batch.isEmpty else {
+            throw WeirError(.invalidArgument, "The batch is empty; append at least one record.")
+        }
+        let lent = Committer.Queue.Batch(builder: BatchBuilder(byteLimit: 0), isLent: true)
+        lent.expecting = expecting
+        swap(&lent.builder, &batch.builder)
+        defer { swap(&lent.builder, &batch.builder) }
+        while true {
+            let slot = AppendSlot()
+            let action = try committer.enqueue(
+                lent, level: level ?? stream.acknowledgedLevel, waiter: .thread(slot))
+            if action != .full {
+                let receipt = try finish(action, slot)
+                lent.builder.removeAll()
+                return receipt
+            }
+            committer.roomBlocking()
+        }
+    }
+
+    private func finish(
+        _ action: Committer.Queue.Action, _ slot: AppendSlot
+    ) throws(WeirError) -> Receipt {
+        if action == .lead { committer.lead(until: slot) }
+        return try slot.wait().get()
+    }
+}

@@ -1,0 +1,115 @@
+public import WeirBase
+public import WeirFormat
+package import WeirLog
+
+/// A record as a value of its own: copied, to be kept as long as one likes.
+public struct Record: Sendable, Hashable {
+    public let offset: Offset
+    /// The record's own time, or when it was appended.
+    public let time: Timestamp
+    public let key: [UInt8]?
+    public let headers: Headers
+    /// `nil` for a tombstone.
+    public let value: [UInt8]?
+}
+
+/// A record where it stands in its batch: nothing is copied, and it cannot outlive the batch.
+public struct BorrowedRecord: ~Escapable {
+    @usableFromInline package let view: RecordView
+    @usableFromInline package let appendTime: Timestamp
+
+    @inlinable @inline(__always) @_lifetime(copy view)
+    package init(_ view: consuming RecordView, appendTime: Timestamp) {
+        self.view = view
+        self.appendTime = appendTime
+    }
+
+    @inlinable public var offset: Offset { view.offset }
+    /// The value's bytes; empty for a tombstone. A message whose body is of another shape than one
+    /// value, and an entry that is no message at all, are their own values: the whole entry.
+    @inlinable public var value: RawSpan { @_lifetime(copy self) get { view.value } }
+    @inlinable public var key: RawSpan? { @_lifetime(copy self) get { view.key } }
+    /// The entry as it is stored: an AMQP message.
+    @inlinable public var entry: RawSpan { @_lifetime(copy self) get { view.entry } }
+    public var isTombstone: Bool { view.isTombstone }
+    /// The record's own time, or when it was appended.
+    public var time: Timestamp { view.recordTime ?? appendTime }
+
+    /// Calls `body` with each header. Takes memory for names and values.
+    public func forEachHeader(_ body: (String, HeaderValue) -> Void) {
+        view.forEachHeader(body)
+    }
+
+    /// A copy to keep.
+    public func copy() -> Record {
+        var headers = Headers()
+        view.forEachHeader { headers.append($0, $1) }
+        let key: [UInt8]? =
+            if let bytes = view.key { unsafe bytes.withUnsafeBytes { unsafe Array($0) } } else {
+                nil
+            }
+        let value = view.isTombstone ? nil : unsafe view.value.withUnsafeBytes { unsafe Array($0) }
+        return Record(offset: offset, time: time, key: key, headers: headers, value: value)
+    }
+}
+
+/// Steps through the records of a batch without copying, locking or counting references.
+///
+/// ```swift
+/// var records = batch.records
+/// while let record = records.next() { total += record.value.byteCount }
+/// ```
+public struct BorrowedRecords: ~Escapable {
+    @usableFromInline package var walker: RecordWalker
+    @usableFromInline package let appendTime: Timestamp
+
+    @usableFromInline @_lifetime(copy walker)
+    package init(_ walker: consuming RecordWalker, appendTime: Timestamp) {
+        self.walker = walker
+        self.appendTime = appendTime
+    }
+
+    @inlinable @inline(__always) @_lifetime(copy self)
+    public mutating func next() -> BorrowedRecord? {
+        guard let view = walker.next() else { return nil }
+        return BorrowedRecord(view, appendTime: appendTime)
+    }
+}
+
+/// A batch that was read, to keep and to hand on.
+///
+/// It holds its bytes: through the map of its segment, or copied where it had to be unpacked. As a
+/// sequence it gives copied records; `records` and `forEach` give them borrowed, which is the fast
+/// way.
+public struct RecordBatch: Sendable, Sequence {
+    package let lent: LentBatch
+
+    package init(_ lent: LentBatch) { self.lent = lent }
+
+    public var firstOffset: Offset { Swift.max(lent.header.firstOffset, lent.firstWanted) }
+    /// The first offset behind the batch: where a reader goes on.
+    public var endOffset: Offset { lent.header.endOffset }
+    public var appendTime: Timestamp { lent.header.appendTime }
+    public var epoch: Epoch { lent.header.epoch }
+    /// Bytes of the records, unpacked.
+    public var byteCount: Int { lent.header.rawBodyLength }
+
+    public var records: BorrowedRecords {
+        @_lifetime(borrow self) get {
+            let records = BorrowedRecords(lent.records, appendTime: lent.header.appendTime)
+            return unsafe _overrideLifetime(records, borrowing: self)
+        }
+    }
+
+    public func forEach(_ body: (borrowing BorrowedRecord) throws -> Void) rethrows {
+        var records = self.records
+        while let record = records.next() { try body(record) }
+    }
+
+    public func makeIterator() -> IndexingIterator<[Record]> {
+        var copies: [Record] = []
+        copies.reserveCapacity(lent.header.recordCount)
+        forEach { copies.append($0.copy()) }
+        return copies.makeIterator()
+    }
+}

@@ -1,0 +1,235 @@
+public import Logging
+public import ServiceLifecycle
+public import WeirBase
+import WeirFiles
+import WeirFormat
+import WeirLog
+
+/// A store: one directory of streams, one writing process, any number of reading ones.
+///
+/// ```swift
+/// let store = try await Store.open(at: "orders.weir")
+/// let orders = try await store.stream("orders", creating: .init(compression: .automatic))
+/// let receipt = try await orders.append(key: "42", headers: ["kind": "paid"], value: bytes)
+/// for try await batch in orders.subscribe(from: .offset(receipt.offset)) {
+///     batch.forEach { record in … }
+/// }
+/// ```
+///
+/// What an append's receipt says holds: by default the record survives power loss. Opening reads
+/// manifests and one directory listing a stream, so it does not grow with the bytes stored; after a
+/// crash it also scans each stream's last segment.
+public final class Store: Sendable {
+    let engine: SystemEngine
+    let pool: ThreadPool
+    let logger: Logger
+    private let housekeeper: Housekeeper
+    private let state: Lock<State>
+    private static let threadsMax = 16
+
+    private struct State {
+        var streams: [StreamName: LogStream] = [:]
+        var isClosed = false
+    }
+
+    private init(engine: SystemEngine, pool: ThreadPool, logger: Logger) {
+        self.engine = engine
+        self.pool = pool
+        self.logger = logger
+        self.housekeeper = Housekeeper(now: engine.host.now)
+        self.state = Lock(State())
+    }
+
+    deinit {
+        pool.end()
+        housekeeper.end()
+    }
+
+    /// How a store is opened.
+    public enum Access: Sendable, Hashable {
+        /// As the one writer; a directory that is missing or empty becomes a store.
+        case createOrWrite
+        /// As the one writer of a store that exists.
+        case write
+        /// Beside whatever writer there is, or without one; changes nothing.
+        case read
+    }
+
+    /// Opens a store.
+    ///
+    /// Throws `locked` if another process has it open for writing (and says which), `notFound`,
+    /// `invalidArgument` for a directory that is no store, `newerFormat`, `permissionDenied`.
+    /// Damage is no error: `reports` says what was found, and so does the log.
+    public static func open(
+        at path: String, _ access: Access = .createOrWrite,
+        logger: Logger = Logger(label: "weir")
+    ) async throws -> Store {
+        let pool = ThreadPool(countMax: threadsMax)
+        do {
+            return try await pool.call { () throws(WeirError) in
+                try open(at: path, access, pool: pool, logger: logger)
+            }
+        } catch {
+            pool.end()
+            throw error
+        }
+    }
+
+    /// Opens a store and blocks the thread while it does: for tools, and threads of one's own.
+    public static func openBlocking(
+        at path: String, _ access: Access = .createOrWrite,
+        logger: Logger = Logger(label: "weir")
+    ) throws(WeirError) -> Store {
+        try open(at: path, access, pool: ThreadPool(countMax: threadsMax), logger: logger)
+    }
+
+    private static func open(
+        at path: String, _ access: Access, pool: ThreadPool, logger: Logger
+    ) throws(WeirError) -> Store {
+        let host = Host.system()
+        let engine: SystemEngine
+        do throws(WeirError) {
+            let files = try RealFileSystem.openRoot(path, creating: access == .createOrWrite)
+            engine =
+                access == .read
+                ? try StoreEngine.openReadOnly(files: files, host: host)
+                : try StoreEngine.open(
+                    files: files, host: host, creating: access == .createOrWrite)
+        } catch {
+            throw error.located(.init(path: path))
+        }
+        for report in engine.reports {
+            logger.log(level: report.isDamage ? .warning : .notice, "\(report)")
+        }
+        return Store(engine: engine, pool: pool, logger: logger)
+    }
+
+    public var path: String { engine.files.rootPath }
+    public var isReadOnly: Bool { engine.isReadOnly }
+    /// For a reader: whether a writer had the store open when it was opened.
+    public var hasLiveWriter: Bool { engine.hasLiveWriter }
+    /// What opening found damaged, cut or unexplained.
+    public var reports: [DamageReport] { engine.reports }
+    /// The names of all streams, sorted.
+    public var streamNames: [StreamName] { engine.streams.map(\.name) }
+
+    /// A stream by its name; made with the given settings if there is none.
+    ///
+    /// Settings of a stream that exists stay as they are. Throws `notFound` where there is none and
+    /// `creating` is nil, `invalidArgument` for a bad name or bad settings.
+    public func stream(
+        _ name: String, creating configuration: StreamConfiguration? = nil
+    ) async throws -> LogStream {
+        let name = try StreamName(name)
+        if let stream = try known(name) { return stream }
+        return try await pool.call { () throws(WeirError) in
+            try self.openStream(name, creating: configuration)
+        }
+    }
+
+    /// As `stream`, and blocks the thread.
+    public func streamBlocking(
+        _ name: String, creating configuration: StreamConfiguration? = nil
+    ) throws(WeirError) -> LogStream {
+        let name = try StreamName(name)
+        if let stream = try known(name) { return stream }
+        return try openStream(name, creating: configuration)
+    }
+
+    private func known(_ name: StreamName) throws(WeirError) -> LogStream? {
+        try state.withLock { state throws(WeirError) in
+            if state.isClosed { throw Self.closed() }
+            return state.streams[name]
+        }
+    }
+
+    private func openStream(
+        _ name: StreamName, creating configuration: StreamConfiguration?
+    ) throws(WeirError) -> LogStream {
+        if engine.stream(name) == nil {
+            guard let configuration else { throw StoreEngine<RealFileSystem>.noStream(name) }
+            try configuration.validate()
+            do throws(WeirError) {
+                try engine.create(name, configuration)
+                logger.info("created stream \(name)")
+            } catch {
+                // Two callers may create it at once: the second finds the first one's.
+                if error.code != .alreadyExists { throw error }
+            }
+        }
+        guard let open = engine.stream(name) else {
+            throw StoreEngine<RealFileSystem>.noStream(name)
+        }
+        return try state.withLock { state throws(WeirError) in
+            if state.isClosed { throw Self.closed() }
+            if let stream = state.streams[name] { return stream }
+            let stream = LogStream(
+                open, engine: engine, pool: pool, housekeeper: housekeeper)
+            state.streams[name] = stream
+            return stream
+        }
+    }
+
+    /// Makes a stream. Throws `alreadyExists` if there is one of that name.
+    public func createStreamBlocking(
+        _ name: String, _ configuration: StreamConfiguration
+    ) throws(WeirError) {
+        let name = try StreamName(name)
+        try configuration.validate()
+        try engine.create(name, configuration)
+    }
+
+    /// Removes a stream and all its records, for ever.
+    public func deleteStream(_ name: String) async throws {
+        let name = try StreamName(name)
+        try await pool.call { () throws(WeirError) in try self.delete(name) }
+    }
+
+    /// As `deleteStream`, and blocks the thread.
+    public func deleteStreamBlocking(_ name: String) throws(WeirError) {
+        try delete(try StreamName(name))
+    }
+
+    private func delete(_ name: StreamName) throws(WeirError) {
+        let stream = state.withLock { $0.streams.removeValue(forKey: name) }
+        stream?.drain()
+        try engine.delete(name)
+        logger.info("deleted stream \(name)")
+    }
+
+    /// Ends everything in good order: what was appended is written and synced, and the next opening
+    /// needs no scan. Appends and reads after it throw `closed`. May be called more than once.
+    public func close() async throws {
+        try await pool.call { () throws(WeirError) in try self.closeBlocking() }
+    }
+
+    /// As `close`, and blocks the thread.
+    public func closeBlocking() throws(WeirError) {
+        let streams = state.withLock { state in
+            state.isClosed = true
+            defer { state.streams = [:] }
+            return Array(state.streams.values)
+        }
+        for stream in streams { stream.drain() }
+        housekeeper.end()
+        try engine.close()
+        pool.end()
+    }
+
+    static func closed() -> WeirError {
+        WeirError(.closed, "The store was closed; open it again.")
+    }
+}
+
+extension Store: Service {
+    /// Waits for the service group's graceful shutdown, and closes the store.
+    public func run() async throws {
+        do {
+            try await gracefulShutdown()
+        } catch {
+            // Cancelled rather than asked: the store is closed all the same.
+            logger.debug("the store's service was cancelled")
+        }
+        try await close()
+    }
+}

@@ -1,0 +1,117 @@
+package import WeirBase
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// Threads for calls that block: never Swift's own, of which there are only as many as cores.
+package enum SystemThread {
+    /// Runs `body` on a new thread. Throws `system` if the system has none to give.
+    package static func start(_ body: @escaping @Sendable () -> Void) throws(WeirError) {
+        let box = unsafe Unmanaged.passRetained(Body(run: body))
+        #if canImport(Darwin)
+            var thread: pthread_t?
+        #else
+            var thread = pthread_t()
+        #endif
+        // The new thread takes the retain over.
+        let code = unsafe pthread_create(
+            &thread, nil,
+            { argument in
+                #if canImport(Darwin)
+                    let pointer = unsafe argument
+                #else
+                    guard let pointer = unsafe argument else { return nil }
+                #endif
+                unsafe Unmanaged<Body>.fromOpaque(pointer).takeRetainedValue().run()
+                return nil
+            }, box.toOpaque())
+        guard code == 0 else {
+            unsafe box.release()
+            throw WeirError(
+                .system, "Weir could not start a thread; raise the limit (ulimit -u)",
+                cause: unsafe String(cString: strerror(code)), errno: code)
+        }
+        #if canImport(Darwin)
+            if let thread { pthread_detach(thread) }
+        #else
+            pthread_detach(thread)
+        #endif
+    }
+
+    private final class Body: Sendable {
+        let run: @Sendable () -> Void
+        init(run: @escaping @Sendable () -> Void) { self.run = run }
+    }
+}
+
+/// State that threads wait for: a mutex and a condition. For blocking threads only.
+@safe
+package final class Monitor<State>: @unchecked Sendable {
+    // @unchecked: `state` is touched between lock and unlock only.
+    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    private let condition: UnsafeMutablePointer<pthread_cond_t>
+    private var state: State
+
+    package init(_ state: sending State) {
+        // Neither may move, so both have addresses of their own; freed in `deinit`.
+        unsafe mutex = .allocate(capacity: 1)
+        unsafe mutex.initialize(to: pthread_mutex_t())
+        unsafe condition = .allocate(capacity: 1)
+        unsafe condition.initialize(to: pthread_cond_t())
+        self.state = state
+        let made = unsafe pthread_mutex_init(mutex, nil) == 0 && pthread_cond_init(condition, nil) == 0
+        precondition(made, "a monitor could not be made")
+    }
+
+    deinit {
+        unsafe pthread_cond_destroy(condition)
+        unsafe pthread_mutex_destroy(mutex)
+        unsafe condition.deallocate()
+        unsafe mutex.deallocate()
+    }
+
+    /// Changes the state and wakes everybody who waits.
+    package func signal<Result>(_ body: (inout State) -> Result) -> Result {
+        unsafe pthread_mutex_lock(mutex)
+        defer {
+            unsafe pthread_cond_broadcast(condition)
+            unsafe pthread_mutex_unlock(mutex)
+        }
+        return body(&state)
+    }
+
+    /// Looks, and wakes nobody.
+    package func read<Result>(_ body: (State) -> Result) -> Result {
+        unsafe pthread_mutex_lock(mutex)
+        defer { unsafe pthread_mutex_unlock(mutex) }
+        return body(state)
+    }
+
+    /// Waits until `body` gives a result, or the time is over (then `nil`).
+    package func wait<Result>(
+        milliseconds: Int? = nil, until body: (inout State) -> Result?
+    ) -> Result? {
+        unsafe pthread_mutex_lock(mutex)
+        defer { unsafe pthread_mutex_unlock(mutex) }
+        var deadline = timespec()
+        if let milliseconds {
+            unsafe clock_gettime(CLOCK_REALTIME, &deadline)
+            let nanoseconds = Int(deadline.tv_nsec) + milliseconds % 1000 * 1_000_000
+            deadline.tv_sec += milliseconds / 1000 + nanoseconds / 1_000_000_000
+            deadline.tv_nsec = nanoseconds % 1_000_000_000
+        }
+        while true {
+            if let result = body(&state) { return result }
+            if milliseconds == nil {
+                unsafe pthread_cond_wait(condition, mutex)
+            } else if unsafe pthread_cond_timedwait(condition, mutex, &deadline) != 0 {
+                return body(&state)
+            }
+        }
+    }
+}

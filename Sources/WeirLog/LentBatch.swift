@@ -1,0 +1,95 @@
+package import WeirBase
+import WeirFiles
+package import WeirFormat
+
+/// A batch that outlives the cursor's step: it holds its bytes, mapped or copied.
+@safe
+package final class LentBatch: @unchecked Sendable {
+    // @unchecked: nothing changes after `init`, and the memory is only read.
+    package let header: BatchHeader
+    /// Records before this offset are not for the reader.
+    package let firstWanted: Offset
+    private let mapping: Mapping?
+    private let base: UnsafeRawPointer
+    private let bodyByteCount: Int
+    private let owned: CopiedBytes?
+    private let table: CopiedBytes
+
+    /// Shares a map: no byte is copied, and the segment's file stays mapped for as long.
+    init(
+        _ header: BatchHeader, firstWanted: Offset, mapping: Mapping, bodyAt position: Int,
+        table: RawSpan
+    ) {
+        self.header = header
+        self.firstWanted = firstWanted
+        self.mapping = mapping
+        // Inside the map: the step that found the batch checked its whole length.
+        unsafe self.base = mapping.base + position
+        self.bodyByteCount = header.bodyLength
+        self.owned = nil
+        self.table = CopiedBytes(table)
+    }
+
+    /// Copies an unpacked body.
+    init(_ header: BatchHeader, firstWanted: Offset, copying body: RawSpan, table: RawSpan) {
+        self.header = header
+        self.firstWanted = firstWanted
+        self.mapping = nil
+        let copy = CopiedBytes(body)
+        self.owned = copy
+        unsafe self.base = copy.base
+        self.bodyByteCount = body.byteCount
+        self.table = CopiedBytes(table)
+    }
+
+    /// Whether the bytes are still what was checked: a mapped page may have vanished since.
+    package var isIntact: Bool { !(mapping?.lostPages ?? false) }
+
+    package var records: RecordWalker {
+        @_lifetime(borrow self) get {
+            let body = unsafe RawSpan(_unsafeStart: base, byteCount: bodyByteCount)
+            let offsets = unsafe RawSpan(_unsafeStart: table.base, byteCount: table.byteCount)
+            var walker = RecordWalker(
+                body: body, table: offsets, firstOffset: header.firstOffset)
+            if firstWanted > header.firstOffset { walker.skip(before: firstWanted) }
+            return unsafe _overrideLifetime(walker, borrowing: self)
+        }
+    }
+}
+
+/// Bytes of one's own, freed with the last reference.
+@safe
+private final class CopiedBytes: @unchecked Sendable {
+    // @unchecked: written in `init` only.
+    let base: UnsafeRawPointer
+    let byteCount: Int
+
+    init(_ bytes: RawSpan) {
+        byteCount = bytes.byteCount
+        let memory = UnsafeMutableRawPointer.allocate(
+            byteCount: max(1, byteCount), alignment: 16)
+        unsafe bytes.withUnsafeBytes { source in
+            if let address = source.baseAddress {
+                unsafe memory.copyMemory(from: address, byteCount: source.count)
+            }
+        }
+        unsafe base = UnsafeRawPointer(memory)
+    }
+
+    deinit { unsafe base.deallocate() }
+}
+
+extension LogCursor {
+    /// The batch that the last step found, to keep. `nil` if there is none.
+    package borrowing func lend() -> LentBatch? {
+        guard let header else { return nil }
+        let table = tableSpan(header)
+        if let mapping = mapping, unpackedByteCount == nil {
+            return LentBatch(
+                header, firstWanted: firstWanted, mapping: mapping,
+                bodyAt: Int(clamping: position.value) + header.bodyStart, table: table)
+        }
+        return LentBatch(
+            header, firstWanted: firstWanted, copying: bodySpan(header), table: table)
+    }
+}

@@ -1,0 +1,90 @@
+package import WeirBase
+package import WeirFiles
+import WeirFormat
+
+/// Turns every start position into an offset, by manifest, block index, batch headers, records.
+///
+/// Each level narrows the search for the next: a position costs one block of headers and, for a
+/// record time, the records of one batch. Damaged batches are stepped over.
+package struct LogSearch<Files: FileSystem> {
+    private let view: LogView<Files>
+
+    package init(_ view: LogView<Files>) { self.view = view }
+
+    /// The offset to begin at. May wait for the disk.
+    ///
+    /// `.time(t)` is the first record, in offset order, whose record time is not before `t`; the
+    /// stream's end where there is none.
+    package func offset(of start: StartPosition) throws(WeirError) -> Offset {
+        let end = view.visibleEnd
+        switch start {
+        case .first: return view.logStart
+        case .next: return end
+        case .last: return end.value == 0 ? end : max(view.logStart, Offset(end.value - 1))
+        case .offset(let offset): return offset
+        case .time(let time): return try first(recordTime: time) ?? end
+        case .appended(let time): return try first(appendTime: time) ?? end
+        }
+    }
+
+    private func first(appendTime time: Timestamp) throws(WeirError) -> Offset? {
+        for segment in view.segments {
+            // Append times are monotone: a segment that ended before the time has nothing.
+            if let sealed = segment.sealed, sealed.lastAppendTime < time { continue }
+            let summary = try segment.summary()
+            let start = summary.position(forAppendTime: time)
+            let found = try batch(in: segment, from: start) { $0.appendTime >= time }
+            if let found { return max(found.firstOffset, view.logStart) }
+        }
+        return nil
+    }
+
+    private func first(recordTime time: Timestamp) throws(WeirError) -> Offset? {
+        for segment in view.segments {
+            if let sealed = segment.sealed, sealed.maxRecordTime < time { continue }
+            let summary = try segment.summary()
+            let start = summary.position(forRecordTime: time)
+            let found = try batch(in: segment, from: start) { $0.maxRecordTime >= time }
+            if let found { return try record(in: found, recordTime: time) }
+        }
+        return nil
+    }
+
+    /// The first batch from a block on for which a condition holds, as far as readers see.
+    private func batch(
+        in segment: ReadableSegment<Files>, from start: FilePosition?,
+        where holds: (BatchHeader) -> Bool
+    ) throws(WeirError) -> BatchHeader? {
+        let end = view.visibleEnd
+        var window = SegmentWindow(segment: segment, mode: .copied)
+        var scanner = SegmentScanner(
+            segment: segment.id,
+            position: start ?? FilePosition(UInt64(SegmentHeader.alignment)))
+        while true {
+            switch try window.next(&scanner, checkingBody: false) {
+            case .batch(let header, _):
+                guard header.kind == .records else { continue }
+                if header.firstOffset >= end { return nil }
+                if holds(header) { return header }
+            case .damage: continue
+            case .end: return nil
+            case .newer(let what, let position):
+                throw WeirError.newerFormat(
+                    "Byte \(position) of \(segment.path) has \(what); use a newer Weir.")
+            }
+        }
+    }
+
+    private func record(
+        in header: BatchHeader, recordTime time: Timestamp
+    ) throws(WeirError) -> Offset {
+        var cursor = LogCursor(view: view, at: max(header.firstOffset, view.logStart))
+        guard case .batch(let found) = try cursor.next(), found.firstOffset == header.firstOffset
+        else { return header.firstOffset }
+        var records = cursor.records
+        while let record = records.next() {
+            if record.recordTime ?? header.appendTime >= time { return record.offset }
+        }
+        return header.firstOffset
+    }
+}
