@@ -290,3 +290,8 @@ public struct SyncWriter: Sendable {
         return try slot.wait().get()
     }
 }
+
+extension SyncWriter {
+    /// Bytes that a batch of this stream may have.
+    public var batchBytesMax: Int { stream.configuration.batchBytesMax }
+}

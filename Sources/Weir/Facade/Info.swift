@@ -1,0 +1,224 @@
+public import WeirBase
+import WeirFiles
+import WeirFormat
+import WeirLog
+
+/// What a stream consists of.
+public struct StreamInfo: Sendable {
+    public let name: String
+    public let configuration: StreamConfiguration
+    public let firstOffset: Offset
+    public let endOffset: Offset
+    public let segments: [SegmentInfo]
+
+    public var recordCount: Int { segments.reduce(0) { $0 + $1.recordCount } }
+    /// What the files' sizes say.
+    public var logicalBytes: Int { segments.reduce(0) { $0 + $1.logicalBytes } }
+    /// What they occupy on the medium: less where there are holes, more where room was made ahead.
+    public var allocatedBytes: Int { segments.reduce(0) { $0 + $1.allocatedBytes } }
+    /// Bytes of the records, unpacked.
+    public var rawBytes: Int { segments.reduce(0) { $0 + $1.rawBytes } }
+}
+
+/// One file of a stream.
+public struct SegmentInfo: Sendable {
+    public let id: String
+    public let path: String
+    public let isSealed: Bool
+    public let base: Offset
+    public let endOffset: Offset
+    public let recordCount: Int
+    public let logicalBytes: Int
+    public let allocatedBytes: Int
+    public let rawBytes: Int
+    /// Smallest and largest record time; `nil` without records.
+    public let firstTime: Timestamp?
+    public let lastTime: Timestamp?
+}
+
+extension LogStream {
+    /// Looks at every segment of the stream. May wait for the disk; reads no records.
+    public func info() throws(WeirError) -> StreamInfo {
+        if engine.isReadOnly { _ = try engine.refresh(open) }
+        var segments: [SegmentInfo] = []
+        for segment in view.segments { segments.append(try info(segment)) }
+        return StreamInfo(
+            name: name.description, configuration: configuration, firstOffset: firstOffset,
+            endOffset: endOffset, segments: segments)
+    }
+
+    private func info(
+        _ segment: ReadableSegment<RealFileSystem>
+    ) throws(WeirError) -> SegmentInfo {
+        let sealed = segment.sealed
+        var sizes = (logical: 0, allocated: 0)
+        var summary = SegmentSummary(base: segment.base)
+        do throws(WeirError) {
+            let file = try segment.file()
+            sizes = (
+                try engine.files.size(of: file), try engine.files.allocatedBytes(of: file)
+            )
+            if sealed == nil { summary = try segment.summary() }
+        } catch {
+            // A file that is missing has been reported; it is shown without bytes.
+            if error.code != .notFound { throw error }
+        }
+        let recordCount = sealed?.recordCount ?? summary.recordCount
+        return SegmentInfo(
+            id: segment.id.description, path: segment.path, isSealed: sealed != nil,
+            base: segment.base, endOffset: sealed?.endOffset ?? summary.endOffset,
+            recordCount: Int(clamping: recordCount), logicalBytes: sizes.logical,
+            allocatedBytes: sizes.allocated,
+            rawBytes: Int(clamping: sealed?.rawBytes ?? summary.rawBytes),
+            firstTime: recordCount == 0 ? nil : sealed?.minRecordTime ?? summary.minRecordTime,
+            lastTime: recordCount == 0 ? nil : sealed?.maxRecordTime ?? summary.maxRecordTime)
+    }
+}
+
+/// A segment's parts, one after the other, for a person who looks at damage.
+public enum SegmentDump {
+    /// A header, a batch, a footer, or bytes that are none of them.
+    public struct Item: Sendable {
+        public let isDamaged: Bool
+        public let fields: [(name: String, value: String)]
+    }
+
+    /// Calls `body` with each part of a segment file, in the order of the file.
+    ///
+    /// Throws `notFound`, `permissionDenied`, `invalidArgument` for a file whose name and header
+    /// both are not a segment's.
+    public static func forEach(inFileAt path: String, _ body: (Item) throws -> Void) throws {
+        let slash = path.lastIndex(of: "/")
+        let folder = slash.map { String(path[..<$0]) } ?? "."
+        let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
+        let files = try RealFileSystem.openRoot(folder.isEmpty ? "/" : folder, creating: false)
+        let file = try files.open(name, .read)
+        let size = try files.size(of: file)
+        let head = try files.read(
+            file, at: .zero, byteCount: min(size, SegmentHeader.byteCountMax))
+        var start = FilePosition(UInt64(SegmentHeader.alignment))
+        var id = StoreLayout.parse(segmentName: name)?.id
+        let first: Item
+        do throws(WeirError) {
+            let (header, batchesStart) = try SegmentHeader.decode(head)
+            start = batchesStart
+            id = id ?? header.segmentID
+            first = item(header)
+        } catch {
+            guard id != nil else {
+                throw WeirError(
+                    .invalidArgument,
+                    "The file is no segment: neither its name nor its beginning is one's. "
+                        + error.message, at: .init(path: path))
+            }
+            first = Item(
+                isDamaged: true, fields: [("kind", "header"), ("damage", error.message)])
+        }
+        try body(first)
+        guard let id else { return }
+        try walk(files, file, size, id, start, body)
+        try files.close(file)
+    }
+
+    private static func walk(
+        _ files: RealFileSystem, _ file: RealFileSystem.File, _ size: Int, _ id: SegmentID,
+        _ start: FilePosition, _ body: (Item) throws -> Void
+    ) throws {
+        guard size > Int(clamping: start.value) else { return }
+        let mapping = try files.map(file, byteCount: size)
+        try mapping.populate(0..<size)
+        var scanner = SegmentScanner(segment: id, position: start)
+        while true {
+            switch scanner.next(in: mapping.bytes) {
+            case .batch(let header, let position): try body(item(header, at: position, false))
+            case .damage(let range, let lost):
+                if let lost {
+                    try body(item(lost, at: FilePosition(range.lowerBound), true))
+                } else {
+                    try body(gap(range, "no valid batch header"))
+                }
+            case .newer(let what, let position):
+                return try body(gap(position.value..<UInt64(size), "newer format: \(what)"))
+            case .end(let position):
+                return try rest(mapping.bytes, id, Int(clamping: position.value), body)
+            }
+        }
+    }
+
+    /// Behind the batches: a footer, room written ahead, or the rest of an interrupted write.
+    private static func rest(
+        _ bytes: RawSpan, _ id: SegmentID, _ start: Int, _ body: (Item) throws -> Void
+    ) throws {
+        guard start < bytes.byteCount else { return }
+        let rest = unsafe bytes.extracting(start..<bytes.byteCount).withUnsafeBytes {
+            unsafe Array($0)
+        }
+        if rest.allSatisfy({ $0 == 0 }) {
+            return try body(
+                Item(
+                    isDamaged: false,
+                    fields: [("kind", "room"), ("position", "\(start)"), ("bytes", "\(rest.count)")]
+                ))
+        }
+        try body(footer(rest, id, FilePosition(UInt64(start))))
+    }
+
+    private static func footer(
+        _ bytes: [UInt8], _ id: SegmentID, _ position: FilePosition
+    ) -> Item {
+        do throws(WeirError) {
+            let (footer, checksum) = try SegmentFooter.decode(bytes, segment: id, at: position)
+            let summary = footer.summary
+            return Item(
+                isDamaged: false,
+                fields: [
+                    ("kind", "footer"), ("position", "\(position)"), ("bytes", "\(bytes.count)"),
+                    ("checksum", "\(checksum)"), ("batches", "\(summary.batchCount)"),
+                    ("records", "\(summary.recordCount)"), ("base", "\(summary.base)"),
+                    ("end", "\(summary.endOffset)"), ("blocks", "\(summary.index.count)"),
+                ])
+        } catch {
+            let range = position.value..<position.value + UInt64(bytes.count)
+            return gap(range, "no batch and no footer: \(error.message)")
+        }
+    }
+
+    private static func gap(_ range: Range<UInt64>, _ why: String) -> Item {
+        Item(
+            isDamaged: true,
+            fields: [
+                ("kind", "damage"), ("position", "\(range.lowerBound)"),
+                ("bytes", "\(range.count)"), ("damage", why),
+            ])
+    }
+
+    private static func item(_ header: SegmentHeader) -> Item {
+        Item(
+            isDamaged: false,
+            fields: [
+                ("kind", "header"), ("segment", "\(header.segmentID)"),
+                ("stream", "\(header.streamID)"), ("name", "\(header.name)"),
+                ("epoch", "\(header.epoch)"), ("base", "\(header.base)"),
+                ("created", "\(header.creationTime)"), ("logStart", "\(header.logStart)"),
+                ("generation", "\(header.generation)"),
+            ])
+    }
+
+    private static func item(
+        _ header: BatchHeader, at position: FilePosition, _ isDamaged: Bool
+    ) -> Item {
+        var fields = [
+            ("kind", "\(header.kind)"), ("position", "\(position)"),
+            ("bytes", "\(header.storedByteCount)"), ("first", "\(header.firstOffset)"),
+            ("end", "\(header.endOffset)"), ("records", "\(header.recordCount)"),
+            ("entries", "\(header.entryCount)"), ("keys", "\(header.keyedCount)"),
+            ("tombstones", "\(header.tombstoneCount)"), ("body", "\(header.bodyLength)"),
+            ("raw", "\(header.rawBodyLength)"), ("extension", "\(header.extensionLength)"),
+            ("epoch", "\(header.epoch)"), ("durableEnd", "\(header.durableEnd)"),
+            ("appended", "\(header.appendTime)"), ("minTime", "\(header.minRecordTime)"),
+            ("maxTime", "\(header.maxRecordTime)"), ("bodyChecksum", "\(header.bodyChecksum)"),
+        ]
+        if isDamaged { fields.append(("damage", "the body's checksum does not hold")) }
+        return Item(isDamaged: isDamaged, fields: fields)
+    }
+}

@@ -1,0 +1,155 @@
+import ArgumentParser
+import Foundation
+import Weir
+
+enum InputFormat: String, ExpressibleByArgument, CaseIterable {
+    case lines, ndjson, csv
+}
+
+struct AppendCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "append", abstract: "Append records from a file or standard input.",
+        discussion: """
+            lines: a line is a value. ndjson: an object a line, as `read --format json` prints it.
+            csv: the first row names the columns; the value is --value-column, else the one column
+            that is left, else the columns left as a JSON object; an empty key is no key.
+            A batch that is not full goes when the input pauses for 10 ms.
+
+            EXAMPLES
+              seq 1000 | weir append numbers
+              weir append flights flights.csv --format csv --key-column tailnum \\
+                --time-column time_hour --header-columns carrier,origin,dest
+              weir read a --format json | weir append b --format ndjson --acks
+            """)
+
+    @OptionGroup var options: StoreOptions
+    @Argument(help: "The stream's name; made if there is none.") var stream: String
+    @Argument(help: "The file, or - for standard input.", completion: .file()) var file: String?
+    @Option(help: "lines, ndjson or csv.") var format: InputFormat = .lines
+    @Option(help: "csv: the column that is the key.") var keyColumn: String?
+    @Option(help: "csv: the column that is the record's time.") var timeColumn: String?
+    @Option(help: "csv: columns that become headers, with commas between.")
+    var headerColumns: String?
+    @Option(help: "csv: the column that is the value.") var valueColumn: String?
+    @Option(help: "Records a batch: 1 to 65535.") var batch = 1000
+    @Flag(help: "Print an acknowledgement a batch to standard output.") var acks = false
+    @Flag(help: "Do not make the stream.") var noCreate = false
+    @Flag(help: "Count malformed lines, and go on.") var skipBad = false
+    @OptionGroup var settings: StreamSettings
+
+    func validate() throws {
+        guard (1...Limits.batchEntriesMax).contains(batch) else {
+            throw ValidationError(
+                "--batch is \(batch); expected 1 to \(Limits.batchEntriesMax) records a batch.")
+        }
+        let isCSV = format == .csv
+        let columns = [keyColumn, timeColumn, headerColumns, valueColumn]
+        guard isCSV || columns.allSatisfy({ $0 == nil }) else {
+            throw ValidationError("Columns are for --format csv; this is \(format.rawValue).")
+        }
+    }
+
+    func run() throws {
+        let source = try InputSource(path: file)
+        var parser = try makeParser(source)
+        let opened = try options.open(noCreate ? .write : .createOrWrite)
+        let target = try opened.store.streamBlocking(
+            stream, creating: noCreate ? nil : settings.configuration())
+        let appender = Appender(
+            writer: try target.syncWriter(),
+            batch: Batch(byteLimit: target.configuration.batchBytesMax),
+            batchRecords: batch, level: settings.durability?.level, printsAcks: acks)
+        let bar = ProgressBar("append", total: source.totalBytes)
+        source.onPause = { try appender.flush() }
+        var bad = 0
+        do {
+            while true {
+                do {
+                    guard let record = try parser.next() else { break }
+                    try appender.append(record)
+                } catch let error as WeirError where error.code == .malformedInput && skipBad {
+                    bad += 1
+                }
+                bar.update(done: source.bytesRead, records: appender.count)
+            }
+        } catch {
+            // What came before the bad line, or before Ctrl-C, is kept.
+            bar.end()
+            try appender.flush()
+            try opened.store.closeBlocking()
+            throw error
+        }
+        try appender.flush()
+        bar.end()
+        if bad > 0 { Words.say("weir: skipped \(Numbers.grouped(bad)) malformed lines") }
+        try opened.finish()
+    }
+
+    private func makeParser(_ source: InputSource) throws -> any RecordParser {
+        switch format {
+        case .lines: return LinesParser(source)
+        case .ndjson: return NDJSONParser(source)
+        case .csv:
+            return try CSVParser(
+                source,
+                columns: CSVColumns(
+                    key: keyColumn, time: timeColumn,
+                    headers: headerColumns?.split(separator: ",").map(String.init) ?? [],
+                    value: valueColumn))
+        }
+    }
+}
+
+/// Gathers records into batches and appends them.
+final class Appender {
+    private let writer: SyncWriter
+    private var batch: Batch
+    private let batchRecords: Int
+    private let level: DurabilityLevel?
+    private let output: StandardOutput?
+    private(set) var count = 0
+
+    init(
+        writer: SyncWriter, batch: consuming Batch, batchRecords: Int, level: DurabilityLevel?,
+        printsAcks: Bool
+    ) {
+        self.writer = writer
+        self.batch = batch
+        self.batchRecords = batchRecords
+        self.level = level
+        self.output = printsAcks ? StandardOutput() : nil
+    }
+
+    func append(_ record: TextRecord) throws {
+        if try !add(record) {
+            try flush()
+            guard try add(record) else {
+                throw WeirError(
+                    .tooLarge,
+                    "Record \(count + 1) of the input does not fit into a batch of this stream "
+                        + "(\(writer.batchBytesMax) bytes); create the stream with a larger "
+                        + "--max-batch-bytes.")
+            }
+        }
+        if batch.recordCount >= batchRecords { try flush() }
+    }
+
+    private func add(_ record: TextRecord) throws(WeirError) -> Bool {
+        try batch.append(
+            key: record.key, headers: record.headers, time: record.time, value: record.value)
+    }
+
+    func flush() throws {
+        guard !batch.isEmpty else { return }
+        let receipt = try writer.append(&batch, level: level)
+        count += receipt.recordCount
+        if let output {
+            try output.write {
+                $0 += Array(
+                    ("{\"first\":\(receipt.offset),\"last\":\(receipt.last),"
+                        + "\"level\":\"\(receipt.level.rawValue)\"}\n").utf8)
+            }
+            try output.flush()
+        }
+    }
+}

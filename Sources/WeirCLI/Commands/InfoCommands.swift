@@ -1,0 +1,163 @@
+import ArgumentParser
+import Foundation
+import Weir
+
+struct ListCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "ls", abstract: "List the streams of the store.",
+        discussion: """
+            EXAMPLES
+              weir ls
+              weir ls --json
+            """)
+
+    @OptionGroup var options: StoreOptions
+    @Flag(help: "Print a JSON report.") var json = false
+
+    func run() throws {
+        let opened = try options.open(.read)
+        let infos = try opened.store.streamNames.map {
+            try opened.store.streamBlocking($0.description).info()
+        }
+        if json {
+            print(JSONReport.list(infos.map { $0.report(withSegments: false) }).description)
+        } else {
+            var table = Table(["stream", "records", "first", "end", "segments", "bytes"])
+            for info in infos {
+                table.add([
+                    info.name, Numbers.grouped(info.recordCount), "\(info.firstOffset)",
+                    "\(info.endOffset)", "\(info.segments.count)",
+                    Numbers.bytes(info.logicalBytes),
+                ])
+            }
+            print(table.text, terminator: "")
+        }
+        try opened.finish()
+    }
+}
+
+struct InfoCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "info", abstract: "Say what is in the store, or in one stream.",
+        discussion: """
+            EXAMPLES
+              weir info
+              weir info orders
+              weir info orders --json
+            """)
+
+    @OptionGroup var options: StoreOptions
+    @Argument(help: "A stream; all of them without it.") var stream: String?
+    @Flag(help: "Print a JSON report.") var json = false
+
+    func run() throws {
+        let opened = try options.open(.read)
+        let store = opened.store
+        let names = stream.map { [$0] } ?? store.streamNames.map(\.description)
+        let infos = try names.map { try store.streamBlocking($0).info() }
+        if json {
+            let streams = JSONReport.list(infos.map { $0.report(withSegments: true) })
+            print(
+                JSONReport.object([
+                    ("store", .text(store.path)), ("writer", .flag(store.hasLiveWriter)),
+                    ("streams", streams),
+                ]).description)
+        } else {
+            print("store     \(store.path)")
+            print("writer    \(store.hasLiveWriter ? "open" : "none")")
+            for info in infos { print("\n" + info.text, terminator: "") }
+        }
+        try opened.finish()
+    }
+}
+
+extension StreamInfo {
+    func report(withSegments: Bool) -> JSONReport {
+        var members: [(String, JSONReport)] = [
+            ("stream", .text(name)), ("records", .number(recordCount)),
+            ("first", .number(Int(clamping: firstOffset.value))),
+            ("end", .number(Int(clamping: endOffset.value))),
+            ("logicalBytes", .number(logicalBytes)), ("allocatedBytes", .number(allocatedBytes)),
+            ("compression", .text(configuration.compression.rawValue)),
+            ("durability", .text(configuration.durabilityText)),
+        ]
+        if withSegments { members.append(("segments", .list(segments.map(\.report)))) }
+        return .object(members)
+    }
+
+    var text: String {
+        var lines = "stream    \(name)\n"
+        lines += "offsets   \(firstOffset) to \(endOffset)\n"
+        lines += "records   \(Numbers.grouped(recordCount))\n"
+        lines +=
+            "bytes     \(Numbers.bytes(logicalBytes)) logical, "
+            + "\(Numbers.bytes(allocatedBytes)) allocated, \(Numbers.bytes(rawBytes)) unpacked\n"
+        lines +=
+            "settings  \(configuration.durabilityText), compression "
+            + "\(configuration.compression.rawValue), segments of "
+            + "\(Numbers.bytes(configuration.segmentBytes))\n"
+        var table = Table(["segment", "state", "first", "end", "records", "bytes", "from", "to"])
+        for segment in segments {
+            table.add([
+                segment.id, segment.isSealed ? "sealed" : "active", "\(segment.base)",
+                "\(segment.endOffset)", Numbers.grouped(segment.recordCount),
+                Numbers.bytes(segment.logicalBytes), segment.firstTime?.description ?? "-",
+                segment.lastTime?.description ?? "-",
+            ])
+        }
+        return lines + table.text
+    }
+}
+
+extension SegmentInfo {
+    var report: JSONReport {
+        .object([
+            ("id", .text(id)), ("path", .text(path)), ("sealed", .flag(isSealed)),
+            ("first", .number(Int(clamping: base.value))),
+            ("end", .number(Int(clamping: endOffset.value))), ("records", .number(recordCount)),
+            ("logicalBytes", .number(logicalBytes)), ("allocatedBytes", .number(allocatedBytes)),
+            ("rawBytes", .number(rawBytes)),
+            ("firstTime", firstTime.map { .text($0.description) } ?? .null),
+            ("lastTime", lastTime.map { .text($0.description) } ?? .null),
+        ])
+    }
+}
+
+extension StreamConfiguration {
+    var durabilityText: String {
+        switch durability {
+        case .durable: "durable"
+        case .flushed: "flushed"
+        case .interval(let milliseconds): "interval:\(milliseconds)"
+        }
+    }
+}
+
+struct DumpCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "dump", abstract: "Print a segment's batches field by field, damaged ones too.",
+        discussion: """
+            EXAMPLES
+              weir dump weir-data/streams/*/00000000000000000000-*.segment
+              weir dump SEGMENT --json
+            """)
+
+    @Argument(help: "A segment file.", completion: .file(extensions: ["segment"]))
+    var segment: String
+    @Flag(help: "Print a JSON object a batch.") var json = false
+
+    func run() throws {
+        var damaged = false
+        let output = StandardOutput()
+        try SegmentDump.forEach(inFileAt: segment) { item in
+            if item.isDamaged { damaged = true }
+            let line =
+                json
+                ? JSONReport.object(item.fields.map { ($0.name, .text($0.value)) }).description
+                : item.fields.map { "\($0.name)=\($0.value)" }.joined(separator: " ")
+            try output.write { $0 += Array((line + "\n").utf8) }
+        }
+        try output.flush()
+        if damaged { throw ExitRequest(status: ExitStatus.damage) }
+    }
+}

@@ -1,0 +1,144 @@
+import ArgumentParser
+import Foundation
+import Weir
+
+struct ReadCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "read", abstract: "Print records of a stream.",
+        discussion: """
+            EXAMPLES
+              weir read orders
+              weir read orders --from time:2013-07-04 --to time:2013-07-05 --format json
+              weir read orders --from offset:1000 --count 10 --format csv
+            """)
+
+    @OptionGroup var options: StoreOptions
+    @Argument(help: "The stream's name.") var stream: String
+    @Option(help: ArgumentHelp(StartArgument.help)) var from = StartArgument(.first)
+    @Option(help: "offset:N or time:T: the first record that is not read.") var to: EndArgument?
+    @Option(help: "At most so many records.") var count: Int?
+    @Option(help: "value, json, csv or hex.") var format: OutputFormat = .value
+
+    func validate() throws {
+        guard count ?? 0 >= 0 else { throw ValidationError("--count is negative; expected 0 on.") }
+    }
+
+    func run() throws {
+        var opened = try options.open(.read)
+        let source = try opened.store.streamBlocking(stream)
+        var printer = RecordPrinter(format: format, from: from.position, to: to, count: count)
+        let start = try source.offset(of: from.position)
+        let bar = ProgressBar(
+            "read", total: isatty(1) == 1 ? nil : source.endOffset - start)
+        var cursor = try source.cursor(from: .offset(start))
+        reading: while !printer.isDone {
+            try Interrupt.check()
+            switch try cursor.next() {
+            case .batch:
+                var records = cursor.records
+                while let record = records.next() {
+                    if try !printer.print(record.copy()) { break }
+                }
+            case .gap(let gap): opened.say(gap)
+            case .end: break reading
+            }
+            if isatty(1) == 0 { bar.update(done: cursor.nextOffset - start, records: printer.seen) }
+        }
+        bar.end()
+        try printer.output.flush()
+        for report in cursor.reports { opened.say(report) }
+        try opened.finish()
+    }
+}
+
+/// Prints the records that a command was asked for, and knows when it has them all.
+struct RecordPrinter {
+    let output = StandardOutput()
+    private let formatter: RecordFormatter
+    private let notBefore: Timestamp?
+    private let to: EndArgument?
+    private let count: Int?
+    private(set) var printed = 0
+    private(set) var seen = 0
+    private(set) var isDone = false
+    private var hasHead = false
+
+    init(format: OutputFormat, from: StartPosition, to: EndArgument?, count: Int?) {
+        formatter = RecordFormatter(format: format)
+        // Record times may go back: with an end in time, each record is looked at.
+        if case .time(let time) = from, case .time? = to { notBefore = time } else {
+            notBefore = nil
+        }
+        self.to = to
+        self.count = count
+        isDone = count == 0
+    }
+
+    /// `false` when nothing more is wanted.
+    mutating func print(_ record: Record) throws -> Bool {
+        seen += 1
+        switch to {
+        case .offset(let end) where record.offset >= end:
+            isDone = true
+            return false
+        case .time(let end) where record.time >= end: return true
+        default: break
+        }
+        if let notBefore, record.time < notBefore { return true }
+        try output.write { out in
+            if !hasHead { formatter.appendHead(to: &out) }
+            formatter.append(record, to: &out)
+        }
+        hasHead = true
+        printed += 1
+        if printed == count { isDone = true }
+        return !isDone
+    }
+}
+
+struct TailCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tail", abstract: "Print the last records, and follow with -f.",
+        discussion: """
+            EXAMPLES
+              weir tail orders
+              weir tail -f orders --format json
+            """)
+
+    @OptionGroup var options: StoreOptions
+    @Argument(help: "The stream's name.") var stream: String
+    @Flag(name: .shortAndLong, help: "Go on with what is appended, until Ctrl-C.")
+    var follow = false
+    @Option(name: [.customShort("n"), .long], help: "How many of the last records.")
+    var count = 10
+    @Option(help: "value, json, csv or hex.") var format: OutputFormat = .value
+
+    func validate() throws {
+        guard count >= 0 else { throw ValidationError("--count is negative; expected 0 on.") }
+    }
+
+    /// A waiting tail makes one system call in so many milliseconds.
+    private static let waitMilliseconds = 2000
+
+    func run() throws {
+        var opened = try options.open(.read)
+        let source = try opened.store.streamBlocking(stream)
+        let end = try source.offset(of: .next)
+        let start = max(end.value, UInt64(count)) - UInt64(count)
+        var printer = RecordPrinter(format: format, from: .first, to: nil, count: nil)
+        var cursor = try source.cursor(from: .offset(Offset(start)))
+        while true {
+            try Interrupt.check()
+            switch try cursor.next() {
+            case .batch:
+                var records = cursor.records
+                while let record = records.next() { _ = try printer.print(record.copy()) }
+            case .gap(let gap): opened.say(gap)
+            case .end:
+                try printer.output.flush()
+                guard follow else { return try opened.finish() }
+                try cursor.wait(milliseconds: Self.waitMilliseconds)
+            }
+        }
+    }
+}

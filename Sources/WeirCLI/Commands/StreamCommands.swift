@@ -1,0 +1,82 @@
+import ArgumentParser
+import Foundation
+import Weir
+
+struct CreateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "create", abstract: "Make a stream, and the store if there is none.",
+        discussion: """
+            EXAMPLES
+              weir create orders
+              weir create clicks --durability interval:200 --compression auto
+            """)
+
+    @OptionGroup var options: StoreOptions
+    @Argument(help: "The stream's name.") var stream: String
+    @OptionGroup var settings: StreamSettings
+
+    func run() throws {
+        let opened = try options.open(.createOrWrite)
+        try opened.store.createStreamBlocking(stream, settings.configuration())
+        try opened.finish()
+    }
+}
+
+/// A stream's settings, for `create` and for an `append` that makes its stream.
+struct StreamSettings: ParsableArguments {
+    @Option(help: "off, lz4, or auto: LZ4 for batches that shrink by a tenth.")
+    var compression: Compression = .off
+    @Option(
+        help: ArgumentHelp(
+            "durable (survives power loss), flushed (survives the process), or interval:MS.",
+            valueName: "level"))
+    var durability: DurabilityArgument?
+    @Option(help: "Size at which a segment is sealed: 64MiB to 4GiB.")
+    var segmentBytes: ByteSizeArgument?
+    @Option(help: "Bytes that a batch may have: up to 16MiB.")
+    var maxBatchBytes: ByteSizeArgument?
+    @Option(help: "8, or 4096 for devices whose interrupted writes damage their neighbours.")
+    var commitAlignment: Int = 8
+
+    func configuration() -> StreamConfiguration {
+        StreamConfiguration(
+            durability: durability?.durability ?? .durable, compression: compression,
+            segmentBytes: segmentBytes?.bytes ?? Limits.segmentBytesDefault,
+            batchBytesMax: maxBatchBytes?.bytes ?? Limits.batchBytesDefault,
+            commitAlignment: commitAlignment)
+    }
+}
+
+struct DeleteCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "delete", abstract: "Remove a stream and all its records, for ever.",
+        discussion: """
+            EXAMPLES
+              weir delete orders
+              weir delete orders --yes
+            """)
+
+    @OptionGroup var options: StoreOptions
+    @Argument(help: "The stream's name.") var stream: String
+    @Flag(help: "Do not ask.") var yes = false
+
+    func run() throws {
+        let opened = try options.open(.write)
+        let found = try opened.store.streamBlocking(stream)
+        let count = found.endOffset - found.firstOffset
+        if !yes {
+            guard isatty(0) == 1 else {
+                throw ValidationError("Deleting needs a terminal to ask on, or --yes.")
+            }
+            FileHandle.standardError.write(
+                Data(
+                    "Delete stream \(stream) with \(Numbers.grouped(count)) records? [y/N] ".utf8))
+            guard readLine()?.lowercased() == "y" else {
+                Words.say("Nothing was deleted.")
+                throw ExitRequest(status: ExitStatus.failed)
+            }
+        }
+        try opened.store.deleteStreamBlocking(stream)
+        try opened.finish()
+    }
+}

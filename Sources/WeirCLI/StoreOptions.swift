@@ -1,0 +1,58 @@
+import ArgumentParser
+import Foundation
+import Logging
+import Weir
+
+/// Which store; the same for every command.
+struct StoreOptions: ParsableArguments {
+    @Option(help: "The store's directory (else WEIR_STORE, else ./weir-data).")
+    var store: String?
+
+    var path: String {
+        store ?? ProcessInfo.processInfo.environment["WEIR_STORE"] ?? "./weir-data"
+    }
+
+    /// Opens the store and says what opening found.
+    func open(_ access: Store.Access) throws -> OpenedStore {
+        var logger = Logger(label: "weir")
+        // The reports are said below, once each, and not as a log.
+        logger.logLevel = .critical
+        let store = try Store.openBlocking(at: path, access, logger: logger)
+        var opened = OpenedStore(store: store)
+        for report in store.reports { opened.say(report) }
+        return opened
+    }
+}
+
+/// A store and whether damage was found in it.
+struct OpenedStore {
+    let store: Store
+    private(set) var foundDamage = false
+
+    init(store: Store) { self.store = store }
+
+    mutating func say(_ report: DamageReport) {
+        Words.say("weir: \(report.isDamage ? "damage" : "note"): \(report)")
+        if report.isDamage { foundDamage = true }
+    }
+
+    mutating func say(_ gap: Gap) {
+        Words.say(
+            "weir: gap (\(gap.reason.rawValue)): offsets \(gap.expected) to \(gap.next) are "
+                + "missing; \(gap.detail)")
+        if gap.reason == .damage { foundDamage = true }
+    }
+
+    /// Closes the store and ends with status 3 if damage was found.
+    func finish() throws {
+        try store.closeBlocking()
+        if foundDamage { throw ExitRequest(status: ExitStatus.damage) }
+    }
+}
+
+/// Words for a person: standard error.
+enum Words {
+    static func say(_ text: String) {
+        FileHandle.standardError.write(Data((text + "\n").utf8))
+    }
+}

@@ -1,0 +1,155 @@
+import Foundation
+import Weir
+
+/// Whether somebody pressed Ctrl-C or asked the process to end.
+enum Interrupt {
+    // Written by the signal handler, read by loops: one byte-sized flag, nothing else.
+    private nonisolated(unsafe) static var flag: sig_atomic_t = 0
+
+    static var isRequested: Bool { unsafe flag != 0 }
+
+    /// The first signal asks; the second ends the process at once.
+    static func install() {
+        signal(SIGPIPE, SIG_IGN)
+        for number in [SIGINT, SIGTERM] {
+            signal(number) { number in
+                if unsafe Interrupt.flag != 0 { _exit(ExitStatus.interrupted) }
+                unsafe Interrupt.flag = 1
+            }
+        }
+    }
+
+    static func check() throws {
+        if isRequested { throw ExitRequest(status: ExitStatus.interrupted) }
+    }
+}
+
+/// Standard output, buffered. A reader that went away (`| head`) ends the command quietly.
+final class StandardOutput {
+    private var buffer: [UInt8] = []
+    private static let flushBytes = 64 << 10
+
+    func write(_ fill: (inout [UInt8]) -> Void) throws {
+        fill(&buffer)
+        if buffer.count >= Self.flushBytes { try flush() }
+    }
+
+    func flush() throws {
+        var written = 0
+        while written < buffer.count {
+            let count = unsafe buffer.withUnsafeBytes { bytes in
+                unsafe Foundation.write(1, bytes.baseAddress.map { unsafe $0 + written }, bytes.count - written)
+            }
+            if count > 0 {
+                written += count
+            } else if errno == EPIPE {
+                throw ExitRequest(status: ExitStatus.done)
+            } else if errno != EINTR {
+                throw WeirError(
+                    .system,
+                    "Writing to standard output failed: \(systemMessage()); make "
+                        + "room, or send the output elsewhere.", errno: errno)
+            }
+        }
+        buffer.removeAll(keepingCapacity: true)
+    }
+}
+
+/// A line on the terminal that says how far long work is; silent in a pipe, and for a second.
+final class ProgressBar {
+    private let total: Int?
+    private let label: String
+    private let start = Date()
+    private var lastDraw = Date()
+    private var isDrawn = false
+    private let isActive: Bool
+
+    init(_ label: String, total: Int?) {
+        self.label = label
+        self.total = total
+        self.isActive = isatty(2) == 1
+    }
+
+    /// `done` counts towards `total`, in bytes or records; `records` is for the rate.
+    func update(done: Int, records: Int) {
+        guard isActive else { return }
+        let now = Date()
+        let elapsed = now.timeIntervalSince(start)
+        guard elapsed > 1, now.timeIntervalSince(lastDraw) > 0.1 else { return }
+        lastDraw = now
+        isDrawn = true
+        var line = "\(label) \(Numbers.grouped(records)) records"
+        line += ", \(Numbers.grouped(Int(Double(records) / elapsed))) a second"
+        if let total, total > 0 {
+            let share = min(1, Double(done) / Double(total))
+            let cells = Int(share * 20)
+            let bar =
+                String(repeating: "█", count: cells) + String(repeating: "░", count: 20 - cells)
+            line = "\(bar) \(Int(share * 100)) %  " + line
+            if share > 0.01 {
+                line += ", \(Int(elapsed / share - elapsed) + 1) s left"
+            }
+        }
+        show(String(line.prefix(width - 1)))
+    }
+
+    /// Takes the line away.
+    func end() {
+        if isDrawn { show("") }
+        isDrawn = false
+    }
+
+    private func show(_ line: String) {
+        FileHandle.standardError.write(Data("\r\u{1B}[K\(line)".utf8))
+    }
+
+    private var width: Int {
+        var size = winsize()
+        return unsafe ioctl(2, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 20 ? Int(size.ws_col) : 80
+    }
+}
+
+/// Numbers for people.
+enum Numbers {
+    /// 1,234,567
+    static func grouped(_ number: Int) -> String {
+        var digits = String(number.magnitude)
+        var groups: [String] = []
+        while digits.count > 3 {
+            groups.insert(String(digits.suffix(3)), at: 0)
+            digits.removeLast(3)
+        }
+        return (number < 0 ? "-" : "") + ([digits] + groups).joined(separator: ",")
+    }
+
+    /// 1.2 GiB
+    static func bytes(_ count: Int) -> String {
+        let units = ["B", "KiB", "MiB", "GiB", "TiB"]
+        var value = Double(count)
+        var unit = 0
+        while value >= 1024, unit < units.count - 1 {
+            value /= 1024
+            unit += 1
+        }
+        return unit == 0 ? "\(count) B" : String(format: "%.1f %@", value, units[unit])
+    }
+}
+
+/// Columns that line up; the first is text, the others are put to the right.
+struct Table {
+    private var rows: [[String]]
+
+    init(_ head: [String]) { rows = [head] }
+
+    mutating func add(_ row: [String]) { rows.append(row) }
+
+    var text: String {
+        let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+        return rows.map { row in
+            row.indices.map { column in
+                let gap = String(repeating: " ", count: widths[column] - row[column].count)
+                return column == 0 ? row[column] + gap : gap + row[column]
+            }.joined(separator: "  ")
+        }.joined(separator: "\n") + "\n"
+    }
+}
