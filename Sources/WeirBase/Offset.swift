@@ -1,7 +1,7 @@
 /// The number of a record in its stream, counted from 0.
 ///
-/// Offsets never change: not by compaction, not by recovery, not by a restart. `a - b` is a count of
-/// records, `a + n` an offset.
+/// Offsets never change: not by compaction, not by recovery, not by a restart. `a - b` is a count
+/// of records, `a + n` an offset.
 @frozen
 public struct Offset: Sendable, Hashable, Comparable, CustomStringConvertible {
     public var value: UInt64

@@ -5,7 +5,7 @@ public enum Durability: Sendable, Hashable {
     /// After the write: survives the death of the process, not of the machine. Power loss may cost
     /// everything that the kernel has not written back yet, up to 30 seconds on a usual Linux.
     case flushed
-    /// As `flushed`, with a sync at least every so many milliseconds: power loss costs at most that.
+    /// As `flushed`, with a sync every so many milliseconds: power loss costs at most that.
     case interval(milliseconds: UInt32)
 }
 

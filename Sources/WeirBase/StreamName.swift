@@ -39,7 +39,9 @@ public struct StreamName: Sendable, Hashable, CustomStringConvertible {
 
     /// Control characters would otherwise reach a terminal through an error message.
     private static func escaped(_ text: String) -> String {
-        text.unicodeScalars.map { $0.isASCII && $0.value >= 32 ? String($0) : $0.escaped(asASCII: true) }
-            .joined()
+        text.unicodeScalars.map {
+            $0.isASCII && $0.value >= 32 ? String($0) : $0.escaped(asASCII: true)
+        }
+        .joined()
     }
 }

@@ -22,7 +22,7 @@ public struct WeirError: Error, Sendable, CustomStringConvertible {
         public static let newerFormat = Code("newerFormat")
         /// Bytes on disk are not what was written.
         public static let damaged = Code("damaged")
-        /// The disk, or the quota, is full. Nothing was appended; appends go on when there is space.
+        /// The disk, or the quota, is full. Nothing was appended; there must be space first.
         public static let noSpace = Code("noSpace")
         /// Another failure of the operating system or the device.
         public static let system = Code("system")

@@ -40,7 +40,9 @@ package final class Mapping: @unchecked Sendable {
     /// Stores bytes into a mapping made by `mapForPublishing`, and wakes those who wait on the
     /// 32-bit word at `wordPosition`, in this and in other processes. The bytes reach the medium
     /// some time later, or never.
-    package func publish(_ bytes: UnsafeRawBufferPointer, at position: Int, waking wordPosition: Int) {
+    package func publish(
+        _ bytes: UnsafeRawBufferPointer, at position: Int, waking wordPosition: Int
+    ) {
         precondition(position >= 0 && position + bytes.count <= byteCount, "publish beyond the map")
         unsafe operations.publish(base, bytes, position, wordPosition)
     }

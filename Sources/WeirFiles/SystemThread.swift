@@ -64,7 +64,8 @@ package final class Monitor<State>: @unchecked Sendable {
         unsafe condition = .allocate(capacity: 1)
         unsafe condition.initialize(to: pthread_cond_t())
         self.state = state
-        let made = unsafe pthread_mutex_init(mutex, nil) == 0 && pthread_cond_init(condition, nil) == 0
+        let made =
+            unsafe pthread_mutex_init(mutex, nil) == 0 && pthread_cond_init(condition, nil) == 0
         precondition(made, "a monitor could not be made")
     }
 

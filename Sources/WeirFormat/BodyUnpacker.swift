@@ -39,7 +39,8 @@ package struct BodyUnpacker: ~Copyable {
     /// What the last `unpack` made, borrowed.
     @_lifetime(borrow self)
     package borrowing func bytes(_ byteCount: Int) -> RawSpan {
-        let span = unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(scratch.bytes(0..<byteCount)))
+        let span = unsafe RawSpan(
+            _unsafeBytes: UnsafeRawBufferPointer(scratch.bytes(0..<byteCount)))
         return unsafe _overrideLifetime(span, borrowing: self)
     }
 

@@ -56,7 +56,8 @@ package struct ByteReader {
     package var left: Int { bytes.endIndex - position }
     package var isAtEnd: Bool { left == 0 }
 
-    package mutating func get<T: FixedWidthInteger>(_ type: T.Type = T.self) throws(WeirError) -> T {
+    package mutating func get<T: FixedWidthInteger>(_ type: T.Type = T.self) throws(WeirError) -> T
+    {
         let slice = try take(MemoryLayout<T>.size)
         var value: T = 0
         for byte in slice.reversed() { value = value << 8 | T(truncatingIfNeeded: byte) }

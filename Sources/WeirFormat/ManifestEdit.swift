@@ -79,7 +79,7 @@ package struct CleanClose: Sendable, Hashable {
 ///     | length | checksum | magic | type | version | sequence | previous | payload | payload …
 ///                                                                          length    padded to 8
 ///
-/// `previous` is the checksum of the edit before, so edits that are lost, doubled or exchanged show.
+/// `previous` is the checksum of the edit before, so lost, doubled or exchanged edits show.
 package enum ManifestEdit: Sendable, Hashable {
     case created(StreamID, StreamName, StreamConfiguration)
     case configured(StreamConfiguration)

@@ -114,8 +114,15 @@ package struct RecordWalker: ~Escapable {
             entry: entry, offset: offset, plainStart: 0, layout: RecordWalker.layout(of: entry))
     }
 
+    /// Begins at the first record that is not before an offset.
+    @_lifetime(copy body, copy table)
+    package init(body: RawSpan, table: RawSpan, firstOffset: Offset, wanted: Offset) {
+        self.init(body: body, table: table, firstOffset: firstOffset)
+        if wanted > firstOffset { skip(before: wanted) }
+    }
+
     /// Steps over the records before an offset.
-    package mutating func skip(before offset: Offset) {
+    private mutating func skip(before offset: Offset) {
         while index < Int.max, self.offset(of: index) < offset {
             let before = position
             _ = next()

@@ -3,9 +3,9 @@ package import WeirBase
 /// Steps through the batches of a segment, past damage.
 ///
 /// Pure: it is given a window of the segment's bytes, from `origin` up to a limit that the caller
-/// knows to be readable, and says what stands at its position. A batch whose header does not hold costs
-/// the bytes up to the next eight-byte place where one does; a batch whose body does not hold costs
-/// itself, as its header still tells its length and its offsets.
+/// knows to be readable, and says what stands at its position. A batch whose header does not hold
+/// costs the bytes up to the next eight-byte place where one does; a batch whose body does not hold
+/// costs itself, as its header still tells its length and its offsets.
 package struct SegmentScanner: Sendable {
     package enum Step: Sendable, Hashable {
         case batch(BatchHeader, at: FilePosition)
@@ -58,7 +58,9 @@ package struct SegmentScanner: Sendable {
         in bytes: RawSpan, origin: FilePosition, at position: FilePosition
     ) -> Result<BatchHeader, BatchHeader.Defect> {
         let start = position - origin
-        guard position >= origin, start <= bytes.byteCount - BatchHeader.byteCount else { return .failure(.notABatch) }
+        guard position >= origin, start <= bytes.byteCount - BatchHeader.byteCount else {
+            return .failure(.notABatch)
+        }
         do throws(BatchHeader.Defect) {
             let span = bytes.extracting(start..<start + BatchHeader.byteCount)
             let header = try BatchHeader.decode(

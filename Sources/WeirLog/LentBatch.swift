@@ -47,13 +47,17 @@ package final class LentBatch: @unchecked Sendable {
 
     package var records: RecordWalker {
         @_lifetime(borrow self) get {
-            let body = unsafe RawSpan(_unsafeStart: base, byteCount: bodyByteCount)
-            let offsets = unsafe RawSpan(_unsafeStart: table.base, byteCount: table.byteCount)
-            var walker = RecordWalker(
-                body: body, table: offsets, firstOffset: header.firstOffset)
-            if firstWanted > header.firstOffset { walker.skip(before: firstWanted) }
-            return unsafe _overrideLifetime(walker, borrowing: self)
+            unsafe RecordWalker(
+                body: span(base, bodyByteCount), table: span(table.base, table.byteCount),
+                firstOffset: header.firstOffset, wanted: firstWanted)
         }
+    }
+
+    /// Bytes that live as long as this object does.
+    @_lifetime(borrow self)
+    private func span(_ start: UnsafeRawPointer, _ byteCount: Int) -> RawSpan {
+        let span = unsafe RawSpan(_unsafeStart: start, byteCount: byteCount)
+        return unsafe _overrideLifetime(span, borrowing: self)
     }
 }
 

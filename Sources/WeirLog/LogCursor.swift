@@ -59,7 +59,9 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
         }
         while true {
             guard nextOffset < view.visibleEnd else { return .end }
-            if segment == nil, try !enter() { return .end }
+            if segment == nil {
+                guard try enter() else { return .end }
+            }
             if let step = try stepInSegment() { return step }
         }
     }
@@ -221,11 +223,9 @@ extension LogCursor {
             guard let header else {
                 return RecordWalker(body: RawSpan(), table: RawSpan(), firstOffset: nextOffset)
             }
-            var walker = RecordWalker(
+            return RecordWalker(
                 body: bodySpan(header), table: tableSpan(header),
-                firstOffset: header.firstOffset)
-            if firstWanted > header.firstOffset { walker.skip(before: firstWanted) }
-            return unsafe _overrideLifetime(walker, borrowing: self)
+                firstOffset: header.firstOffset, wanted: firstWanted)
         }
     }
 

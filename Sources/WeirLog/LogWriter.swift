@@ -62,10 +62,12 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
     package var configuration: StreamConfiguration { manifest.state.configuration }
 
     /// Goes on in a segment that an earlier writer left in good order.
-    package func resume(_ tail: SegmentTail, in readable: ReadableSegment<Files>) throws(WeirError) {
+    package func resume(_ tail: SegmentTail, in readable: ReadableSegment<Files>) throws(WeirError)
+    {
         let file = try files.open(readable.path, .readWrite)
         active = Active(
-            file: file, readable: readable, position: tail.position, isEmpty: tail.summary.batchCount == 0,
+            file: file, readable: readable, position: tail.position,
+            isEmpty: tail.summary.batchCount == 0,
             allocatedEnd: tail.position)
     }
 
@@ -84,7 +86,8 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
                     + "read what was appended in between, and decide again.",
                 at: .init(stream: view.name.description, offset: nextOffset))
         }
-        let byteCountMax = BatchHeader.byteCount + SubBatchHead.byteCount
+        let byteCountMax =
+            BatchHeader.byteCount + SubBatchHead.byteCount
             + LZ4Frame.bound(builder.bodyByteCount) + 8
         try prepare(byteCount: byteCountMax)
         let compression = configuration.compression

@@ -100,7 +100,9 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
         _ mapping: Mapping, from position: FilePosition, byteCount: Int, _ limit: FilePosition
     ) throws(WeirError) {
         let needed = min(position + byteCount, limit)
-        guard needed > populatedEnd || position + Limits.prefetchBytes < populatedEnd else { return }
+        guard needed > populatedEnd || position + Limits.prefetchBytes < populatedEnd else {
+            return
+        }
         let end = min(limit, position + max(byteCount, Limits.prefetchBytes))
         if end > position {
             try mapping.populate(Int(clamping: position.value)..<Int(clamping: end.value))

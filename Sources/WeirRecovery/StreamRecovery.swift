@@ -7,7 +7,7 @@ package import WeirFormat
 ///     manifest + directory ─▶ closed in good order? ─▶ hand over the tail as it is
 ///                                       │ no
 ///                                       ▼
-///     scan the unsealed segments ─▶ RecoveryPlan ─▶ quarantine, cut, footer, sync, edit ─▶ hand over
+///     scan the unsealed segments ─▶ RecoveryPlan ─▶ quarantine, cut, seal, edit ─▶ hand over
 ///
 /// Idempotent: every step can be repeated after a crash in it, and comes to the same end. A reader
 /// without a live writer does the first half only, and changes nothing.

@@ -72,7 +72,8 @@ struct EntryTests {
     @Test func `widens its maps for many and for large headers`() throws {
         var builder = BatchBuilder()
         let key = [UInt8](repeating: 0xFF, count: 1000)
-        let added = try builder.append(key: key.span.bytes, time: nil, value: bytes([1]).span.bytes) {
+        let added = try builder.append(key: key.span.bytes, time: nil, value: bytes([1]).span.bytes)
+        {
             for number in 0..<300 { $0.add("header-\(number)", Int64(number)) }
             $0.add("large", .bytes([UInt8](repeating: 7, count: 100_000)))
         }
@@ -104,7 +105,9 @@ struct EntryTests {
         let first = builder.append(value: value.span.bytes)
         #expect(first)
         let before = builder.bodyByteCount
-        let added = try builder.append(key: bytes([1]).span.bytes, time: nil, value: value.span.bytes) {
+        let added = try builder.append(
+            key: bytes([1]).span.bytes, time: nil, value: value.span.bytes
+        ) {
             $0.add("a", "b")
         }
         #expect(!added)
@@ -143,12 +146,13 @@ struct EntryTests {
                 == Read(value: [9], time: Timestamp(milliseconds: 5), shape: .value))
     }
 
-    @Test(arguments: [
-        [], [1], [0x00], [0x00, 0x53, 0x75], [0x00, 0x53, 0x75, 0xA0, 3, 1],
-        [0x00, 0x53, 0x75, 0xA0, 1, 1, 0], [0x00, 0x53, 0x70, 0x45],
-        [0x00, 0x53, 0x77, 0xF0, 0, 0, 0, 6, 0xFF, 0xFF, 0xFF, 0xFF, 0x40, 0],
-        Array("just a line of text".utf8),
-    ] as [[UInt8]])
+    @Test(
+        arguments: [
+            [], [1], [0x00], [0x00, 0x53, 0x75], [0x00, 0x53, 0x75, 0xA0, 3, 1],
+            [0x00, 0x53, 0x75, 0xA0, 1, 1, 0], [0x00, 0x53, 0x70, 0x45],
+            [0x00, 0x53, 0x77, 0xF0, 0, 0, 0, 6, 0xFF, 0xFF, 0xFF, 0xFF, 0x40, 0],
+            Array("just a line of text".utf8),
+        ] as [[UInt8]])
     func `that is not well-formed to its last byte is raw`(_ bytes: [UInt8]) {
         #expect(entry(bytes) == Read(value: bytes, shape: .raw))
     }
@@ -161,7 +165,9 @@ struct EntryTests {
         }
         for _ in 0..<100_000 {
             var bytes = (0..<Int(random() % 40)).map { _ in UInt8(truncatingIfNeeded: random()) }
-            if bytes.count > 3 { bytes.replaceSubrange(0..<3, with: [0, 0x53, 0x70 + UInt8(random() % 9)]) }
+            if bytes.count > 3 {
+                bytes.replaceSubrange(0..<3, with: [0, 0x53, 0x70 + UInt8(random() % 9)])
+            }
             let read = entry(bytes)
             #expect(read != nil)
         }

@@ -2,7 +2,7 @@ import WeirBase
 import WeirFiles
 
 /// Calls committers back some time after they asked for it: for syncs at intervals, and for the
-/// marker that a stream leaves when it goes quiet. One thread a store, asleep unless somebody asked.
+/// marker that a stream leaves when it goes quiet. One thread a store, asleep unless asked.
 final class Housekeeper: Sendable {
     /// Well below the second after which a quiet stream has its marker.
     static let idleMilliseconds = 500
@@ -90,7 +90,7 @@ final class TailWatch: Sendable {
         threads.signal { $0 &+= 1 }
     }
 
-    /// Waits for the next wake, unless `isReady` holds already. Ends early if the task is cancelled.
+    /// Waits for the next wake, unless `isReady` holds already. A cancelled task ends it.
     func wait(unless isReady: @Sendable () -> Bool) async {
         let id = state.withLock { state in
             state.next += 1

@@ -67,9 +67,13 @@ public struct Batch: ~Copyable, Sendable {
                 headers.write(to: &$0)
             }
         case (let key?, nil):
-            unsafe try append(key: key.span.bytes, time: time, value: nil) { headers.write(to: &$0) }
+            unsafe try append(key: key.span.bytes, time: time, value: nil) {
+                headers.write(to: &$0)
+            }
         case (nil, let value?):
-            unsafe try append(key: nil, time: time, value: value.span.bytes) { headers.write(to: &$0) }
+            unsafe try append(key: nil, time: time, value: value.span.bytes) {
+                headers.write(to: &$0)
+            }
         case (nil, nil):
             try append(key: nil, time: time, value: nil) { headers.write(to: &$0) }
         }

@@ -157,7 +157,9 @@ public enum SegmentDump {
             return try body(
                 Item(
                     isDamaged: false,
-                    fields: [("kind", "room"), ("position", "\(start)"), ("bytes", "\(rest.count)")]
+                    fields: [
+                        ("kind", "room"), ("position", "\(start)"), ("bytes", "\(rest.count)"),
+                    ]
                 ))
         }
         try body(footer(rest, id, FilePosition(UInt64(start))))

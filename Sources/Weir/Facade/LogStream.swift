@@ -46,7 +46,7 @@ public final class LogStream: Sendable {
 
     // MARK: appending, one record
 
-    /// Appends a record and waits until it is as durable as the stream promises, or as `level` asks.
+    /// Appends a record and waits until it is as durable as the stream promises, or `level` asks.
     ///
     /// Throws `tooLarge`, `noSpace` (nothing was appended; try again when there is space),
     /// `poisoned`, `closed`. Costs a share of a write and of a sync.

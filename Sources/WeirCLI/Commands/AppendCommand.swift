@@ -121,7 +121,8 @@ final class Appender {
     }
 
     func append(_ record: TextRecord) throws {
-        if try !add(record) {
+        let fits = try add(record)
+        if !fits {
             try flush()
             guard try add(record) else {
                 throw WeirError(

@@ -135,7 +135,8 @@ extension StreamConfiguration {
 
 struct DumpCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "dump", abstract: "Print a segment's batches field by field, damaged ones too.",
+        commandName: "dump",
+        abstract: "Print a segment's batches field by field, damaged ones too.",
         discussion: """
             EXAMPLES
               weir dump weir-data/streams/*/00000000000000000000-*.segment

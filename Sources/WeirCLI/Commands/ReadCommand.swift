@@ -37,7 +37,8 @@ struct ReadCommand: ParsableCommand {
             case .batch:
                 var records = cursor.records
                 while let record = records.next() {
-                    if try !printer.print(record.copy()) { break }
+                    let goesOn = try printer.print(record.copy())
+                    if !goesOn { break }
                 }
             case .gap(let gap): opened.say(gap)
             case .end: break reading
@@ -66,7 +67,9 @@ struct RecordPrinter {
     init(format: OutputFormat, from: StartPosition, to: EndArgument?, count: Int?) {
         formatter = RecordFormatter(format: format)
         // Record times may go back: with an end in time, each record is looked at.
-        if case .time(let time) = from, case .time? = to { notBefore = time } else {
+        if case .time(let time) = from, case .time? = to {
+            notBefore = time
+        } else {
             notBefore = nil
         }
         self.to = to

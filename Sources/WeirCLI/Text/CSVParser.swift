@@ -158,7 +158,8 @@ struct CSVParser: RecordParser {
             JSONText.append(names[index], to: &out)
             out.append(UInt8(ascii: ":"))
             let field = row[index]
-            let text = JSONText.isText(field)
+            let text =
+                JSONText.isText(field)
                 ? field : Array(String(decoding: field, as: UTF8.self).utf8)
             JSONText.append(string: text, to: &out)
         }

@@ -38,7 +38,8 @@ final class StandardOutput {
         var written = 0
         while written < buffer.count {
             let count = unsafe buffer.withUnsafeBytes { bytes in
-                unsafe Foundation.write(1, bytes.baseAddress.map { unsafe $0 + written }, bytes.count - written)
+                unsafe Foundation.write(
+                    1, bytes.baseAddress.map { unsafe $0 + written }, bytes.count - written)
             }
             if count > 0 {
                 written += count
@@ -105,7 +106,8 @@ final class ProgressBar {
 
     private var width: Int {
         var size = winsize()
-        return unsafe ioctl(2, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 20 ? Int(size.ws_col) : 80
+        return unsafe ioctl(2, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 20
+            ? Int(size.ws_col) : 80
     }
 }
 
