@@ -140,7 +140,7 @@ extension Sample {
             bad: ["public struct A {}"],
             good: ["package struct A {}", "let a = B.public", "// public", "public import A"]),
         Sample(
-            .rawMemory, at: log,
+            .rawMemory, at: "Sources/WeirBase/Limits.swift",
             bad: ["let a = unsafe f()", "return unsafe b.c"],
             good: ["@unsafe struct A {}", "f(unsafe: 1)", "// unsafe f()"]),
         Sample(

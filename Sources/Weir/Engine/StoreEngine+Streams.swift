@@ -16,7 +16,7 @@ extension StoreEngine {
         let publisher = try tail?.newPublisher()
         let writer = LogWriter(
             files: files, host: host, epoch: epoch, manifest: manifest, recovered: recovered,
-            view: view, tail: publisher?.publisher)
+            view: view, tail: publisher)
         if let tail = recovered.tail,
             let readable = view.segments.last(where: { $0.id == tail.id })
         {
@@ -26,8 +26,7 @@ extension StoreEngine {
         try insert(
             OpenStream(
                 id: manifestState.streamID, name: manifestState.name,
-                configuration: manifestState.configuration, view: view, writer: writer,
-                slot: publisher?.index))
+                configuration: manifestState.configuration, view: view, writer: writer))
     }
 
     func makeView(
@@ -131,8 +130,7 @@ extension StoreEngine {
                 try insert(
                     OpenStream(
                         id: manifest.streamID, name: manifest.name,
-                        configuration: manifest.configuration, view: view, writer: nil,
-                        slot: slots[manifest.streamID]?.index))
+                        configuration: manifest.configuration, view: view, writer: nil))
             }
             return
         }
@@ -160,25 +158,25 @@ extension StoreEngine {
         try insert(
             OpenStream(
                 id: id, name: loaded.state.name, configuration: loaded.state.configuration,
-                view: view, writer: nil, slot: found?.index))
+                view: view, writer: nil))
     }
 
     /// Brings a reader's view up to what the writer has published since.
     ///
-    /// Returns the futex word to wait on, or `nil` if the stream has no slot.
-    package func refresh(_ stream: OpenStream) throws(WeirError) -> UInt32? {
-        guard let index = stream.slot, let (slot, word) = tail?.slot(index),
-            slot.streamID == stream.id
-        else { return nil }
+    /// What readers see never shrinks: a reader that found the end itself, while no writer lived,
+    /// has seen records that no writer has yet made durable.
+    package func refresh(_ stream: OpenStream) throws(WeirError) {
+        guard let slot = tail?.slot(of: stream.id)?.slot else { return }
         let view = stream.view
-        if slot.flushedEnd < view.flushedEnd { return word }
+        guard slot.flushedEnd > view.flushedEnd || slot.durableEnd > view.durableEnd else { return }
         if let last = view.segments.last, last.id == slot.segment {
-            last.advance(readableEnd: slot.writtenEnd)
+            last.advance(readableEnd: max(slot.writtenEnd, last.readableEnd))
         } else if slot.flushedEnd > view.flushedEnd {
             try reload(stream, slot)
         }
-        view.advance(flushedEnd: slot.flushedEnd, durableEnd: slot.durableEnd)
-        return word
+        view.advance(
+            flushedEnd: max(slot.flushedEnd, view.flushedEnd),
+            durableEnd: max(slot.durableEnd, view.durableEnd))
     }
 
     /// The writer rolled: the manifest tells the segments. Known ones are kept, with their maps.
@@ -199,9 +197,23 @@ extension StoreEngine {
         stream.view.publish(segments: segments, logStart: loaded.state.logStart)
     }
 
-    /// Waits for the writer's next publish, at most so long. Blocks the thread.
-    package func wait(_ stream: OpenStream, while word: UInt32, milliseconds: Int) {
-        guard let index = stream.slot else { return }
-        tail?.wait(index, while: word, milliseconds: milliseconds)
+    /// Waits until the writer publishes, at most so long; returns at once if the reader sees beyond
+    /// `offset` already. Blocks the thread.
+    ///
+    /// Without a slot there is nothing to wake it: it looks again when the time is over.
+    package func wait(
+        _ stream: OpenStream, beyond offset: Offset, milliseconds: Int
+    ) throws(WeirError) {
+        guard let tail else {
+            _ = Monitor(()).wait(milliseconds: min(milliseconds, 500)) { _ -> Void? in nil }
+            return
+        }
+        let found = tail.slot(of: stream.id)
+        // The word is read before the view is brought up: a publish in between changes it.
+        try refresh(stream)
+        guard stream.view.visibleEnd <= offset else { return }
+        tail.wait(
+            found?.index ?? 0, while: found?.word ?? 0,
+            milliseconds: found == nil ? min(milliseconds, 500) : milliseconds)
     }
 }

@@ -17,8 +17,6 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
         package let view: LogView<Files>
         /// `nil` for a reader.
         package let writer: LogWriter<Files>?
-        /// Where the stream's slot is; `nil` if there is none.
-        package let slot: Int?
     }
 
     package let files: Files

@@ -19,6 +19,8 @@ package final class TailFile<Files: FileSystem>: Sendable {
         var mapping: Mapping
         var fileBytes: Int
         var used: Int
+        /// Readers: where a stream's slot was found last.
+        var places: [StreamID: Int] = [:]
     }
 
     private init(
@@ -96,7 +98,7 @@ package final class TailFile<Files: FileSystem>: Sendable {
 
     /// A slot for one more stream; `nil` when the file holds no more, which costs other processes
     /// their wake-ups and nobody anything else.
-    func newPublisher() throws(WeirError) -> (publisher: TailPublisher, index: Int)? {
+    func newPublisher() throws(WeirError) -> TailPublisher? {
         let (index, mapping, end) = state.withLock { state -> (Int, Mapping, Int) in
             defer { state.used += 1 }
             return (state.used, state.mapping, state.fileBytes)
@@ -108,7 +110,7 @@ package final class TailFile<Files: FileSystem>: Sendable {
             try files.writeAll(file, zeros, at: FilePosition(UInt64(end)))
             state.withLock { $0.fileBytes = max($0.fileBytes, end + zeros.count) }
         }
-        return (TailPublisher(mapping: mapping, slot: index), index)
+        return TailPublisher(mapping: mapping, slot: index)
     }
 
     /// Readers: all slots, as they are now.
@@ -117,15 +119,35 @@ package final class TailFile<Files: FileSystem>: Sendable {
         return Self.slots(in: mapping.bytes.extracting(0..<end))
     }
 
-    /// Readers: one slot and its futex word, read again while it is being written.
-    func slot(_ index: Int) -> (slot: TailSlot, word: UInt32)? {
+    /// Readers: a stream's slot, where it is, and its futex word; `nil` where there is none.
+    ///
+    /// Each opening of the writer deals the slots anew, so the place is checked every time.
+    func slot(of stream: StreamID) -> (slot: TailSlot, index: Int, word: UInt32)? {
+        if let index = state.withLock({ $0.places[stream] }), let found = slot(at: index),
+            found.slot.streamID == stream
+        {
+            return (found.slot, index, found.word)
+        }
+        guard let index = slots[stream]?.index, let found = slot(at: index),
+            found.slot.streamID == stream
+        else { return nil }
+        state.withLock { $0.places[stream] = index }
+        return (found.slot, index, found.word)
+    }
+
+    /// Read again while it is being written.
+    private func slot(at index: Int) -> (slot: TailSlot, word: UInt32)? {
         let mapping = state.withLock { $0.mapping }
         let start = index * TailSlot.byteCount
-        for _ in 0..<1000 {
+        for _ in 0..<100 {
             let span = mapping.bytes.extracting(start..<start + TailSlot.byteCount)
             let word = unsafe span.unsafeLoad(
                 fromByteOffset: TailSlot.Field.futexWord, as: UInt32.self)
-            if case .slot(let slot) = TailSlot.decode(span) { return (slot, word) }
+            switch TailSlot.decode(span) {
+            case .slot(let slot): return (slot, word)
+            case .empty: return nil
+            case .torn: continue
+            }
         }
         return nil
     }

@@ -52,7 +52,8 @@ public struct Cursor: ~Copyable {
     /// medium said; damage on disk is a gap. A cursor that threw may be asked again.
     public mutating func next() throws(WeirError) -> Step {
         var step = try inner.next()
-        if step == .end, stream.engine.isReadOnly, try stream.engine.refresh(stream.open) != nil {
+        if step == .end, stream.engine.isReadOnly {
+            try stream.engine.refresh(stream.open)
             step = try inner.next()
         }
         switch step {
@@ -83,9 +84,7 @@ public struct Cursor: ~Copyable {
             let view = stream.view
             return stream.watch.wait(milliseconds: milliseconds) { view.visibleEnd > wanted }
         }
-        guard let word = try engine.refresh(stream.open), stream.view.visibleEnd <= wanted
-        else { return }
-        engine.wait(stream.open, while: word, milliseconds: milliseconds)
+        try engine.wait(stream.open, beyond: wanted, milliseconds: milliseconds)
     }
 
     borrowing func lend() -> LentBatch? { inner.lend() }
@@ -94,7 +93,7 @@ public struct Cursor: ~Copyable {
 extension LogStream {
     /// The offset that a start position means at this moment. May wait for the disk.
     public func offset(of start: StartPosition) throws(WeirError) -> Offset {
-        if engine.isReadOnly { _ = try engine.refresh(open) }
+        if engine.isReadOnly { try engine.refresh(open) }
         return try LogSearch(view).offset(of: start)
     }
 

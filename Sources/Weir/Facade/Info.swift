@@ -39,7 +39,7 @@ public struct SegmentInfo: Sendable {
 extension LogStream {
     /// Looks at every segment of the stream. May wait for the disk; reads no records.
     public func info() throws(WeirError) -> StreamInfo {
-        if engine.isReadOnly { _ = try engine.refresh(open) }
+        if engine.isReadOnly { try engine.refresh(open) }
         var segments: [SegmentInfo] = []
         for segment in view.segments { segments.append(try info(segment)) }
         return StreamInfo(

@@ -130,9 +130,7 @@ final class SubscriptionReader: @unchecked Sendable {
         // A reading process waits on a thread, a second at a time, so that it sees a cancellation.
         do {
             try await stream.pool.call { () throws(WeirError) in
-                guard let word = try stream.engine.refresh(stream.open), view.visibleEnd <= wanted
-                else { return }
-                stream.engine.wait(stream.open, while: word, milliseconds: 1000)
+                try stream.engine.wait(stream.open, beyond: wanted, milliseconds: 1000)
             }
         } catch {
             // The next reading meets the same failure and tells it.
