@@ -86,7 +86,9 @@ let package = Package(
         tests(
             "WeirLogTests",
             of: ["WeirBase", "WeirFormat", "WeirFiles", "WeirLog", "WeirRecovery", "WeirTesting"]),
-        tests("WeirTests", of: ["WeirBase", "WeirFormat", "WeirFiles", "Weir", "WeirTesting"]),
+        tests(
+            "WeirTests",
+            of: ["WeirBase", "WeirFormat", "WeirFiles", "WeirLog", "Weir", "WeirTesting"]),
         tests("WeirCLITests", of: ["Weir", "WeirCLI"]),
         .testTarget(name: "TidyTests", swiftSettings: settings),
     ]

@@ -191,6 +191,8 @@ package struct StreamRecovery<Files: FileSystem> {
             summary: plan.summary, batchesEnd: position,
             fileBytes: position.value + UInt64(bytes.count), footerChecksum: checksum)
         try commit([.segmentSealed(entry.id, sealed)], &outcome)
+        // All that was kept has just been synced.
+        outcome.stream.durableEnd = max(outcome.stream.durableEnd, sealed.endOffset)
     }
 
     private mutating func commit(

@@ -1,7 +1,7 @@
 import Testing
 import WeirBase
 
-@testable import WeirFormat
+import WeirFormat
 
 /// A batch of three records in memory, sealed at a place.
 func sealedBytes(

@@ -1,7 +1,7 @@
 import Testing
 import WeirBase
 
-@testable import WeirFormat
+import WeirFormat
 
 /// What a record looks like once it has been read back.
 private struct Read: Equatable {

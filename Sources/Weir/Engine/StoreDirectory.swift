@@ -99,6 +99,8 @@ enum StoreDirectory {
         } catch {
             if error.code != .alreadyExists { throw error }
         }
+        // Before WEIR: a store that is there must have a place for its streams.
+        try files.syncDirectory("")
         let header = StoreHeader(storeID: StoreID(host.random()), creationTime: host.now())
         let newPath = StoreLayout.header + ".new"
         do throws(WeirError) {

@@ -1,0 +1,235 @@
+import Weir
+import WeirBase
+import WeirFiles
+import WeirFormat
+import WeirLog
+import WeirTesting
+
+/// One seeded life of a store: appends, syncs, restarts, and a crash at any operation, perhaps with
+/// more crashes in the recovery; then everything that was promised is held against what is there.
+struct CrashTrial {
+    struct Broken: Error, CustomStringConvertible {
+        let description: String
+    }
+    typealias Engine = StoreEngine<SimulatedFileSystem>
+
+    /// What was asked for and what was promised.
+    struct Model {
+        /// Every value that an append ever carried to an offset, and where its batch begins.
+        var submitted: [UInt64: [(value: [UInt8], batch: Range<UInt64>)]] = [:]
+        var durable: [UInt64: [UInt8]] = [:]
+        var flushed: [UInt64: [UInt8]] = [:]
+        /// What a (offset, epoch) was seen to hold: it must never hold anything else.
+        var seen: [SeenKey: [UInt8]] = [:]
+        var nextValue = 0
+    }
+    struct SeenKey: Hashable {
+        let offset: UInt64
+        let epoch: UInt64
+    }
+    struct Read {
+        let value: [UInt8]
+        let epoch: UInt64
+    }
+
+    let seed: UInt64
+    private var random: SeededRandom
+    private let machine: SimulatedMachine
+    private var disk: SimulatedFileSystem
+    private var model = Model()
+    private let name: StreamName
+    private(set) var crashes = 0
+    private(set) var syncFailures = 0
+
+    init(seed: UInt64) throws {
+        self.seed = seed
+        random = SeededRandom(seed: seed)
+        machine = SimulatedMachine(seed: seed &* 31)
+        disk = SimulatedFileSystem(seed: seed &* 17)
+        name = try StreamName("s")
+    }
+
+    /// Throws `Broken` for a promise that does not hold.
+    mutating func run() throws {
+        for _ in 0..<3 {
+            try live()
+            try crash()
+            for _ in 0..<random.below(4) where random.oneIn(2) { try crashInRecovery() }
+            try check()
+        }
+    }
+
+    private func broken(_ what: String) -> Broken { Broken(description: "seed \(seed): \(what)") }
+
+    // MARK: a life
+
+    private mutating func live() throws {
+        switch random.below(8) {
+        case 0: disk.failSync(after: 1 + random.below(20))
+        case 1: disk.failWrite(after: 1 + random.below(30))
+        default: break
+        }
+        disk.stop(after: 1 + random.below(random.oneIn(4) ? 40 : 220))
+        do {
+            var engine = try Engine.open(files: disk, host: machine.host, creating: true)
+            for _ in 0..<4 + random.below(20) {
+                if random.oneIn(12) {
+                    try engine.close()
+                    engine = try Engine.open(files: disk, host: machine.host, creating: true)
+                }
+                try step(engine)
+            }
+            if random.oneIn(3) { try engine.close() }
+        } catch let error as WeirError {
+            syncFailures += disk.syncFailures
+            // A failed sync leaves pages that look written and are not: they go with the cache.
+            if disk.syncFailures > 0 { model.flushed = model.durable }
+            // The machine stopped, or the fault that was set met something that gives up.
+            let expected: [WeirError.Code] = [.machineStopped, .noSpace, .poisoned, .system]
+            guard expected.contains(error.code) else { throw broken("unexpected: \(error)") }
+        }
+    }
+
+    private mutating func step(_ engine: Engine) throws {
+        if engine.stream(name) == nil {
+            let configuration = StreamConfiguration(
+                compression: random.oneIn(3) ? .lz4 : .off, segmentBytes: 12 << 10,
+                batchBytesMax: 4 << 10, commitAlignment: random.oneIn(4) ? 4096 : 8)
+            try engine.create(name, configuration)
+        }
+        guard let writer = engine.stream(name)?.writer else { return }
+        if random.oneIn(10) { machine.moveClock(microseconds: Int64(random.below(2000)) - 1000) }
+        switch random.below(8) {
+        case 0: try writer.mark()
+        case 1: try sync(writer)
+        default:
+            try append(writer)
+            if random.oneIn(2) { try sync(writer) }
+        }
+    }
+
+    private mutating func append(_ writer: LogWriter<SimulatedFileSystem>) throws {
+        var builder = BatchBuilder(byteLimit: 4 << 10)
+        let first = writer.nextOffset.value
+        let count = UInt64(1 + random.below(4))
+        var values: [[UInt8]] = []
+        for _ in 0..<count {
+            model.nextValue += 1
+            let text = "\(seed)-\(model.nextValue)-"
+            let value = Array(text.utf8) + [UInt8](repeating: 46, count: random.below(700))
+            guard builder.append(value: value.span.bytes) else { throw broken("no room") }
+            values.append(value)
+        }
+        for (index, value) in values.enumerated() {
+            model.submitted[first + UInt64(index), default: []]
+                .append((value, first..<first + count))
+        }
+        do {
+            let given = try writer.append(&builder)
+            guard given.value == first else { throw broken("offset \(given) for \(first)") }
+        } catch let error as WeirError where error.code == .noSpace {
+            // Nothing was appended; the log goes on.
+            return
+        }
+        for (index, value) in values.enumerated() { model.flushed[first + UInt64(index)] = value }
+    }
+
+    private mutating func sync(_ writer: LogWriter<SimulatedFileSystem>) throws {
+        try writer.sync()
+        let end = writer.durableEnd.value
+        guard end == writer.nextOffset.value else { throw broken("a sync that left something") }
+        for (offset, value) in model.flushed where offset < end { model.durable[offset] = value }
+    }
+
+    // MARK: a crash
+
+    private mutating func crash() throws {
+        crashes += 1
+        if random.oneIn(3) {
+            disk = disk.afterKill()
+        } else {
+            disk = disk.afterPowerLoss(seed: random.next())
+            machine.restart()
+            model.flushed = model.durable
+        }
+    }
+
+    private mutating func crashInRecovery() throws {
+        disk.stop(after: 1 + random.below(60))
+        do throws(WeirError) {
+            _ = try Engine.open(files: disk, host: machine.host, creating: true)
+        } catch {
+            guard error.code == .machineStopped else { throw broken("in recovery: \(error)") }
+        }
+        try crash()
+    }
+
+    // MARK: what must hold
+
+    private mutating func check() throws {
+        let first = try recovered()
+        // Without a close in between: recovering what was recovered changes nothing.
+        disk = disk.afterKill()
+        let second = try recovered()
+        guard first.count == second.count,
+            first.allSatisfy({ second[$0.key]?.value == $0.value.value })
+        else { throw broken("a second recovery found \(second.count) of \(first.count) records") }
+        disk = disk.afterKill()
+
+        for (offset, value) in model.durable where first[offset]?.value != value {
+            throw broken(
+                "durable record \(offset) is \(first[offset] == nil ? "missing" : "changed")")
+        }
+        for (offset, value) in model.flushed where first[offset]?.value != value {
+            throw broken("flushed record \(offset) did not survive the process")
+        }
+        for (offset, read) in first {
+            guard let match = model.submitted[offset]?.last(where: { $0.value == read.value })
+            else { throw broken("record \(offset) was never appended") }
+            guard match.batch.allSatisfy({ first[$0] != nil }) else {
+                throw broken("of the batch \(match.batch) only a part is there")
+            }
+            let key = SeenKey(offset: offset, epoch: read.epoch)
+            if let before = model.seen[key], before != read.value {
+                throw broken("offset \(offset) of epoch \(read.epoch) holds something else now")
+            }
+            model.seen[key] = read.value
+        }
+        // What a reader has seen after a crash is there to stay.
+        model.durable = first.mapValues(\.value)
+        model.flushed = model.durable
+    }
+
+    /// Opens, and reads everything from the first record to the last.
+    private func recovered() throws -> [UInt64: Read] {
+        let engine: Engine
+        do {
+            engine = try Engine.open(files: disk, host: machine.host, creating: true)
+        } catch {
+            throw broken("cannot be opened: \(error)")
+        }
+        for report in engine.reports where report.isDamage { throw broken("damage: \(report)") }
+        guard let view = engine.stream(name)?.view else { return [:] }
+        var cursor = LogCursor(view: view, at: .zero, mode: seed % 2 == 0 ? .mapped : .copied)
+        var found: [UInt64: Read] = [:]
+        var next: UInt64 = 0
+        while true {
+            switch try cursor.next() {
+            case .batch(let header):
+                var records = cursor.records
+                while let record = records.next() {
+                    let offset = record.offset.value
+                    guard offset == next else { throw broken("\(offset) comes after \(next)") }
+                    next += 1
+                    let value = record.value.withUnsafeBytes { Array($0) }
+                    found[offset] = Read(value: value, epoch: header.epoch.value)
+                }
+            case .gap(let gap): throw broken("gap \(gap)")
+            case .end:
+                let end = view.visibleEnd.value
+                guard next == end else { throw broken("\(next) records where \(end) are shown") }
+                return found
+            }
+        }
+    }
+}
