@@ -90,6 +90,15 @@ extension FileSystem {
         }
     }
 
+    /// Before a file that an earlier process wrote is believed: what is only in the cache goes to
+    /// the medium, and what is read afterwards comes from there. Without the first, a record could
+    /// vanish from under the next one; without the second, pages that a failed sync left clean
+    /// would be taken for written.
+    package func settle(_ file: File) throws(WeirError) {
+        try sync(file)
+        try dropCache(file)
+    }
+
     package func writeAll(
         _ file: File, _ bytes: [UInt8], at position: FilePosition
     ) throws(WeirError) {

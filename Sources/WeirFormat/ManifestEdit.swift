@@ -93,6 +93,9 @@ package enum ManifestEdit: Sendable, Hashable {
     case opened(Epoch)
     case closed(CleanClose)
     case deleted
+    /// Changes that hold together or not at all, such as the two of a roll: one edit, and so one
+    /// checksum, since power loss may leave the second half of a write without the first.
+    case several([ManifestEdit])
 
     package enum Field {
         package static let length = 0, checksum = 4, magic = 8, type = 12, version = 14
@@ -114,6 +117,7 @@ package enum ManifestEdit: Sendable, Hashable {
         case .opened: 8
         case .closed: 9
         case .deleted: 10
+        case .several: 11
         }
     }
 
@@ -178,6 +182,13 @@ package enum ManifestEdit: Sendable, Hashable {
             writer.put(close.durableEnd)
             writer.put(close.lastAppendTime)
         case .deleted: break
+        case .several(let edits):
+            for edit in edits {
+                let payload = edit.encodePayload()
+                writer.put(UInt32(edit.type))
+                writer.put(UInt32(payload.count))
+                writer.put(payload)
+            }
         }
         return writer.bytes
     }
@@ -209,7 +220,7 @@ package enum ManifestEdit: Sendable, Hashable {
         let previous: UInt32 = try reader.get()
         let payloadLength = Int(try reader.get(UInt32.self))
         var payload = ByteReader(try reader.take(payloadLength), "manifest edit")
-        guard version == ManifestEdit.version, (1...10).contains(type) else {
+        guard version == ManifestEdit.version, (1...11).contains(type) else {
             throw WeirError.newerFormat(
                 "The manifest has an edit of type \(type), version \(version), which this version "
                     + "of Weir does not know; use a newer one.")
@@ -242,8 +253,26 @@ package enum ManifestEdit: Sendable, Hashable {
         case 7: return .logStart(try reader.offset())
         case 8: return .opened(try reader.epoch())
         case 9: return .closed(try reader.cleanClose())
-        default: return .deleted
+        case 10: return .deleted
+        default: return .several(try decodeSeveral(&reader))
         }
+    }
+
+    /// One level deep: an edit of several holds none of several.
+    private static func decodeSeveral(
+        _ reader: inout ByteReader
+    ) throws(WeirError) -> [ManifestEdit] {
+        var edits: [ManifestEdit] = []
+        while !reader.isAtEnd {
+            let type: UInt32 = try reader.get()
+            let length = Int(try reader.get(UInt32.self))
+            var payload = ByteReader(try reader.take(length), "manifest edit")
+            guard (1...10).contains(type) else {
+                throw WeirError.damaged("A manifest edit holds one of type \(type).")
+            }
+            edits.append(try decode(UInt16(type), &payload))
+        }
+        return edits
     }
 }
 

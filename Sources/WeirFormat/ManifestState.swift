@@ -169,6 +169,7 @@ package struct ManifestState: Sendable, Hashable {
         case .opened(let epoch): closing = .opened(epoch)
         case .closed(let close): closing = .clean(close)
         case .deleted: isDeleted = true
+        case .several(let edits): for edit in edits { try apply(edit) }
         }
     }
 

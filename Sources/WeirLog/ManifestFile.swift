@@ -28,7 +28,7 @@ package final class ManifestFile<Files: FileSystem>: @unchecked Sendable {
         do throws(WeirError) {
             if endsInRubbish { try files.truncate(file, to: state.byteCount) }
             endsInRubbish = true
-            let bytes = try next.encode(edits)
+            let bytes = try next.encode(edits.count == 1 ? edits : [.several(edits)])
             try files.writeAll(file, bytes, at: FilePosition(UInt64(state.byteCount)))
         } catch {
             throw .write(error)

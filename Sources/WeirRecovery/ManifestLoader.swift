@@ -50,15 +50,16 @@ package enum ManifestLoader {
         package var reports: [DamageReport]
     }
 
-    /// `nil` for a directory that holds no stream: neither a manifest nor a segment.
+    /// `nil` for a directory that holds no stream: neither a manifest nor a segment. A writer
+    /// settles the file first; a reader, which changes nothing, takes it as it is.
     package static func load<Files: FileSystem>(
-        _ directory: StreamDirectory, files: Files
+        _ directory: StreamDirectory, files: Files, settling: Bool
     ) throws(WeirError) -> Loaded? {
         let path = StoreLayout.manifest(directory.id)
         guard directory.hasManifest else {
             return try rebuild(directory, files, .missingManifest, "the manifest is missing")
         }
-        let bytes = try read(path, files: files)
+        let bytes = try read(path, files: files, settling: settling)
         guard let (state, ending) = try ManifestState.decodeAll(bytes),
             state.streamID == directory.id
         else {
@@ -79,9 +80,10 @@ package enum ManifestLoader {
     }
 
     private static func read<Files: FileSystem>(
-        _ path: String, files: Files
+        _ path: String, files: Files, settling: Bool
     ) throws(WeirError) -> [UInt8] {
-        let file = try files.open(path, .read)
+        let file = try files.open(path, settling ? .readWrite : .read)
+        if settling { try files.settle(file) }
         let size = try files.size(of: file)
         guard size <= Limits.manifestBytesMax else {
             throw WeirError.damaged(

@@ -36,8 +36,13 @@ package struct StreamRecovery<Files: FileSystem> {
     package static func recover(
         _ id: StreamID, files: Files, tail: TailSlot?, isSameBoot: Bool, isReadOnly: Bool
     ) throws(WeirError) -> Outcome? {
+        // What is believed must stay: names that only the cache knows are synced first.
+        if !isReadOnly { try files.syncDirectory(StoreLayout.stream(id)) }
         let directory = try StreamDirectory.list(id, files: files)
-        guard let loaded = try ManifestLoader.load(directory, files: files) else { return nil }
+        guard
+            let loaded = try ManifestLoader.load(
+                directory, files: files, settling: !isReadOnly)
+        else { return nil }
         // The slot is evidence only for a segment that the stream has: anything else is stale.
         let durable = tail.map { $0.streamID == id ? $0.durableEnd : .zero } ?? .zero
         var recovery = StreamRecovery(
@@ -138,10 +143,7 @@ package struct StreamRecovery<Files: FileSystem> {
         let path = directory.path(found.name)
         let file = try files.open(path, isReadOnly ? .read : .readWrite)
         if !isReadOnly {
-            // What the page cache holds goes to the medium, and what is read comes from there: a
-            // sync that failed before the restart left pages that look written and are not.
-            try files.sync(file)
-            try files.dropCache(file)
+            try files.settle(file)
         }
         let scan = try ScannedSegment.scan(
             file, id: entry.id, base: entry.base, path: path, files: files)
@@ -224,10 +226,8 @@ extension StreamRecovery {
             return try replaceManifest(rewritten.bytes, path)
         }
         let file = try files.open(path, .readWrite)
-        if loaded.isTorn {
-            try files.truncate(file, to: state.byteCount)
-            try files.sync(file)
-        }
+        if loaded.isTorn { try files.truncate(file, to: state.byteCount) }
+        if loaded.isTorn { try files.sync(file) }
         return file
     }
 

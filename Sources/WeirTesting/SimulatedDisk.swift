@@ -29,10 +29,10 @@ final class SimulatedInode: @unchecked Sendable {
     func prepare(to end: Int) {
         guard end > prepared else { return }
         let target = min(capacity, max(end, prepared + 4096))
-        for memory in [cached, medium] {
-            unsafe (memory + prepared).initializeMemory(
-                as: UInt8.self, repeating: 0, count: target - prepared)
-        }
+        unsafe (cached + prepared).initializeMemory(
+            as: UInt8.self, repeating: 0, count: target - prepared)
+        unsafe (medium + prepared).initializeMemory(
+            as: UInt8.self, repeating: 0, count: target - prepared)
         prepared = target
     }
 

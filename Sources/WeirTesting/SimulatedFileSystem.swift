@@ -252,7 +252,8 @@ package final class SimulatedFileSystem: FileSystem {
             }
             let isFailing = world.writeCount == world.failingWrite
             let isShort = isFailing || (bytes.count > 1 && world.random.oneIn(16))
-            let count = isShort ? world.random.below(bytes.count) + (isFailing ? 0 : 1) : bytes.count
+            let count =
+                isShort ? world.random.below(bytes.count) + (isFailing ? 0 : 1) : bytes.count
             unsafe file.inode.write(
                 UnsafeRawBufferPointer(rebasing: bytes[..<count]), at: start)
             if isFailing { throw Self.fail(.noSpace, "no space for", file.path) }

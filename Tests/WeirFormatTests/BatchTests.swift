@@ -1,6 +1,5 @@
 import Testing
 import WeirBase
-
 import WeirFormat
 
 /// A batch of three records in memory, sealed at a place.

@@ -1,6 +1,5 @@
 import Testing
 import WeirBase
-
 import WeirFormat
 
 /// What a record looks like once it has been read back.

@@ -26,6 +26,7 @@ struct CrashSimulation {
         // A fault that never struck proves nothing.
         #expect(crashes >= Int(trials))
         #expect(trials < 300 || syncFailures > 0)
-        print("crash simulation: \(trials) trials, \(crashes) crashes, \(syncFailures) failed syncs")
+        print(
+            "crash simulation: \(trials) trials, \(crashes) crashes, \(syncFailures) failed syncs")
     }
 }

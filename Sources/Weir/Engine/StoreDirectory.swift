@@ -206,6 +206,7 @@ final class EpochFile<Files: FileSystem>: @unchecked Sendable {
             file = try files.open(StoreLayout.epochs, .createExclusive)
             try files.syncDirectory("")
         }
+        try files.settle(file)
         let size = try files.size(of: file)
         let history = EpochRecord.decodeAll(try files.read(file, at: .zero, byteCount: size))
         return (EpochFile(files: files, file: file, history: history), history)

@@ -144,7 +144,9 @@ extension StoreEngine {
         _ id: StreamID, _ found: (index: Int, slot: TailSlot)?
     ) throws(WeirError) {
         let directory = try StreamDirectory.list(id, files: files)
-        guard let loaded = try ManifestLoader.load(directory, files: files),
+        guard
+            let loaded = try ManifestLoader.load(
+                directory, files: files, settling: false),
             !loaded.state.isDeleted
         else { return }
         let slot = found?.slot
@@ -182,7 +184,10 @@ extension StoreEngine {
     /// The writer rolled: the manifest tells the segments. Known ones are kept, with their maps.
     private func reload(_ stream: OpenStream, _ slot: TailSlot) throws(WeirError) {
         let directory = try StreamDirectory.list(stream.id, files: files)
-        guard let loaded = try ManifestLoader.load(directory, files: files) else { return }
+        guard
+            let loaded = try ManifestLoader.load(
+                directory, files: files, settling: false)
+        else { return }
         var known: [SegmentID: ReadableSegment<Files>] = [:]
         for segment in stream.view.segments { known[segment.id] = segment }
         let segments = loaded.state.segments.map { entry -> ReadableSegment<Files> in

@@ -90,6 +90,10 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
         let header = try StoreDirectory.readOrCreateHeader(
             files: files, host: host, creating: creating)
         try LockKeeper.write(files: files, file: lockFile, host: host)
+        // A process that was killed may have made names that only the cache knows: what is built
+        // on now must not vanish later.
+        try files.syncDirectory("")
+        try files.syncDirectory(StoreLayout.streams)
         let (epochFile, history) = try EpochFile.open(files: files)
         let isSameBoot =
             host.bootID != .unknown && history.records.last?.bootID == host.bootID
