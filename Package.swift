@@ -88,7 +88,10 @@ let package = Package(
             of: ["WeirBase", "WeirFormat", "WeirFiles", "WeirLog", "WeirRecovery", "WeirTesting"]),
         tests(
             "WeirTests",
-            of: ["WeirBase", "WeirFormat", "WeirFiles", "WeirLog", "Weir", "WeirTesting"]),
+            of: [
+                "WeirBase", "WeirFormat", "WeirFiles", "WeirLog", "WeirRecovery", "Weir",
+                "WeirTesting",
+            ]),
         tests("WeirCLITests", of: ["Weir", "WeirCLI"]),
         .testTarget(name: "TidyTests", swiftSettings: settings),
     ]

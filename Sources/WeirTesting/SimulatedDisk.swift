@@ -49,6 +49,14 @@ final class SimulatedInode: @unchecked Sendable {
         note(position..<position + bytes.count)
     }
 
+    /// Changes cache and medium alike.
+    func spoil(_ bytes: [UInt8], at position: Int) {
+        for (index, byte) in bytes.enumerated() where position + index < size {
+            unsafe cached.storeBytes(of: byte, toByteOffset: position + index, as: UInt8.self)
+            unsafe medium.storeBytes(of: byte, toByteOffset: position + index, as: UInt8.self)
+        }
+    }
+
     func note(_ range: Range<Int>) {
         var start = range.lowerBound
         while start < range.upperBound {

@@ -70,6 +70,12 @@ package final class SimulatedFileSystem: FileSystem {
         world.withLock { $0.failingWrite = $0.writeCount + writes }
     }
 
+    /// The medium itself changes under everybody: rot, or a write that went to the wrong place.
+    package func spoil(_ path: String, at position: Int, with bytes: [UInt8]) throws(WeirError) {
+        let file = try open(path, .read)
+        world.withLock { _ in file.inode.spoil(bytes, at: position) }
+    }
+
     package func afterPowerLoss(seed: UInt64) -> SimulatedFileSystem {
         var random = SeededRandom(seed: seed)
         let root = world.withLock { $0.root.afterPowerLoss(&random) }
