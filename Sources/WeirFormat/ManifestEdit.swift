@@ -104,6 +104,8 @@ package enum ManifestEdit: Sendable, Hashable {
     /// "WMAN" as its bytes stand in the file.
     package static let magic: UInt32 = 0x4E41_4D57
     package static let version: UInt16 = 1
+    private static let severalType: UInt16 = 11
+    private static let knownTypes: ClosedRange<UInt16> = 1...severalType
 
     package var type: UInt16 {
         switch self {
@@ -117,7 +119,7 @@ package enum ManifestEdit: Sendable, Hashable {
         case .opened: 8
         case .closed: 9
         case .deleted: 10
-        case .several: 11
+        case .several: ManifestEdit.severalType
         }
     }
 
@@ -219,15 +221,24 @@ package enum ManifestEdit: Sendable, Hashable {
         let sequence: UInt64 = try reader.get()
         let previous: UInt32 = try reader.get()
         let payloadLength = Int(try reader.get(UInt32.self))
-        var payload = ByteReader(try reader.take(payloadLength), "manifest edit")
-        guard version == ManifestEdit.version, (1...11).contains(type) else {
-            throw WeirError.newerFormat(
-                "The manifest has an edit of type \(type), version \(version), which this version "
-                    + "of Weir does not know; use a newer one.")
+        guard version == ManifestEdit.version, knownTypes.contains(type) else {
+            throw unknown(type, version: version)
         }
+        guard roundedUp(Field.end + payloadLength, to: 8) == length else {
+            throw WeirError.damaged(
+                "A manifest edit of \(length) bytes claims a payload of \(payloadLength).")
+        }
+        var payload = ByteReader(try reader.take(payloadLength), "manifest edit")
         return Chained(
             edit: try decode(type, &payload), sequence: sequence, previous: previous,
             checksum: found, byteCount: length)
+    }
+
+    private static func unknown(_ type: UInt16, version: UInt16) -> WeirError {
+        WeirError.newerFormat(
+            "The manifest has an edit of type \(type), version \(version); this version of Weir "
+                + "understands types up to \(severalType), version \(ManifestEdit.version). Use a "
+                + "newer one.")
     }
 
     private static func decode(
@@ -236,10 +247,9 @@ package enum ManifestEdit: Sendable, Hashable {
         switch type {
         case 1:
             let id = try reader.id(StreamID.self)
-            let name = try reader.take(try reader.count(Limits.streamNameBytesMax))
+            let name = try reader.streamName(byteCount: try reader.count(reader.left))
             return .created(
-                id, try StreamName(String(decoding: name, as: UTF8.self)),
-                try ConfigurationCoding.decode(try reader.take(reader.left)))
+                id, name, try ConfigurationCoding.decode(try reader.take(reader.left)))
         case 2: return .configured(try ConfigurationCoding.decode(try reader.take(reader.left)))
         case 3: return .segmentAdded(try reader.segmentEntry())
         case 4: return .segmentSealed(try reader.id(SegmentID.self), try reader.sealedSegment())
@@ -267,10 +277,11 @@ package enum ManifestEdit: Sendable, Hashable {
             let type: UInt32 = try reader.get()
             let length = Int(try reader.get(UInt32.self))
             var payload = ByteReader(try reader.take(length), "manifest edit")
-            guard (1...10).contains(type) else {
+            guard let type = UInt16(exactly: type), type > 0, type != severalType else {
                 throw WeirError.damaged("A manifest edit holds one of type \(type).")
             }
-            edits.append(try decode(UInt16(type), &payload))
+            guard knownTypes.contains(type) else { throw unknown(type, version: version) }
+            edits.append(try decode(type, &payload))
         }
         return edits
     }
