@@ -147,7 +147,8 @@ package struct SegmentHeader: Sendable, Hashable {
         for section in sections {
             switch section.type {
             case SectionType.name:
-                name = try StreamName(String(decoding: section.payload, as: UTF8.self))
+                var text = ByteReader(section.payload, "segment header")
+                name = try text.streamName(byteCount: text.left)
             case SectionType.configuration:
                 configuration = try ConfigurationCoding.decode(section.payload)
             case SectionType.replaced:
