@@ -80,7 +80,7 @@ extension BatchBuilder {
         let itemsStart = end
         var encoder = unsafe HeaderEncoder(base: base, position: end, limit: capacity)
         fill(&encoder)
-        while encoder.overflowed, encoder.failure == nil {
+        while encoder.overflowed, !encoder.hasFailed {
             guard reserve(encoder.needed + 64) else {
                 end = start
                 return false
@@ -88,7 +88,7 @@ extension BatchBuilder {
             unsafe encoder = HeaderEncoder(base: base, position: end, limit: capacity)
             fill(&encoder)
         }
-        if let failure = encoder.failure {
+        if encoder.hasFailed, let failure = encoder.failure {
             end = start - 4
             throw failure
         }

@@ -1,4 +1,4 @@
-package import WeirBase
+public import WeirBase
 
 /// Where the parts of a record stand in its entry: what one walk over an AMQP message finds.
 ///
@@ -25,18 +25,22 @@ package struct EntryLayout: Sendable, Hashable {
         case opaque
     }
 
-    package var shape: Shape
+    @usableFromInline package var shape: Shape
     @usableFromInline package var value: Range<Int>
     @usableFromInline package var key: Range<Int>?
     /// Items of the application properties and how many they are (names and values counted each).
-    package var headers: Range<Int>?
-    package var headerItemCount = 0
-    package var recordTime: Timestamp?
+    @usableFromInline package var headers: Range<Int>?
+    @usableFromInline package var headerItemCount: Int
+    @usableFromInline package var recordTime: Timestamp?
 
-    @usableFromInline
+    @inlinable @inline(__always)
     package init(shape: Shape, value: Range<Int>) {
         self.shape = shape
         self.value = value
+        self.key = nil
+        self.headers = nil
+        self.headerItemCount = 0
+        self.recordTime = nil
     }
 
     package static let keyAnnotation: StaticString = "x-opt-partition-key"

@@ -13,7 +13,12 @@ package struct HeaderEncoder: ~Copyable {
     private let start: Int
     private let limit: Int
     package private(set) var itemCount = 0
-    package private(set) var failure: WeirError?
+    /// A byte, where the error itself would make every move of this value a long one.
+    private var defect = Defect.none
+
+    private enum Defect: UInt8 {
+        case none, emptyName, longName, tooMuch
+    }
 
     package init(base: UnsafeMutableRawPointer, position: Int, limit: Int) {
         unsafe self.base = base
@@ -22,6 +27,7 @@ package struct HeaderEncoder: ~Copyable {
         self.limit = limit
     }
 
+    package var hasFailed: Bool { defect != .none }
     /// Bytes that all headers so far take, written or not.
     package var needed: Int { position - start }
     package var overflowed: Bool { position > limit }
@@ -75,20 +81,32 @@ package struct HeaderEncoder: ~Copyable {
     }
 
     private mutating func begin(_ name: String, value: (inout HeaderEncoder) -> Void) {
-        guard failure == nil else { return }
+        guard defect == .none else { return }
         let nameBytes = name.utf8.count
-        guard (1...Limits.headerNameBytesMax).contains(nameBytes) else {
-            failure = WeirError(
-                nameBytes == 0 ? .invalidArgument : .tooLarge,
-                "A header's name has \(nameBytes) bytes; expected 1 to "
-                    + "\(Limits.headerNameBytesMax).")
+        guard nameBytes > 0, nameBytes <= Limits.headerNameBytesMax else {
+            defect = nameBytes == 0 ? .emptyName : .longName
             return
         }
         store(name, AmqpType.string8, AmqpType.string32)
         value(&self)
         itemCount += 2
-        if needed > Limits.headersBytesMax {
-            failure = WeirError(
+        if needed > Limits.headersBytesMax { defect = .tooMuch }
+    }
+
+    /// Why the headers cannot be written; `nil` while all is well.
+    package var failure: WeirError? {
+        switch defect {
+        case .none: nil
+        case .emptyName:
+            WeirError(
+                .invalidArgument,
+                "A header's name is empty; expected 1 to \(Limits.headerNameBytesMax) bytes.")
+        case .longName:
+            WeirError(
+                .tooLarge,
+                "A header's name is too long; expected 1 to \(Limits.headerNameBytesMax) bytes.")
+        case .tooMuch:
+            WeirError(
                 .tooLarge,
                 "The headers of a record have more than \(Limits.headersBytesMax) bytes; put "
                     + "what is large into the value.")

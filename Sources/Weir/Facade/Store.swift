@@ -151,7 +151,7 @@ public final class Store: Sendable {
             try configuration.validate()
             do throws(WeirError) {
                 try engine.create(name, configuration)
-                logger.info("created stream \(name)")
+                logger.debug("created stream \(name)")
             } catch {
                 // Two callers may create it at once: the second finds the first one's.
                 if error.code != .alreadyExists { throw error }
@@ -194,7 +194,7 @@ public final class Store: Sendable {
         let stream = state.withLock { $0.streams.removeValue(forKey: name) }
         stream?.drain()
         try engine.delete(name)
-        logger.info("deleted stream \(name)")
+        logger.debug("deleted stream \(name)")
     }
 
     /// Ends everything in good order: what was appended is written and synced, and the next opening

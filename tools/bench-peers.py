@@ -1,0 +1,110 @@
+"""Runs the engines interleaved, compares what they stored, prints medians side by side."""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+ENGINES = ["weir", "lmdb", "sqlite", "rocksdb", "bare"]
+# Workload: records, and which engines take part.
+WORKLOADS = {
+    "append100": (2_000_000, ENGINES),
+    "appendKeyed": (1_000_000, ["weir", "lmdb"]),
+    "append1k": (300_000, ["weir", "lmdb", "bare"]),
+    "replay100": (0, ENGINES),
+    "durable1": (3_000, ENGINES),
+    "durable256": (200_000, ["weir"]),
+}
+
+
+def command(engine, workload, folder, records):
+    binaries = os.environ["WEIR_BENCH_BIN"]
+    if engine == "weir":
+        return [binaries + "/weir-bench-peers", workload, "--dir", folder, "--records", str(records)]
+    if engine == "bare":
+        return [binaries + "/weir-bench-bare", workload, "--dir", folder, "--records", str(records)]
+    return [".build-peers/peers", engine, workload, folder, str(records)]
+
+
+def run(engine, workload, folder, records):
+    done = subprocess.run(
+        command(engine, workload, folder, records), capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{engine} failed at {workload}: {done.stderr.strip() or done.returncode}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def one_round(base, scale, results):
+    """Every workload, engine after engine; what append100 left is replayed and compared."""
+    for workload, (records, engines) in WORKLOADS.items():
+        digests = {}
+        for engine in engines:
+            folder = os.path.join(base, f"{engine}-append100" if workload in ("append100", "replay100")
+                                  else f"{engine}-{workload}")
+            if workload != "replay100":
+                shutil.rmtree(folder, ignore_errors=True)
+                os.makedirs(folder)
+            count = max(1000, int(records * scale) // 1000 * 1000)
+            results.setdefault((workload, engine), []).append(
+                run(engine, workload, folder, count)["recordsPerSecond"])
+            if workload == "replay100" and engine != "bare":
+                found = run(engine, "verify", folder, count)
+                digests[engine] = (found["records"], found["digest"])
+            if workload not in ("append100", "replay100"):
+                shutil.rmtree(folder, ignore_errors=True)
+        if len(set(digests.values())) > 1:
+            sys.exit(f"The engines hold different records after append100: {digests}")
+    for name in os.listdir(base):
+        shutil.rmtree(os.path.join(base, name))
+
+
+def table(medians):
+    lines = ["workload      " + "".join(f"{engine:>14}" for engine in ENGINES)
+             + "   Weir against"]
+    for workload, (_, engines) in WORKLOADS.items():
+        row = f"{workload:<14}"
+        for engine in ENGINES:
+            value = medians.get((workload, engine))
+            row += f"{value:>14,}" if value else f"{'-':>14}"
+        ours = medians[(workload, "weir")]
+        ratios = [f"{engine} {ours / medians[(workload, engine)]:.2f}"
+                  for engine in engines if engine != "weir"]
+        lines.append(row + "   " + ", ".join(ratios))
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="measured rounds, after a discarded one")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the records, two rounds")
+    parser.add_argument("--dir", help="where the stores are made; at least 4 GiB free")
+    parser.add_argument("--json", help="also write the medians and all runs here")
+    options = parser.parse_args()
+    rounds, scale = (2, 0.1) if options.quick else (options.rounds, 1)
+    free = shutil.disk_usage(options.dir or tempfile.gettempdir()).free
+    if free < 4 << 30:
+        sys.exit(f"{free >> 20} MiB are free; make 4 GiB of room, or give another folder by --dir.")
+    results = {}
+    with tempfile.TemporaryDirectory(dir=options.dir) as base:
+        for index in range(rounds + 1):
+            print(f"round {index} of {rounds}" + (" (discarded)" if index == 0 else ""),
+                  file=sys.stderr)
+            current = {}
+            one_round(base, scale, current)
+            if index > 0:
+                for key, values in current.items():
+                    results.setdefault(key, []).extend(values)
+    medians = {key: int(statistics.median(values)) for key, values in results.items()}
+    print(f"records a second, medians of {rounds} interleaved rounds; read back and compared\n")
+    print(table(medians))
+    if options.json:
+        with open(options.json, "w") as file:
+            json.dump([{"workload": w, "engine": e, "median": medians[(w, e)], "runs": runs}
+                       for (w, e), runs in results.items()], file, indent=1)
+
+
+main()
