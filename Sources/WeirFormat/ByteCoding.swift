@@ -83,6 +83,15 @@ package struct ByteReader {
     package mutating func id<ID: HexadecimalID>(_ type: ID.Type = ID.self) throws(WeirError) -> ID {
         ID(try get())
     }
+    /// A stream's name that fills `byteCount` bytes; what is none is damage, not a caller's slip.
+    package mutating func streamName(byteCount: Int) throws(WeirError) -> StreamName {
+        let bytes = try take(byteCount)
+        do throws(WeirError) {
+            return try StreamName(String(decoding: bytes, as: UTF8.self))
+        } catch {
+            throw WeirError.damaged("The \(what) names no stream. \(error.message)")
+        }
+    }
     /// A count of bytes or records that must be at most `most`.
     package mutating func count(_ most: Int) throws(WeirError) -> Int {
         let found: UInt64 = try get()

@@ -104,6 +104,8 @@ package enum ManifestEdit: Sendable, Hashable {
     /// "WMAN" as its bytes stand in the file.
     package static let magic: UInt32 = 0x4E41_4D57
     package static let version: UInt16 = 1
+    static let severalType: UInt16 = 11
+    static let knownTypes: ClosedRange<UInt16> = 1...severalType
 
     package var type: UInt16 {
         switch self {
@@ -117,7 +119,7 @@ package enum ManifestEdit: Sendable, Hashable {
         case .opened: 8
         case .closed: 9
         case .deleted: 10
-        case .several: 11
+        case .several: ManifestEdit.severalType
         }
     }
 
@@ -149,50 +151,6 @@ package enum ManifestEdit: Sendable, Hashable {
         return crc32c(bytes[(start + Field.magic)...], seed: head)
     }
 
-    private func encodePayload() -> [UInt8] {
-        var writer = ByteWriter()
-        switch self {
-        case .created(let id, let name, let configuration):
-            writer.put(id)
-            writer.put(UInt64(name.description.utf8.count))
-            writer.put(Array(name.description.utf8))
-            writer.put(ConfigurationCoding.encode(configuration))
-        case .configured(let configuration):
-            writer.put(ConfigurationCoding.encode(configuration))
-        case .segmentAdded(let entry): writer.put(entry)
-        case .segmentSealed(let id, let sealed):
-            writer.put(id)
-            writer.put(sealed)
-        case .replaced(let old, let new):
-            writer.put(UInt64(old.count))
-            for id in old { writer.put(id) }
-            writer.put(UInt64(new.count))
-            for entry in new { writer.put(entry) }
-        case .retired(let ids):
-            writer.put(UInt64(ids.count))
-            for id in ids { writer.put(id) }
-        case .logStart(let offset): writer.put(offset)
-        case .opened(let epoch): writer.put(epoch)
-        case .closed(let close):
-            writer.put(close.epoch)
-            writer.put(UInt64(close.segment == nil ? 0 : 1))
-            writer.put(close.segment ?? SegmentID(0))
-            writer.put(close.position)
-            writer.put(close.end)
-            writer.put(close.durableEnd)
-            writer.put(close.lastAppendTime)
-        case .deleted: break
-        case .several(let edits):
-            for edit in edits {
-                let payload = edit.encodePayload()
-                writer.put(UInt32(edit.type))
-                writer.put(UInt32(payload.count))
-                writer.put(payload)
-            }
-        }
-        return writer.bytes
-    }
-
     /// An edit that was read, with what chains it to its neighbours.
     package struct Chained: Sendable, Hashable {
         package let edit: ManifestEdit
@@ -202,8 +160,20 @@ package enum ManifestEdit: Sendable, Hashable {
         package let byteCount: Int
     }
 
-    /// Reads the edit at the beginning of `bytes`. Throws `damaged` or `newerFormat`.
-    package static func decode(_ bytes: ArraySlice<UInt8>) throws(WeirError) -> Chained {
+    /// Whether an edit stands at the beginning of `bytes` as it was written, whatever it says.
+    package static func isWhole(_ bytes: ArraySlice<UInt8>) -> Bool {
+        do throws(WeirError) {
+            _ = try frame(bytes)
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    /// The bytes of the edit at the beginning of `bytes`; its checksum holds.
+    private static func frame(
+        _ bytes: ArraySlice<UInt8>
+    ) throws(WeirError) -> (whole: ArraySlice<UInt8>, checksum: UInt32) {
         var reader = ByteReader(bytes, "manifest edit")
         let length = Int(try reader.get(UInt32.self))
         let found: UInt32 = try reader.get()
@@ -214,130 +184,37 @@ package enum ManifestEdit: Sendable, Hashable {
         guard try reader.get(UInt32.self) == magic, checksum(whole) == found else {
             throw WeirError.damaged("A manifest edit's checksum does not hold.")
         }
+        return (whole, found)
+    }
+
+    /// Reads the edit at the beginning of `bytes`. Throws `damaged` or `newerFormat`.
+    package static func decode(_ bytes: ArraySlice<UInt8>) throws(WeirError) -> Chained {
+        let (whole, found) = try frame(bytes)
+        let length = whole.count
+        var reader = ByteReader(whole, "manifest edit")
+        _ = try reader.take(Field.type)
         let type: UInt16 = try reader.get()
         let version: UInt16 = try reader.get()
         let sequence: UInt64 = try reader.get()
         let previous: UInt32 = try reader.get()
         let payloadLength = Int(try reader.get(UInt32.self))
-        var payload = ByteReader(try reader.take(payloadLength), "manifest edit")
-        guard version == ManifestEdit.version, (1...11).contains(type) else {
-            throw WeirError.newerFormat(
-                "The manifest has an edit of type \(type), version \(version), which this version "
-                    + "of Weir does not know; use a newer one.")
+        guard version == ManifestEdit.version, knownTypes.contains(type) else {
+            throw unknown(type, version: version)
         }
+        guard roundedUp(Field.end + payloadLength, to: 8) == length else {
+            throw WeirError.damaged(
+                "A manifest edit of \(length) bytes claims a payload of \(payloadLength).")
+        }
+        var payload = ByteReader(try reader.take(payloadLength), "manifest edit")
         return Chained(
             edit: try decode(type, &payload), sequence: sequence, previous: previous,
             checksum: found, byteCount: length)
     }
 
-    private static func decode(
-        _ type: UInt16, _ reader: inout ByteReader
-    ) throws(WeirError) -> ManifestEdit {
-        switch type {
-        case 1:
-            let id = try reader.id(StreamID.self)
-            let name = try reader.take(try reader.count(Limits.streamNameBytesMax))
-            return .created(
-                id, try StreamName(String(decoding: name, as: UTF8.self)),
-                try ConfigurationCoding.decode(try reader.take(reader.left)))
-        case 2: return .configured(try ConfigurationCoding.decode(try reader.take(reader.left)))
-        case 3: return .segmentAdded(try reader.segmentEntry())
-        case 4: return .segmentSealed(try reader.id(SegmentID.self), try reader.sealedSegment())
-        case 5:
-            let old = try reader.segmentIDs()
-            let count = try reader.count(reader.left)
-            var new: [SegmentEntry] = []
-            for _ in 0..<count { new.append(try reader.segmentEntry()) }
-            return .replaced(old: old, new: new)
-        case 6: return .retired(try reader.segmentIDs())
-        case 7: return .logStart(try reader.offset())
-        case 8: return .opened(try reader.epoch())
-        case 9: return .closed(try reader.cleanClose())
-        case 10: return .deleted
-        default: return .several(try decodeSeveral(&reader))
-        }
-    }
-
-    /// One level deep: an edit of several holds none of several.
-    private static func decodeSeveral(
-        _ reader: inout ByteReader
-    ) throws(WeirError) -> [ManifestEdit] {
-        var edits: [ManifestEdit] = []
-        while !reader.isAtEnd {
-            let type: UInt32 = try reader.get()
-            let length = Int(try reader.get(UInt32.self))
-            var payload = ByteReader(try reader.take(length), "manifest edit")
-            guard (1...10).contains(type) else {
-                throw WeirError.damaged("A manifest edit holds one of type \(type).")
-            }
-            edits.append(try decode(UInt16(type), &payload))
-        }
-        return edits
-    }
-}
-
-extension ByteWriter {
-    fileprivate mutating func put(_ entry: SegmentEntry) {
-        put(entry.id)
-        put(entry.base)
-        put(entry.epoch)
-        put(entry.generation)
-        put(UInt32(entry.sealed == nil ? 0 : 1))
-        if let sealed = entry.sealed { put(sealed) }
-    }
-
-    fileprivate mutating func put(_ sealed: SealedSegment) {
-        put(sealed.endOffset)
-        put(sealed.batchesEnd)
-        put(sealed.fileBytes)
-        put(sealed.recordCount)
-        put(sealed.rawBytes)
-        put(sealed.firstAppendTime)
-        put(sealed.lastAppendTime)
-        put(sealed.minRecordTime)
-        put(sealed.maxRecordTime)
-        put(UInt64(sealed.footerChecksum))
-    }
-}
-
-extension ByteReader {
-    fileprivate mutating func segmentIDs() throws(WeirError) -> [SegmentID] {
-        let count = try count(left / 8)
-        var ids: [SegmentID] = []
-        for _ in 0..<count { ids.append(try id(SegmentID.self)) }
-        return ids
-    }
-
-    fileprivate mutating func segmentEntry() throws(WeirError) -> SegmentEntry {
-        var entry = SegmentEntry(
-            id: try id(SegmentID.self), base: try offset(), epoch: try epoch(),
-            generation: try get())
-        if try get(UInt32.self) != 0 { entry.sealed = try sealedSegment() }
-        return entry
-    }
-
-    fileprivate mutating func sealedSegment() throws(WeirError) -> SealedSegment {
-        var summary = SegmentSummary(base: .zero)
-        summary.endOffset = try offset()
-        let batchesEnd = try place()
-        let fileBytes: UInt64 = try get()
-        summary.recordCount = try get()
-        summary.rawBytes = try get()
-        summary.firstAppendTime = try time()
-        summary.lastAppendTime = try time()
-        summary.minRecordTime = try time()
-        summary.maxRecordTime = try time()
-        return SealedSegment(
-            summary: summary, batchesEnd: batchesEnd, fileBytes: fileBytes,
-            footerChecksum: UInt32(truncatingIfNeeded: try get(UInt64.self)))
-    }
-
-    fileprivate mutating func cleanClose() throws(WeirError) -> CleanClose {
-        let epoch = try epoch()
-        let hasSegment = try get(UInt64.self) != 0
-        let segment = try id(SegmentID.self)
-        return CleanClose(
-            epoch: epoch, segment: hasSegment ? segment : nil, position: try place(),
-            end: try offset(), durableEnd: try offset(), lastAppendTime: try time())
+    static func unknown(_ type: UInt16, version: UInt16) -> WeirError {
+        WeirError.newerFormat(
+            "The manifest has an edit of type \(type), version \(version); this version of Weir "
+                + "understands types up to \(severalType), version \(ManifestEdit.version). Use a "
+                + "newer one.")
     }
 }

@@ -42,8 +42,9 @@ package struct ManifestState: Sendable, Hashable {
 
     /// Folds all edits. `nil` where not even the first one holds. Throws `newerFormat`.
     ///
-    /// The last edit may be torn by a crash, since it was announced to nobody; a bad one with a
-    /// good one behind it is damage.
+    /// The last edit may be torn by a crash, since it was announced to nobody. A bad one with a
+    /// whole one behind it is damage, and so is a whole one that does not follow: no interrupted
+    /// write makes a right checksum.
     package static func decodeAll(
         _ bytes: [UInt8]
     ) throws(WeirError) -> (state: ManifestState, ending: Ending)? {
@@ -57,7 +58,7 @@ package struct ManifestState: Sendable, Hashable {
             } catch {
                 if error.code == .newerFormat { throw error }
                 guard let state else { return nil }
-                let isTorn = !holdsEdit(bytes, after: position)
+                let isTorn = !holdsEdit(bytes, from: position)
                 return (
                     state,
                     isTorn ? .torn : .damaged(at: FilePosition(UInt64(position)), error.message)
@@ -67,16 +68,12 @@ package struct ManifestState: Sendable, Hashable {
         return state.map { ($0, .whole) }
     }
 
-    /// Whether any edit stands behind a bad one; edits begin at multiples of eight.
-    private static func holdsEdit(_ bytes: [UInt8], after position: Int) -> Bool {
-        var candidate = roundedUp(position + 1, to: 8)
+    /// Whether any whole edit stands there or behind; edits begin at multiples of eight.
+    private static func holdsEdit(_ bytes: [UInt8], from position: Int) -> Bool {
+        var candidate = position
         while candidate + ManifestEdit.Field.end <= bytes.count {
-            do throws(WeirError) {
-                _ = try ManifestEdit.decode(bytes[candidate...])
-                return true
-            } catch {
-                candidate += 8
-            }
+            if ManifestEdit.isWhole(bytes[candidate...]) { return true }
+            candidate += 8
         }
         return false
     }
@@ -111,6 +108,12 @@ package struct ManifestState: Sendable, Hashable {
         var bytes: [UInt8] = []
         for edit in edits {
             let (encoded, checksum) = edit.encode(sequence: nextSequence, previous: lastChecksum)
+            guard encoded.count <= Limits.manifestEditBytesMax else {
+                throw WeirError(
+                    .tooLarge,
+                    "An edit of the manifest has \(encoded.count) bytes; at most "
+                        + "\(Limits.manifestEditBytesMax) fit. Make the change in parts.")
+            }
             try apply(edit)
             nextSequence += 1
             lastChecksum = checksum
@@ -119,6 +122,9 @@ package struct ManifestState: Sendable, Hashable {
         }
         return bytes
     }
+
+    /// Half of what an edit can hold, so that no number of retired segments makes one too large.
+    private static let idsPerEdit = Limits.manifestEditBytesMax / 16
 
     /// A whole new manifest that says the same: for the rewrite by rename when it has grown.
     package func rewritten() throws(WeirError) -> (state: ManifestState, bytes: [UInt8]) {
@@ -132,8 +138,9 @@ package struct ManifestState: Sendable, Hashable {
         var edits: [ManifestEdit] = []
         if logStart > .zero { edits.append(.logStart(logStart)) }
         edits += segments.map { .segmentAdded($0) }
-        if !retired.isEmpty {
-            edits.append(.retired(retired.sorted { $0.value < $1.value }))
+        let ids = retired.sorted { $0.value < $1.value }
+        for start in stride(from: 0, to: ids.count, by: ManifestState.idsPerEdit) {
+            edits.append(.retired(Array(ids[start...].prefix(ManifestState.idsPerEdit))))
         }
         switch closing {
         case .neverOpened: break
@@ -163,8 +170,9 @@ package struct ManifestState: Sendable, Hashable {
             }
             for entry in new { try insert(entry) }
         case .retired(let ids):
-            segments.removeAll { ids.contains($0.id) }
-            retired.formUnion(ids)
+            let gone = Set(ids)
+            segments.removeAll { gone.contains($0.id) }
+            retired.formUnion(gone)
         case .logStart(let offset): logStart = max(logStart, offset)
         case .opened(let epoch): closing = .opened(epoch)
         case .closed(let close): closing = .clean(close)

@@ -43,9 +43,10 @@ package struct Section: Sendable, Hashable {
             let payload = try reader.take(Int(length))
             _ = try reader.take(roundedUp(Int(length), to: 8) - Int(length))
             if flags & critical != 0, !known.contains(type) {
+                let newest = known.max() ?? 0
                 throw WeirError.newerFormat(
-                    "The \(what) has a part of type \(type) that this version does not know and "
-                        + "that it must understand; use a newer version of Weir.")
+                    "The \(what) has a part of type \(type) that must be understood; this version "
+                        + "of Weir knows types up to \(newest). Use a newer one.")
             }
             var section = Section(type: type, flags: flags, payload: [])
             section.payload = payload
@@ -104,7 +105,11 @@ package enum ConfigurationCoding {
             guard length == 8 else { continue }
             try apply(tag, try field.get(), to: &configuration)
         }
-        try configuration.validate(segmentBytesMin: Limits.segmentBytesMinInTests)
+        do throws(WeirError) {
+            try configuration.validate(segmentBytesMin: Limits.segmentBytesMinInTests)
+        } catch {
+            throw WeirError.damaged("A stream's stored settings do not hold. \(error.message)")
+        }
         return configuration
     }
 

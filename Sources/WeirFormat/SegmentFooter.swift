@@ -24,6 +24,9 @@ package struct SegmentFooter: Sendable, Hashable {
     package static let magic: UInt64 = 0x3144_4E45_5249_4557
     package static let version: UInt16 = 1
 
+    /// A name as the stream protocol has it.
+    package static let producerNameBytesMax = 255
+
     /// A named producer's last publishing id, carried forward from segment to segment.
     package struct Producer: Sendable, Hashable {
         package var name: String
@@ -99,8 +102,10 @@ package struct SegmentFooter: Sendable, Hashable {
         for producer in kept {
             writer.put(producer.lastPublishingID)
             writer.put(producer.offset)
-            writer.put(UInt16(clamping: producer.name.utf8.count))
-            writer.put(Array(producer.name.utf8))
+            // A name that was damaged and repaired has grown to three times its length at most.
+            let name = Array(producer.name.utf8.prefix(Self.producerNameBytesMax))
+            writer.put(UInt16(name.count))
+            writer.put(name)
         }
         return writer.bytes
     }
@@ -151,7 +156,9 @@ package struct SegmentFooter: Sendable, Hashable {
             checksum(bytes[...], segment, position) == found
         else { throw WeirError.damaged("The footer's checksum does not hold.") }
         guard version == SegmentFooter.version else {
-            throw WeirError.newerFormat("The footer has version \(version); use a newer Weir.")
+            throw WeirError.newerFormat(
+                "The footer has version \(version); this version of Weir understands "
+                    + "\(SegmentFooter.version). Use a newer one.")
         }
         guard sectionsLength + sectionCount * 16 + Trailer.end == length else {
             throw WeirError.damaged("The footer's table of contents does not fit its length.")
@@ -175,7 +182,10 @@ package struct SegmentFooter: Sendable, Hashable {
                 throw WeirError.damaged("A section of the footer goes beyond its end.")
             }
             guard flags & Section.critical == 0 || SectionType.known.contains(type) else {
-                throw WeirError.newerFormat("The footer has an unknown critical part \(type).")
+                let newest = SectionType.known.max() ?? 0
+                throw WeirError.newerFormat(
+                    "The footer has a part of type \(type) that must be understood; this version "
+                        + "of Weir knows types up to \(newest). Use a newer one.")
             }
             payloads[type] = bytes[start..<start + length]
         }
@@ -210,7 +220,12 @@ package struct SegmentFooter: Sendable, Hashable {
         for _ in 0..<count {
             let id: UInt64 = try reader.get()
             let offset = try reader.offset()
-            let name = try reader.take(Int(try reader.get(UInt16.self)))
+            let length = Int(try reader.get(UInt16.self))
+            guard length <= producerNameBytesMax else {
+                throw WeirError.damaged(
+                    "A producer's name has \(length) bytes; at most \(producerNameBytesMax) fit.")
+            }
+            let name = try reader.take(length)
             producers.append(
                 Producer(
                     name: String(decoding: name, as: UTF8.self), lastPublishingID: id,

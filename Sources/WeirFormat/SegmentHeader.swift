@@ -36,6 +36,8 @@ package struct SegmentHeader: Sendable, Hashable {
     package var name: StreamName
     package var configuration: StreamConfiguration
     package var replaced: [SegmentID] = []
+    /// Features of a newer version: batches may be read and none may be added to the file.
+    package var roCompat: UInt32 = 0
 
     package init(
         segmentID: SegmentID, streamID: StreamID, epoch: Epoch, base: Offset,
@@ -60,7 +62,9 @@ package struct SegmentHeader: Sendable, Hashable {
         writer.put(UInt32(0))
         writer.put(SegmentHeader.version)
         writer.put(UInt16(0))
-        writer.zeros(12)
+        writer.zeros(Field.roCompat - writer.count)
+        writer.put(roCompat)
+        writer.zeros(Field.segmentID - writer.count)
         writer.put(segmentID)
         writer.put(streamID)
         writer.put(epoch)
@@ -112,7 +116,8 @@ package struct SegmentHeader: Sendable, Hashable {
         }
         let version: UInt16 = try reader.get()
         _ = try reader.get(UInt16.self)
-        _ = try reader.get(UInt64.self)
+        _ = try reader.get(UInt32.self)
+        let roCompat: UInt32 = try reader.get()
         let incompat: UInt32 = try reader.get()
         guard version == SegmentHeader.version, incompat == 0 else {
             throw WeirError.newerFormat(
@@ -135,6 +140,7 @@ package struct SegmentHeader: Sendable, Hashable {
             configuration: configuration)
         header.generation = generation
         header.replaced = replaced
+        header.roCompat = roCompat
         return (header, FilePosition(UInt64(roundedUp(length, to: alignment))))
     }
 
@@ -147,7 +153,8 @@ package struct SegmentHeader: Sendable, Hashable {
         for section in sections {
             switch section.type {
             case SectionType.name:
-                name = try StreamName(String(decoding: section.payload, as: UTF8.self))
+                var text = ByteReader(section.payload, "segment header")
+                name = try text.streamName(byteCount: text.left)
             case SectionType.configuration:
                 configuration = try ConfigurationCoding.decode(section.payload)
             case SectionType.replaced:

@@ -125,7 +125,9 @@ extension SegmentSummary {
         summary.minRecordTime = try reader.time()
         summary.maxRecordTime = try reader.time()
         let blockCount: UInt64 = try reader.get()
-        guard UInt64(index.count) == blockCount.multipliedReportingOverflow(by: 32).partialValue
+        // Compared as a quotient: a product would wrap, and a claim of 2^59 blocks would pass.
+        guard index.count % BlockIndexEntry.byteCount == 0,
+            blockCount == UInt64(index.count / BlockIndexEntry.byteCount)
         else {
             throw WeirError.damaged(
                 "The footer's index has \(index.count) bytes for \(blockCount) blocks.")

@@ -58,16 +58,29 @@ package struct StoreHeader: Sendable, Hashable {
 
     package let storeID: StoreID
     package let creationTime: Timestamp
+    /// Features of a newer version that allow reading but not writing; none that this one sets.
+    package var roCompat: UInt32 = 0
 
     package init(storeID: StoreID, creationTime: Timestamp) {
         self.storeID = storeID
         self.creationTime = creationTime
     }
 
+    /// Whoever opens the store for writing asks this first. Throws `newerFormat`.
+    package func expectWritable() throws(WeirError) {
+        guard roCompat == 0 else {
+            throw WeirError.newerFormat(
+                "The store has features \(roCompat) that this version of Weir does not know and "
+                    + "may read but not write. Use a newer one, or read only.")
+        }
+    }
+
     package func encode() -> [UInt8] {
         var writer = ByteWriter(capacity: Field.end)
         writer.put(StoreHeader.magic)
         writer.put(StoreHeader.version)
+        writer.zeros(Field.roCompat - writer.count)
+        writer.put(roCompat)
         writer.zeros(Field.storeID - writer.count)
         writer.put(storeID)
         writer.put(creationTime)
@@ -89,7 +102,8 @@ package struct StoreHeader: Sendable, Hashable {
                 "The checksum of the file WEIR does not hold; restore it from a backup.")
         }
         let version: UInt32 = try reader.get()
-        _ = try reader.take(Field.incompat - 12)
+        _ = try reader.take(Field.roCompat - 12)
+        let roCompat: UInt32 = try reader.get()
         let incompat: UInt32 = try reader.get()
         guard version == StoreHeader.version, incompat == 0 else {
             throw WeirError.newerFormat(
@@ -97,8 +111,10 @@ package struct StoreHeader: Sendable, Hashable {
                     + "of Weir understands \(StoreHeader.version) and 0. Use a newer one.")
         }
         _ = try reader.get(UInt32.self)
-        return StoreHeader(
+        var header = StoreHeader(
             storeID: try reader.id(StoreID.self), creationTime: try reader.time())
+        header.roCompat = roCompat
+        return header
     }
 
     private static func crc32cField(_ bytes: [UInt8]) -> UInt32 {
@@ -118,8 +134,11 @@ package struct EpochRecord: Sendable, Hashable {
     }
     /// "WEPO" as its bytes stand in the file.
     package static let magic: UInt32 = 0x4F50_4557
-    package static let byteCount = 64
-    private static let checksumPlace = 60
+    package enum Field {
+        package static let magic = 0, kind = 4, epoch = 8, bootID = 16, time = 32
+        package static let previous = 40, reserved = 44, checksum = 60, end = 64
+    }
+    package static let byteCount = Field.end
 
     package var kind: Kind
     package var epoch: Epoch
@@ -142,7 +161,7 @@ package struct EpochRecord: Sendable, Hashable {
         writer.put(bootID.low)
         writer.put(time)
         writer.put(previous)
-        writer.zeros(EpochRecord.checksumPlace - writer.count)
+        writer.zeros(Field.checksum - writer.count)
         let checksum = crc32c(writer.bytes)
         writer.put(checksum)
         return (writer.bytes, checksum)
@@ -154,10 +173,10 @@ package struct EpochRecord: Sendable, Hashable {
         package var lastChecksum: UInt32 = 0
         /// Where the next record goes: behind the last good one.
         package var end = 0
-        /// Bad bytes stand between good records.
+        /// Bad bytes stand between good records, or a record does not follow the one before it.
         package var isDamaged = false
         /// The highest epoch that any record names, damaged neighbourhood or not.
-        package var last: Epoch { records.map(\.epoch).max() ?? Epoch(0) }
+        package var last = Epoch(0)
     }
 
     /// Reads all records. A torn last one is left out and will be overwritten; a bad one in the
@@ -166,10 +185,13 @@ package struct EpochRecord: Sendable, Hashable {
         var history = History()
         var place = 0
         while place + byteCount <= bytes.count {
-            if let (record, checksum) = decode(bytes[place..<place + byteCount]) {
-                if place != history.end { history.isDamaged = true }
-                history.records.append(record)
-                history.lastChecksum = checksum
+            if let found = decode(bytes[place..<place + byteCount]) {
+                if place != history.end || found.previous != history.lastChecksum {
+                    history.isDamaged = true
+                }
+                if let record = found.record { history.records.append(record) }
+                history.last = max(history.last, found.epoch)
+                history.lastChecksum = found.checksum
                 history.end = place + byteCount
             }
             place += byteCount
@@ -177,19 +199,31 @@ package struct EpochRecord: Sendable, Hashable {
         return history
     }
 
-    private static func decode(_ bytes: ArraySlice<UInt8>) -> (EpochRecord, UInt32)? {
+    /// A record as it was written; `record` is `nil` for a kind that a newer version brought, whose
+    /// epoch counts all the same.
+    private struct Found {
+        var record: EpochRecord?
+        var epoch: Epoch
+        var previous: UInt32
+        var checksum: UInt32
+    }
+
+    private static func decode(_ bytes: ArraySlice<UInt8>) -> Found? {
         var reader = ByteReader(bytes, "EPOCHS record")
         do throws(WeirError) {
-            let found: UInt32 = crc32c(bytes.dropLast(4))
-            guard try reader.get(UInt32.self) == magic,
-                let kind = Kind(rawValue: try reader.get())
-            else { return nil }
+            let expected = crc32c(bytes.dropLast(byteCount - Field.checksum))
+            guard try reader.get(UInt32.self) == magic else { return nil }
+            let kind = Kind(rawValue: try reader.get())
             let epoch = try reader.epoch()
             let bootID = BootID(high: try reader.get(), low: try reader.get())
             let time = try reader.time()
-            _ = try reader.take(checksumPlace - 44 + 4)
-            guard try reader.get(UInt32.self) == found else { return nil }
-            return (EpochRecord(kind: kind, epoch: epoch, bootID: bootID, time: time), found)
+            let previous: UInt32 = try reader.get()
+            _ = try reader.take(Field.checksum - Field.reserved)
+            guard try reader.get(UInt32.self) == expected else { return nil }
+            let record = kind.map {
+                EpochRecord(kind: $0, epoch: epoch, bootID: bootID, time: time)
+            }
+            return Found(record: record, epoch: epoch, previous: previous, checksum: expected)
         } catch {
             return nil
         }

@@ -109,10 +109,10 @@ package struct LockNote: Sendable, Hashable {
         self.since = since
     }
 
-    /// Four lines: pid, host, program, time.
+    /// Four lines: pid, host, program, time; less than 1 KiB, which is what its readers take.
     package func encode() -> [UInt8] {
         func line(_ text: String) -> String {
-            String(text.unicodeScalars.filter { $0.value >= 32 && $0.value != 127 }.prefix(200))
+            String(text.unicodeScalars.filter { $0.value >= 32 && $0.value != 127 }.prefix(100))
         }
         return Array("\(processID)\n\(line(host))\n\(line(program))\n\(since)\n".utf8)
     }
