@@ -323,8 +323,11 @@ extension StreamRecovery {
                 DamageReport(
                     kind: .tornTail, stream: state.name.description, path: path, bytes: torn,
                     offsets: plan.tornOffsets,
-                    detail: "an unacknowledged tail was cut after offset "
-                        + "\(plan.summary.endOffset); a copy is in quarantine"))
+                    detail: isReadOnly
+                        ? "behind offset \(plan.summary.endOffset) there is an unacknowledged "
+                            + "tail, which the next writer will cut"
+                        : "an unacknowledged tail was cut after offset "
+                            + "\(plan.summary.endOffset); a copy is in quarantine"))
         }
         for bad in plan.corrupt {
             reports.append(

@@ -143,22 +143,27 @@ struct DumpCommand: ParsableCommand {
               weir dump SEGMENT --json
             """)
 
-    @Argument(help: "A segment file.", completion: .file(extensions: ["segment"]))
-    var segment: String
+    @Argument(help: "Segment files.", completion: .file(extensions: ["segment"]))
+    var segments: [String]
     @Flag(help: "Print a JSON object a batch.") var json = false
 
     func run() throws {
         var damaged = false
         let output = StandardOutput()
-        try SegmentDump.forEach(inFileAt: segment) { item in
-            if item.isDamaged { damaged = true }
-            let line =
-                json
-                ? JSONReport.object(item.fields.map { ($0.name, .text($0.value)) }).description
-                : item.fields.map { "\($0.name)=\($0.value)" }.joined(separator: " ")
-            try output.write { $0 += Array((line + "\n").utf8) }
+        for segment in segments {
+            try SegmentDump.forEach(inFileAt: segment) { item in
+                if item.isDamaged { damaged = true }
+                try output.write { $0 += Array((line(item) + "\n").utf8) }
+            }
         }
         try output.flush()
         if damaged { throw ExitRequest(status: ExitStatus.damage) }
+    }
+
+    private func line(_ item: SegmentDump.Item) -> String {
+        guard json else {
+            return item.fields.map { "\($0.name)=\($0.value)" }.joined(separator: " ")
+        }
+        return JSONReport.object(item.fields.map { ($0.name, .text($0.value)) }).description
     }
 }

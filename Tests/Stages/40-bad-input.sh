@@ -1,0 +1,167 @@
+#!/usr/bin/env bash
+# Bad input of every kind: one clear sentence, the right exit status, and nothing lost.
+set -uo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
+cd "$WEIR_ROOT" || exit 1
+weir=$WEIR_ROOT/.build/debug/weir
+[ -x "$weir" ] || swift build --product weir >&2
+work=$(mktemp -d)
+mounted=
+writer=
+clean_up() {
+    [ -z "$writer" ] || kill -9 "$writer" 2>/dev/null
+    [ -z "$mounted" ] || umount "$mounted" 2>/dev/null
+    chmod -R u+rwx "$work" 2>/dev/null
+    rm -rf "$work"
+}
+trap clean_up EXIT
+
+# expect NAME STATUS PATTERN COMMAND…: status, and one sentence on stderr that has the pattern.
+expect() {
+    local name=$1 status=$2 pattern=$3 found
+    shift 3
+    "$@" >"$work/out" 2>"$work/err" </dev/null
+    found=$?
+    if [ $found -ne "$status" ]; then
+        echo "not ok $name: exit status $found where $status is expected; $(head -n 1 "$work/err")"
+    elif [ -n "$pattern" ] && ! grep -qE "$pattern" "$work/err"; then
+        echo "not ok $name: stderr lacks \"$pattern\": $(head -n 1 "$work/err")"
+    elif grep -qE 'Fatal error|Backtrac|Stack dump' "$work/err"; then
+        echo "not ok $name: it trapped"
+    else
+        echo "ok $name"
+    fi
+}
+check() { # NAME, then a command that must succeed
+    local name=$1
+    shift
+    if "$@" >/dev/null 2>&1; then echo "ok $name"; else echo "not ok $name: $* fails"; fi
+}
+has() { [ "$("$weir" read "$1" 2>/dev/null | wc -l)" -eq "$2" ]; }
+
+export WEIR_STORE=$work/store
+seq 1000 | "$weir" append s --batch 100 2>/dev/null || echo "not ok set-up: append fails"
+
+mkdir "$work/other" && echo hello >"$work/other/file"
+expect "a path that is no store" 1 'is no store' "$weir" ls --store "$work/other"
+expect "appending into a folder of other things" 1 'is no store' "$weir" append s --store "$work/other"
+expect "a path that does not exist" 1 'No such file' "$weir" ls --store "$work/nowhere"
+expect "a path that is a file" 1 'not a directory' "$weir" ls --store "$work/other/file"
+
+cp -a "$WEIR_STORE" "$work/newer"
+python3 - "$work/newer/WEIR" <<'P'
+import sys
+path = sys.argv[1]
+data = bytearray(open(path, "rb").read())
+data[8] = 9
+table = []
+for n in range(256):
+    for _ in range(8):
+        n = n >> 1 ^ (0x82F63B78 if n & 1 else 0)
+    table.append(n)
+crc = 0xFFFFFFFF
+for byte in data[:60]:
+    crc = table[(crc ^ byte) & 255] ^ crc >> 8
+data[60:64] = (crc ^ 0xFFFFFFFF).to_bytes(4, "little")
+open(path, "wb").write(data)
+P
+expect "a store of a newer format" 1 'version 9.*newer|newer' "$weir" read s --store "$work/newer"
+
+"$weir" append s - < <(sleep 30) >/dev/null 2>&1 &
+writer=$!
+until [ "$("$weir" info --json 2>/dev/null | grep -c '"writer":true')" -eq 1 ]; do :; done
+start=$(date +%s%N)
+expect "a second writer is told by whom" 1 "process $writer " "$weir" append s
+milliseconds=$((($(date +%s%N) - start) / 1000000))
+if [ $milliseconds -lt 400 ]; then echo "ok the second writer is told at once ($milliseconds ms with the start of its process)"; else echo "not ok the second writer waits $milliseconds ms"; fi
+check "a reader beside the writer" has s 1000
+kill -9 "$writer" && wait "$writer" 2>/dev/null
+writer=
+
+expect "a name outside the allowed set" 1 'not allowed' "$weir" create 'a/b'
+expect "a name that is too long" 1 'at most 128' "$weir" create "$(printf 'a%.0s' {1..129})"
+expect "a stream that does not exist" 1 'no stream nothing' "$weir" read nothing
+expect "no stream to append to" 1 'no stream nothing' "$weir" append nothing --no-create
+expect "--batch above 65,535" 2 'expected 1 to 65535' "$weir" append s --batch 65536
+expect "a start that cannot be parsed" 2 'ISO 8601' "$weir" read s --from time:yesterday
+expect "an unknown option" 2 'Unknown option' "$weir" read s --nothing
+expect "a segment size out of range" 1 'segment size is 5' "$weir" create t --segment-bytes 5
+
+head -c 2000000 /dev/zero | tr '\0' x >"$work/large"
+expect "a record over the limit" 1 'does not fit|more than' "$weir" append s "$work/large"
+check "what came before it is kept" has s 1000
+
+printf '{"value":"a"}\n{"value":\n{"value":"c"}\n' >"$work/bad.ndjson"
+expect "malformed NDJSON names its line" 1 'Line 2' "$weir" append n "$work/bad.ndjson" --format ndjson
+check "what came before the bad line is kept" has n 1
+expect "--skip-bad counts and goes on" 0 'skipped 1 malformed' "$weir" append n "$work/bad.ndjson" --format ndjson --skip-bad
+check "what came behind the bad line is there" has n 3
+printf 'a,b\n1,2\n3\n4,5\n' >"$work/bad.csv"
+expect "malformed CSV names its line" 1 'Line 3.*1 fields' "$weir" append c "$work/bad.csv" --format csv
+expect "an unknown column" 1 'no column "z"; the columns are a, b' "$weir" append c "$work/bad.csv" --format csv --key-column z
+printf 'a,t\n1,soon\n' >"$work/time.csv"
+expect "a time that cannot be parsed" 1 'Line 2.*"soon".*ISO 8601' "$weir" append c "$work/time.csv" --format csv --time-column t
+expect "an input that does not exist" 1 'cannot be opened' "$weir" append s "$work/none"
+
+# A closed stdout ends quietly.
+"$weir" read s 2>"$work/err" | head -n 1 >/dev/null
+if [ "${PIPESTATUS[0]}" -eq 0 ] && [ ! -s "$work/err" ]; then echo "ok a closed stdout"; else echo "not ok a closed stdout: $(head -n 1 "$work/err")"; fi
+
+# Ctrl-C: what was acknowledged is kept.
+"$weir" append i - --acks < <(seq 50; sleep 30) >"$work/acks" 2>/dev/null &
+writer=$!
+until grep -q '"last":49' "$work/acks"; do :; done
+kill -INT "$writer"
+wait "$writer"
+status=$?
+writer=
+if [ $status -eq 130 ] && has i 50; then echo "ok Ctrl-C keeps what was acknowledged, status 130"; else echo "not ok Ctrl-C: status $status"; fi
+
+# Damage on disk.
+spoil() { # FILE POSITION
+    printf '\377\377\377\377' | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+cp -a "$WEIR_STORE" "$work/damaged"
+segment=$(find "$work/damaged/streams" -name '*.segment' -size +6k | sort | head -n 1)
+spoil "$segment" 6000
+expect "a segment with flipped bits" 3 'gap \(damage\)|damage' "$weir" read s --store "$work/damaged"
+count=$(wc -l <"$work/out")
+if [ "$count" -ge 800 ] && [ "$count" -lt 1000 ]; then echo "ok the undamaged records before and behind are read ($count of 1000)"; else echo "not ok $count of 1000 records are read past the damage"; fi
+expect "dump shows the damaged batch" 3 '' "$weir" dump "$segment"
+check "dump names the damage" grep -q 'damage' "$work/out"
+
+cp -a "$WEIR_STORE" "$work/missing"
+rm "$(find "$work/missing/streams" -name '*.segment' -size +6k | sort | head -n 1)"
+expect "a deleted segment" 3 'missing' "$weir" read s --store "$work/missing"
+
+cp -a "$WEIR_STORE" "$work/nomanifest"
+find "$work/nomanifest/streams" -name MANIFEST -delete
+expect "a deleted manifest" 3 'manifest is missing' "$weir" read s --store "$work/nomanifest"
+if [ "$(wc -l <"$work/out")" -eq 1000 ]; then echo "ok a deleted manifest loses no record"; else echo "not ok a deleted manifest: $(wc -l <"$work/out") of 1000"; fi
+
+# A full disk.
+if [ "$(id -u)" -ne 0 ]; then
+    echo "skip a full disk: privilege: mounting a tmpfs needs root"
+else
+    mkdir "$work/small" && mount -t tmpfs -o size=16m none "$work/small" && mounted=$work/small
+    seq 3000000 >"$work/many"
+    expect "a full disk" 1 'make room' "$weir" append s "$work/many" --store "$work/small/store" --durability flushed
+    kept=$("$weir" read s --store "$work/small/store" | wc -l)
+    if "$weir" read s --store "$work/small/store" | cmp -s - <(head -n "$kept" "$work/many") && [ "$kept" -gt 100000 ]; then
+        echo "ok a full disk loses nothing that was acknowledged ($kept records)"
+    else
+        echo "not ok a full disk: $kept records are left"
+    fi
+fi
+
+# A missing permission.
+if [ "$(id -u)" -ne 0 ]; then
+    chmod 000 "$work/other"
+    expect "a missing permission" 1 'permission' "$weir" ls --store "$work/other"
+elif command -v setpriv >/dev/null; then
+    chmod 755 "$work" && chmod 700 "$WEIR_STORE"
+    cp "$weir" "$work/weir" && chmod 755 "$work/weir"
+    expect "a missing permission" 1 'permission' setpriv --reuid=65534 --regid=65534 --clear-groups "$work/weir" ls
+else
+    echo "skip a missing permission: privilege: this root cannot become another user"
+fi

@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# What the documents show works: the Swift of README and tutorial is compiled and run in a package of
+# its own that depends on Weir, by path and by a tagged clone; the shell of the README is run.
+set -uo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
+cd "$WEIR_ROOT" || exit 1
+work=$WEIR_ROOT/.build-consumer
+mkdir -p "$work/app/Sources/App"
+
+# blocks LANGUAGE FILE: the contents of its fenced blocks, one after the other.
+blocks() { awk -v fence="\`\`\`$1" '$0 == fence { on = 1; next } /^```/ { on = 0 } on' "$2"; }
+{
+    echo 'import Foundation'
+    echo 'import Weir'
+    echo 'func readme() async throws {'
+    blocks swift README.md | grep -v '^import '
+    echo '}'
+    echo 'func tutorial() async throws {'
+    blocks swift Sources/Weir/Weir.docc/GettingStarted.md
+    echo '}'
+    cat <<'S'
+@main struct App {
+    static func main() async throws {
+        FileManager.default.changeCurrentDirectoryPath(CommandLine.arguments[1])
+        try await readme()
+        try FileManager.default.removeItem(atPath: "orders.weir")
+        try await tutorial()
+        print("consumer done")
+    }
+}
+S
+} >"$work/app/Sources/App/App.swift"
+
+manifest() { # the dependency's line
+    cat >"$work/app/Package.swift" <<P
+// swift-tools-version: 6.3
+import PackageDescription
+let package = Package(
+    name: "consumer", platforms: [.macOS("26.0")], dependencies: [$1],
+    targets: [.executableTarget(name: "App", dependencies: [.product(name: "Weir", package: "weir")])])
+P
+}
+consume() { # NAME, dependency
+    local run
+    manifest "$2"
+    rm -f "$work/app/Package.resolved"
+    if ! swift build --package-path "$work/app" --scratch-path "$work/build-$1" >"$work/$1.log" 2>&1; then
+        grep -E 'error: ' "$work/$1.log" | head -n 5
+        echo "not ok a package that depends on Weir by $1 builds"
+        return
+    fi
+    run=$(mktemp -d)
+    if "$work/build-$1/debug/App" "$run" 2>"$work/$1.err" | grep -q 'consumer done'; then
+        echo "ok a package that depends on Weir by $1 runs what README and tutorial show"
+    else
+        echo "not ok a package that depends on Weir by $1: $(tail -n 1 "$work/$1.err")"
+    fi
+    rm -rf "$run"
+}
+consume path ".package(name: \"weir\", path: \"$WEIR_ROOT\")"
+
+# A clone of what is here now, uncommitted changes among it, under a tag.
+rm -rf "$work/clone/weir" && mkdir -p "$work/clone/weir"
+git ls-files -z --cached --others --exclude-standard | xargs -0 cp -a --parents -t "$work/clone/weir" 2>/dev/null
+(cd "$work/clone/weir" && git init -q && git add -A &&
+    git -c user.name=test -c user.email=test@localhost commit -qm "Weir" && git tag -f 0.1.0) >/dev/null 2>&1
+consume tag ".package(url: \"file://$work/clone/weir\", exact: \"0.1.0\")"
+if grep -qiE 'Compiling NIO|swift-nio' "$work/tag.log"; then echo "not ok embedding Weir brings no event loop"; else echo "ok embedding Weir brings no event loop"; fi
+
+# The README's shell, but for the line that builds.
+run=$(mktemp -d)
+cp Tests/Fixtures/flights-january.csv "$run/flights.csv"
+ln -s "$WEIR_ROOT/.build/debug/weir" "$run/weir"
+[ -x .build/debug/weir ] || swift build --product weir >&2
+if (cd "$run" && PATH="$run:$PATH" && blocks sh "$WEIR_ROOT/README.md" | grep -v 'swift build' |
+    sed 's/tail -f/tail/' | bash -euo pipefail) >"$run/out" 2>"$run/err"; then
+    echo "ok the README's shell runs ($(wc -l <"$run/out") lines)"
+else
+    echo "not ok the README's shell: $(tail -n 1 "$run/err")"
+fi
+rm -rf "$run"
+
+for shell in bash zsh fish; do
+    if .build/debug/weir --generate-completion-script $shell | grep -q -- 'append'; then echo "ok completions for $shell"; else echo "not ok completions for $shell"; fi
+done
+for command in create delete append read tail ls info dump; do
+    if .build/debug/weir help $command | grep -q EXAMPLES; then echo "ok weir help $command has examples"; else echo "not ok weir help $command has no examples"; fi
+done
