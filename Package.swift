@@ -92,6 +92,8 @@ let package = Package(
                 "WeirBase", "WeirFormat", "WeirFiles", "WeirLog", "WeirRecovery", "Weir",
                 "WeirTesting",
             ]),
+        .target(name: "CMallocCount", path: "Tests/CMallocCount"),
+        tests("AllocationTests", of: ["Weir", "CMallocCount"]),
         tests("WeirCLITests", of: ["Weir", "WeirCLI"]),
         .testTarget(name: "TidyTests", swiftSettings: settings),
     ]

@@ -59,9 +59,8 @@ package struct ByteReader {
     package mutating func get<T: FixedWidthInteger>(_ type: T.Type = T.self) throws(WeirError) -> T
     {
         let slice = try take(MemoryLayout<T>.size)
-        var value: T = 0
-        for byte in slice.reversed() { value = value << 8 | T(truncatingIfNeeded: byte) }
-        return value
+        // As many bytes as the number has, by the line above.
+        return unsafe slice.withUnsafeBytes { unsafe T(littleEndian: $0.loadUnaligned(as: T.self)) }
     }
 
     package mutating func take(_ count: Int) throws(WeirError) -> ArraySlice<UInt8> {

@@ -81,12 +81,13 @@ package struct ManifestState: Sendable, Hashable {
     private static func fold(
         _ chained: ManifestEdit.Chained, into state: inout ManifestState?
     ) throws(WeirError) {
-        if var known = state {
+        // Taken out and put back, so that its arrays have one owner and are not copied an edit.
+        if var known = state.take() {
+            defer { state = known }
             guard chained.sequence == known.nextSequence, chained.previous == known.lastChecksum
             else { throw WeirError.damaged("A manifest edit does not follow the one before it.") }
             try known.apply(chained.edit)
             known.note(chained)
-            state = known
             return
         }
         guard case .created(let id, let name, let configuration) = chained.edit else {

@@ -218,10 +218,11 @@ extension StreamRecovery {
         _ loaded: ManifestLoader.Loaded
     ) throws(WeirError) -> Files.File {
         let path = StoreLayout.manifest(directory.id)
-        let rewritten = try state.rewritten()
+        // A rewritten manifest has one edit a segment, of about 150 bytes.
         let isOvergrown =
-            state.byteCount > 64 << 10 && state.byteCount > rewritten.bytes.count * 2
+            state.byteCount > 64 << 10 && state.byteCount > state.segments.count * 400
         if loaded.isRebuilt || isOvergrown {
+            let rewritten = try state.rewritten()
             state = rewritten.state
             return try replaceManifest(rewritten.bytes, path)
         }

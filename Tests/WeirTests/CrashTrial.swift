@@ -153,8 +153,8 @@ struct CrashTrial {
 
     private mutating func crash() throws {
         crashes += 1
-        // Rot and power loss together may lose more: until the next batch or marker is written, only
-        // the tail slot knows of the last sync, and power loss may take that.
+        // Rot and power loss together may lose more: until the next batch or marker is written,
+        // only the tail slot knows of the last sync, and power loss may take that.
         wasKilled = random.oneIn(3) || spoiled != nil
         if wasKilled {
             disk = disk.afterKill()

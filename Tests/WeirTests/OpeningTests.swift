@@ -1,0 +1,69 @@
+import Foundation
+import Testing
+import Weir
+import WeirBase
+import WeirFiles
+import WeirFormat
+import WeirLog
+import WeirTesting
+
+@Suite("Opening a store")
+struct OpeningTests {
+    /// Appends until the stream has so many sealed segments, the smallest that there are.
+    private func fill<Files: FileSystem>(
+        _ engine: StoreEngine<Files>, sealed count: Int
+    ) throws {
+        let name = try StreamName("s")
+        let configuration = StreamConfiguration(
+            durability: .flushed, segmentBytes: 8 << 10, batchBytesMax: 4 << 10)
+        try engine.create(name, configuration)
+        let writer = try #require(engine.stream(name)?.writer)
+        var builder = BatchBuilder(byteLimit: 4 << 10)
+        let value = [UInt8](repeating: 1, count: 3000)
+        while (engine.stream(name)?.view.segments.count ?? 0) <= count {
+            let added = builder.append(value: value.span.bytes)
+            #expect(added)
+            _ = try writer.append(&builder)
+            builder.removeAll()
+        }
+    }
+
+    @Test func `reads manifests and no segment, however many there are`() throws {
+        func operationsOfOpening(_ sealed: Int) throws -> Int {
+            let disk = SimulatedFileSystem(seed: 1)
+            let machine = SimulatedMachine(seed: 1)
+            let first = try StoreEngine.open(files: disk, host: machine.host, creating: true)
+            try fill(first, sealed: sealed)
+            try first.close()
+            let before = disk.operationCount
+            _ = try StoreEngine.open(files: disk, host: machine.host, creating: false)
+            return disk.operationCount - before
+        }
+        let few = try operationsOfOpening(2)
+        let many = try operationsOfOpening(40)
+        // The writes of a simulated disk are short now and then.
+        #expect(many <= few + 4, "\(few) operations with 2 segments, \(many) with 40")
+    }
+
+    /// `WEIR_SEGMENTS=10000 swift test -c release --filter OpeningTests` prints the figure.
+    @Test func `finds every segment again`() throws {
+        let count =
+            ProcessInfo.processInfo.environment["WEIR_SEGMENTS"].flatMap { Int($0) } ?? 50
+        let folder = TemporaryFolder()
+        let files = try RealFileSystem.openRoot(folder.path, creating: true)
+        let first = try StoreEngine.open(files: files, host: .system(), creating: true)
+        try fill(first, sealed: count)
+        try first.close()
+        var milliseconds: [Double] = []
+        for _ in 0..<5 {
+            let start = ContinuousClock.now
+            let engine = try StoreEngine.open(files: files, host: .system(), creating: false)
+            let taken = ContinuousClock.now - start
+            milliseconds.append(Double(taken.components.attoseconds) / 1e15)
+            #expect(engine.streams.first?.view.segments.count == count + 1)
+            #expect(engine.reports.isEmpty)
+            try engine.close()
+        }
+        print("opening \(count) sealed segments: \(milliseconds.sorted()[2]) ms, median of 5")
+    }
+}
