@@ -101,7 +101,8 @@ package struct ManifestState: Sendable, Hashable {
     }
 
     private mutating func note(_ chained: ManifestEdit.Chained) {
-        nextSequence = chained.sequence + 1
+        // The first edit may have any number, the greatest too.
+        nextSequence = chained.sequence &+ 1
         lastChecksum = chained.checksum
         byteCount += chained.byteCount
     }
@@ -112,7 +113,7 @@ package struct ManifestState: Sendable, Hashable {
         for edit in edits {
             let (encoded, checksum) = edit.encode(sequence: nextSequence, previous: lastChecksum)
             try apply(edit)
-            nextSequence += 1
+            nextSequence &+= 1
             lastChecksum = checksum
             byteCount += encoded.count
             bytes += encoded

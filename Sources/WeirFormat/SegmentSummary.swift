@@ -125,8 +125,8 @@ extension SegmentSummary {
         summary.minRecordTime = try reader.time()
         summary.maxRecordTime = try reader.time()
         let blockCount: UInt64 = try reader.get()
-        guard UInt64(index.count) == blockCount.multipliedReportingOverflow(by: 32).partialValue
-        else {
+        let byteCount = BlockIndexEntry.byteCount
+        guard index.count % byteCount == 0, UInt64(index.count / byteCount) == blockCount else {
             throw WeirError.damaged(
                 "The footer's index has \(index.count) bytes for \(blockCount) blocks.")
         }
