@@ -116,12 +116,16 @@ package struct EntryLayout: Sendable, Hashable {
             if items.equals(name, EntryLayout.keyAnnotation), key == nil {
                 guard let found = items.keyOctets() else { return false }
                 key = found
-            } else if items.equals(name, EntryLayout.timeAnnotation),
-                case .int(let microseconds)? = items.headerValue()
-            {
-                recordTime = Timestamp(microseconds: microseconds)
             } else {
+                let start = items.position
                 guard items.skipValue() else { return false }
+                guard items.equals(name, EntryLayout.timeAnnotation) else { continue }
+                // Read a second time, as a value: of another type than ours it means nothing.
+                var value = unsafe AmqpReader(
+                    base: items.base, position: start, end: items.position)
+                if case .int(let microseconds)? = value.headerValue() {
+                    recordTime = Timestamp(microseconds: microseconds)
+                }
             }
         }
         return items.isAtEnd

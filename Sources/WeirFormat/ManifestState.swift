@@ -99,7 +99,8 @@ package struct ManifestState: Sendable, Hashable {
     }
 
     private mutating func note(_ chained: ManifestEdit.Chained) {
-        nextSequence = chained.sequence + 1
+        // The first edit may have any number, the greatest too.
+        nextSequence = chained.sequence &+ 1
         lastChecksum = chained.checksum
         byteCount += chained.byteCount
     }
@@ -116,7 +117,7 @@ package struct ManifestState: Sendable, Hashable {
                         + "\(Limits.manifestEditBytesMax) fit. Make the change in parts.")
             }
             try apply(edit)
-            nextSequence += 1
+            nextSequence &+= 1
             lastChecksum = checksum
             byteCount += encoded.count
             bytes += encoded

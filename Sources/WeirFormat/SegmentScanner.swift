@@ -77,6 +77,8 @@ package struct SegmentScanner: Sendable {
     private mutating func resynchronise(
         in bytes: RawSpan, origin: FilePosition, from start: FilePosition
     ) -> Step {
+        // A place from a footer or manifest may lie anywhere at all.
+        guard start - origin < bytes.byteCount else { return .end(at: start) }
         var candidate = roundedUp(start - origin + 1, to: 8)
         while candidate <= bytes.byteCount - BatchHeader.byteCount {
             let word = unsafe UInt32(
