@@ -6,7 +6,7 @@ extension WeirError.Code {
     package static let machineStopped = WeirError.Code("machineStopped")
 }
 
-/// A disk in memory whose crashes are legal: what a real one may hold after power loss, it may hold.
+/// A disk in memory whose crashes are legal: what a real one may hold after power loss, so may it.
 ///
 /// Every operation is counted. `stop(at:)` lets the machine stop at one of them; `afterPowerLoss`
 /// then gives *a* disk that power loss may have left, chosen by a seed, and `afterKill` the one

@@ -49,7 +49,10 @@ import Weir
                                 $0.add("kind", "paid")
                                 $0.add("number", Int64(number))
                             } : batch.append(value: value.span.bytes)
-                        guard added else { Issue.record("no room") ; return }
+                        guard added else {
+                            Issue.record("no room")
+                            return
+                        }
                     }
                     try writer.append(&batch)
                 }
