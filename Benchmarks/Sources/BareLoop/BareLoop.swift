@@ -98,8 +98,10 @@ enum BareLoop {
                 at += headerBytes
                 let end = at + entry * batchRecords
                 while at < end {
-                    let length = Int(UInt32(bigEndian: base.loadUnaligned(
-                        fromByteOffset: at, as: UInt32.self)))
+                    let length = Int(
+                        UInt32(
+                            bigEndian: base.loadUnaligned(
+                                fromByteOffset: at, as: UInt32.self)))
                     sum &+= length &+ Int(base.load(fromByteOffset: at + 9, as: UInt8.self))
                     at += 4 + length
                     count += 1

@@ -173,8 +173,9 @@ enum PeersWeir {
                 count += 1
             }
         }
-        print("{\"engine\":\"weir\",\"workload\":\"verify\",\"records\":\(count),"
-            + "\"digest\":\"\(digest.text)\"}")
+        print(
+            "{\"engine\":\"weir\",\"workload\":\"verify\",\"records\":\(count),"
+                + "\"digest\":\"\(digest.text)\"}")
         try store.closeBlocking()
     }
 

@@ -245,6 +245,14 @@ public struct SyncWriter: Sendable {
         try append(level: level) { builder throws(WeirError) in builder.append(value: value) }
     }
 
+    /// The same from an array.
+    @discardableResult
+    public func append(value: [UInt8], level: DurabilityLevel? = nil) throws(WeirError) -> Receipt {
+        try append(level: level) { builder throws(WeirError) in
+            unsafe builder.append(value: value.span.bytes)
+        }
+    }
+
     private func append(
         level: DurabilityLevel?,
         _ encode: (inout BatchBuilder) throws(WeirError) -> Bool
