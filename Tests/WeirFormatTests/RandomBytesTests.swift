@@ -1,0 +1,47 @@
+import Testing
+import WeirBase
+import WeirFormat
+import WeirTesting
+
+/// Every decoder, given bytes that nobody wrote. The first bytes are often a right magic number, so
+/// that not all end at the first comparison.
+@Suite("Random bytes")
+struct RandomBytesTests {
+    private static let magics: [[UInt8]] = [
+        [], Array("WEIRSEG1".utf8), Array("WEIRSTO1".utf8), Array("WBAT".utf8),
+        [64, 0, 0, 0, 0, 0, 0, 0] + Array("WMAN".utf8), Array("WEPO".utf8),
+    ]
+
+    @Test func `never trap a decoder`() {
+        var random = SeededRandom(seed: 6)
+        var accepted = 0
+        for round in 0..<100_000 {
+            var bytes = Self.magics[round % Self.magics.count]
+            for _ in 0..<random.below(200) {
+                bytes.append(UInt8(truncatingIfNeeded: random.next()))
+            }
+            if Self.isAccepted(bytes) { accepted += 1 }
+        }
+        // A checksum of 32 bits lets one in four thousand million through.
+        #expect(accepted == 0)
+    }
+
+    private static func isAccepted(_ bytes: [UInt8]) -> Bool {
+        let codes = [
+            code { () throws(WeirError) in _ = try SegmentHeader.decode(bytes) },
+            code { () throws(WeirError) in _ = try StoreHeader.decode(bytes) },
+            code { () throws(WeirError) in _ = try ManifestEdit.decode(bytes[...]) },
+            code { () throws(WeirError) in
+                _ = try SegmentFooter.decode(bytes, segment: SegmentID(1), at: .zero)
+            },
+        ]
+        _ = code { () throws(WeirError) in _ = try ConfigurationCoding.decode(bytes[...]) }
+        _ = code { () throws(WeirError) in
+            _ = try Section.decodeAll(bytes[...], known: [1, 2], "test")
+        }
+        _ = BatchExtension.offsetTable(in: bytes.span.bytes)
+        _ = LockNote.decode(bytes)
+        return codes.contains(nil) || !EpochRecord.decodeAll(bytes).records.isEmpty
+            || defect(bytes, at: home) == nil
+    }
+}
