@@ -1,5 +1,3 @@
-package import WeirBase
-
 /// The typed sections between a batch's header and its body.
 package enum BatchExtension {
     package enum SectionType {
@@ -33,8 +31,32 @@ package enum BatchExtension {
         return nil
     }
 
-    /// Whether the sections hold only what this version understands, or may step over.
-    package static func check(_ bytes: [UInt8]) throws(WeirError) {
-        _ = try Section.decodeAll(bytes[...], known: SectionType.known, "batch extension")
+    /// What a walk over all sections found.
+    package enum Finding: Sendable, Hashable {
+        /// Every section is known, or may be stepped over.
+        case understood
+        /// A section of this type must be understood, and this version does not know it.
+        case newer(UInt16)
+        /// Lengths do not fit, although the extension's checksum held: it was made wrong.
+        case malformed
+    }
+
+    /// Whether a reader may go on with the batch. Takes no memory.
+    package static func examine(_ bytes: RawSpan) -> Finding {
+        var place = 0
+        while place < bytes.byteCount {
+            guard place + Section.headByteCount <= bytes.byteCount else { return .malformed }
+            let head = unsafe UInt64(
+                littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: place, as: UInt64.self))
+            let type = UInt16(truncatingIfNeeded: head)
+            let flags = UInt16(truncatingIfNeeded: head >> 16)
+            let stored = Section.headByteCount + roundedUp(Int(head >> 32), to: 8)
+            guard stored <= bytes.byteCount - place else { return .malformed }
+            if flags & Section.critical != 0, !SectionType.known.contains(type) {
+                return .newer(type)
+            }
+            place += stored
+        }
+        return .understood
     }
 }

@@ -42,11 +42,29 @@ package struct SegmentScanner: Sendable {
             {
                 return .damage(start.value..<position.value, lost: header)
             }
+            if checkingBody, header.extensionLength > 0 {
+                return examined(header, in: bytes, origin: origin, at: start)
+            }
             return .batch(header, at: start)
         case .failure(.newer(let what)):
             return .newer(what, at: start)
         case .failure:
             return resynchronise(in: bytes, origin: origin, from: start)
+        }
+    }
+
+    /// A whole batch with an extension: whether its sections let a reader go on.
+    private mutating func examined(
+        _ header: BatchHeader, in bytes: RawSpan, origin: FilePosition, at start: FilePosition
+    ) -> Step {
+        let first = start - origin + BatchHeader.byteCount
+        let sections = bytes.extracting(first..<first + header.extensionLength)
+        switch BatchExtension.examine(sections) {
+        case .understood: return .batch(header, at: start)
+        case .malformed: return .damage(start.value..<position.value, lost: header)
+        case .newer(let type):
+            position = start
+            return .newer("a batch extension of type \(type)", at: start)
         }
     }
 
