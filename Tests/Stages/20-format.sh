@@ -71,3 +71,26 @@ done
 "$weir" append again "$work/first" --format ndjson
 "$weir" read again --format json >"$work/second"
 if cmp -s "$work/first" "$work/second"; then echo "ok NDJSON makes a round trip"; else echo "not ok NDJSON: $(diff "$work/first" "$work/second" | head -n 3 | cut -c 1-200)"; fi
+
+# The golden store, whole and with a damaged twin in place of one of its segments. The store's log
+# starts at offset 1, which a reader of single segments cannot know.
+golden=Tests/Fixtures/v1
+twins=(whole "body-bit 00000000000000000000" "header-bit 00000000000000000000"
+    "footer 00000000000000000000" "torn-tail 00000000000000000055")
+for twin in "${twins[@]}"; do
+    read -r name base <<<"$twin"
+    rm -rf "$work/golden" && cp -r "$golden/store" "$work/golden"
+    segments=("$work"/golden/streams/*/*.segment)
+    [ "$name" = whole ] || cp "$golden/damaged/$name.segment" "$work"/golden/streams/*/"$base"-*.segment
+    "$weir" read golden.v1 --store "$work/golden" --format json >"$work/ours" 2>"$work/words"
+    status=$?
+    "$WEIR_PYTHON" tools/format/weirformat.py records "${segments[@]}" 2>"$work/err" |
+        grep -v '^{"offset":0,' >"$work/theirs"
+    case $name in body-bit | header-bit) expected=3 ;; *) expected=0 ;; esac
+    [ "$name" = whole ] && ! cmp -s "$work/ours" "$golden/store.ndjson" && echo "not ok golden store: $(diff "$work/ours" "$golden/store.ndjson" | head -n 2 | cut -c 1-200)"
+    if [ "$status" -eq "$expected" ] && [ -s "$work/ours" ] && cmp -s "$work/ours" "$work/theirs"; then
+        echo "ok golden store, $name: $(wc -l <"$work/ours") records read alike by Swift and by Python"
+    else
+        echo "not ok golden store, $name: exit $status, expected $expected; $(head -n 1 "$work/words") $(diff "$work/ours" "$work/theirs" | head -n 2 | cut -c 1-200)"
+    fi
+done

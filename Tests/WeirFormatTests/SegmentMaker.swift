@@ -129,12 +129,6 @@ func steps(
 }
 
 extension [UInt8] {
-    func flipping(bit: Int) -> [UInt8] {
-        var copy = self
-        copy[bit / 8] ^= 1 << (bit % 8)
-        return copy
-    }
-
     /// Hexadecimal digits, with any white space between.
     init(hexadecimal text: String) {
         let digits = text.filter { !$0.isWhitespace }
@@ -146,15 +140,5 @@ extension [UInt8] {
         }
         precondition(rest.isEmpty, "odd hexadecimal text")
         self = bytes
-    }
-}
-
-/// The code of the error that a decoding ends in; `nil` if it holds.
-func code(_ body: () throws(WeirError) -> Void) -> WeirError.Code? {
-    do throws(WeirError) {
-        try body()
-        return nil
-    } catch {
-        return error.code
     }
 }
