@@ -168,7 +168,7 @@ extension StoreEngine {
     /// What readers see never shrinks: a reader that found the end itself, while no writer lived,
     /// has seen records that no writer has yet made durable.
     package func refresh(_ stream: OpenStream) throws(WeirError) {
-        guard let slot = tail?.slot(of: stream.id)?.slot else { return }
+        guard let slot = tail?.slot(of: stream.id)?.slot, slot.epoch > epoch else { return }
         let view = stream.view
         guard slot.flushedEnd > view.flushedEnd || slot.durableEnd > view.durableEnd else { return }
         if let last = view.segments.last, last.id == slot.segment {

@@ -22,6 +22,8 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
     package let files: Files
     package let host: Host
     package let header: StoreHeader
+    /// Of this opening. A reader's: the last epoch of writers that are dead, whose slots it does not
+    /// believe, since it found the end itself.
     package let epoch: Epoch
     package let isReadOnly: Bool
     /// Readers: whether a writer held the lock when the store was opened.
@@ -122,11 +124,13 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
     /// each stream itself.
     package static func openReadOnly(files: Files, host: Host) throws(WeirError) -> StoreEngine {
         let header = try StoreDirectory.readHeader(files: files)
-        let isLive = try LockKeeper.isHeld(files: files)
+        // The slots first: if nobody holds the lock behind that, they are of a dead writer.
         let tail = try TailFile.openForReading(files: files)
         let slots = tail.map { $0.slots } ?? [:]
+        let isLive = try LockKeeper.isHeld(files: files)
+        let dead = isLive ? Epoch(0) : slots.values.map(\.slot.epoch).max() ?? Epoch(0)
         let engine = StoreEngine(
-            files: files, host: host, header: header, epoch: Epoch(0), hasLiveWriter: isLive,
+            files: files, host: host, header: header, epoch: dead, hasLiveWriter: isLive,
             tail: tail, lockFile: nil, epochs: nil, reports: [])
         try engine.adoptReadOnly(slots: slots)
         return engine
