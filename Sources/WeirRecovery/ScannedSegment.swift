@@ -8,6 +8,11 @@ package struct ScannedSegment: Sendable, Hashable {
     package struct Batch: Sendable, Hashable {
         package var header: BatchHeader
         package var position: FilePosition
+
+        package init(header: BatchHeader, position: FilePosition) {
+            self.header = header
+            self.position = position
+        }
     }
     /// Bytes that are no batch, between batches or behind the last.
     package struct Bad: Sendable, Hashable {
@@ -16,6 +21,12 @@ package struct ScannedSegment: Sendable, Hashable {
         package var lost: BatchHeader?
         /// How many good batches stand before it.
         package var batchesBefore: Int
+
+        package init(range: Range<UInt64>, lost: BatchHeader? = nil, batchesBefore: Int) {
+            self.range = range
+            self.lost = lost
+            self.batchesBefore = batchesBefore
+        }
     }
 
     package var id: SegmentID
