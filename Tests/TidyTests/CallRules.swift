@@ -26,7 +26,10 @@ extension SwiftRule {
 
     static let trapping = SwiftRule(name: "nothing traps but a precondition") { source in
         guard source.module != nil else { return [] }
-        let forced = source.tokens.places(of: "try", "!").map { index in
+        // `try !isHeld` negates what `try` gives.
+        let forced = source.tokens.places(of: "try", "!").filter {
+            source.tokens[$0 + 1].touchesPrevious
+        }.map { index in
             source.finding(
                 line: source.tokens[index].line,
                 "`try!` turns a failure into a crash: throw a `WeirError`")

@@ -97,7 +97,10 @@ extension Sample {
         Sample(
             .trapping, at: log,
             bad: ["try! f()", "fatalError(\"no\")"],
-            good: ["precondition(a)", "#\"fatalError()\"#", "/* try! /* deep */ fatalError() */"]),
+            good: [
+                "precondition(a)", "try !f()", "#\"fatalError()\"#",
+                "/* try! /* deep */ fatalError() */",
+            ]),
         Sample(
             .unwrapping, at: log,
             bad: [

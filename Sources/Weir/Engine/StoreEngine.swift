@@ -22,8 +22,8 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
     package let files: Files
     package let host: Host
     package let header: StoreHeader
-    /// Of this opening. A reader's: the last epoch of writers that are dead, whose slots it does not
-    /// believe, since it found the end itself.
+    /// Of this opening. A reader's: the last epoch of writers that are dead, whose slots it does
+    /// not believe, since it found the end itself.
     package let epoch: Epoch
     package let isReadOnly: Bool
     /// Readers: whether a writer held the lock when the store was opened.

@@ -5,7 +5,7 @@ import Weir
 final class InputSource {
     private let descriptor: Int32
     private let name: String
-    private var chunk = [UInt8](repeating: 0, count: 256 << 10)
+    private var chunk: [UInt8]
     private var position = 0
     private var end = 0
     private(set) var bytesRead = 0
@@ -14,7 +14,8 @@ final class InputSource {
     private static let pauseMilliseconds: Int32 = 10
 
     /// Standard input for `-` or nothing. Throws `notFound`, `permissionDenied`.
-    init(path: String?) throws(WeirError) {
+    init(path: String?, chunkBytes: Int = 256 << 10) throws(WeirError) {
+        chunk = [UInt8](repeating: 0, count: chunkBytes)
         guard let path, path != "-" else {
             descriptor = 0
             name = "standard input"
