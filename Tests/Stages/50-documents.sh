@@ -86,3 +86,10 @@ done
 for command in create delete append read tail ls info dump; do
     if .build/debug/weir help $command | grep -q EXAMPLES; then echo "ok weir help $command has examples"; else echo "not ok weir help $command has no examples"; fi
 done
+
+log=.build/docc.log
+if swift package generate-documentation --target Weir --warnings-as-errors >"$log" 2>&1; then
+    echo "ok the documentation of Weir has no broken link"
+else
+    echo "not ok the documentation of Weir: $(grep -m 1 -E '^(warning|error): ' "$log")"
+fi
