@@ -31,6 +31,8 @@ def command(engine, workload, folder, records):
 
 
 def run(engine, workload, folder, records):
+    # What the one before left dirty would be written back in this one's time.
+    os.sync()
     done = subprocess.run(
         command(engine, workload, folder, records), capture_output=True, text=True)
     if done.returncode != 0:
