@@ -34,6 +34,8 @@ public enum Limits {
     /// Steps in which an active file is written ahead with zeros.
     package static let growthStepMin = 64 << 10
     package static let growthStepMax = 16 << 20
+    /// Segments that a stream may have left without having sealed them.
+    package static let rollsMax = 4
     /// Raw bytes that may wait in a stream's commit queue before appends wait for room.
     package static let commitQueueBytesMax = 8 << 20
     /// Mapped segments of a store; beyond it readers use `pread`.

@@ -113,6 +113,19 @@ extension FileSystem {
         try result.get()
     }
 
+    /// Fills a range with zeros, in pieces.
+    package func writeZeros(
+        _ file: File, from start: FilePosition, to end: FilePosition
+    ) throws(WeirError) {
+        let zeros = [UInt8](repeating: 0, count: min(end - start, 1 << 20))
+        var position = start
+        while position < end {
+            let count = min(zeros.count, end - position)
+            try writeAll(file, count == zeros.count ? zeros : Array(zeros[..<count]), at: position)
+            position = position + count
+        }
+    }
+
     /// The bytes of a range, fewer where the file ends.
     package func read(
         _ file: File, at position: FilePosition, byteCount: Int

@@ -10,6 +10,8 @@ package enum StoreLayout {
     package static let manifestName = "MANIFEST"
     package static let manifestNewName = "MANIFEST.new"
     package static let quarantineName = "quarantine"
+    /// A file of zeros that the next segment will take; it never holds anything.
+    package static let nextSegmentName = "next"
     package static let creationPrefix = "new-"
 
     package static func stream(_ id: StreamID) -> String { "streams/\(id)" }
@@ -18,6 +20,8 @@ package enum StoreLayout {
     package static func manifest(_ id: StreamID) -> String { "streams/\(id)/MANIFEST" }
     package static func newManifest(_ id: StreamID) -> String { "streams/\(id)/MANIFEST.new" }
     package static func quarantine(_ id: StreamID) -> String { "streams/\(id)/quarantine" }
+
+    package static func nextSegment(_ id: StreamID) -> String { "streams/\(id)/next" }
 
     package static func segment(_ stream: StreamID, _ id: SegmentID, base: Offset) -> String {
         "streams/\(stream)/" + segmentName(id, base: base)

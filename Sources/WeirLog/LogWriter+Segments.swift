@@ -5,7 +5,8 @@ import WeirFormat
 /// Segments: the first one, the next one, and room in them.
 extension LogWriter {
     /// Sees to it that a batch of at most `byteCount` bytes has a place.
-    func prepare(byteCount: Int) throws(WeirError) {
+    func prepare(byteCount: Int, needsSync: Bool) throws(WeirError) {
+        try takeOver()
         if !hasOpened { try open() }
         if let current = active {
             let end = current.position + byteCount
@@ -13,8 +14,10 @@ extension LogWriter {
             // A batch larger than a whole segment still gets one of its own.
             if end > limit, !current.isEmpty { try roll() }
         } else {
-            try startSegment(sealing: nil)
+            try startSegment()
+            try settle()
         }
+        if needsSync { try settle() }
         try align()
     }
 
@@ -24,87 +27,103 @@ extension LogWriter {
         hasOpened = true
     }
 
-    /// Writes manifest edits; a failed sync poisons the writer.
+    /// Writes manifest edits; a failed sync poisons the writer. No roll may be under way.
     func commit(_ edits: [ManifestEdit]) throws(WeirError) {
-        do throws(ManifestFailure) {
+        do throws(WriteFailure) {
             try manifest.append(edits)
         } catch {
-            switch error {
-            case .write(let error): throw error
-            case .sync(let error): throw poisoned(by: error)
-            }
+            throw taken(error)
         }
     }
 
-    /// Seals the active segment and starts the next.
+    /// The error to throw for a failure; that of a sync poisons the writer.
+    private func taken(_ failure: WriteFailure) -> WeirError {
+        switch failure {
+        case .write(let error): error
+        case .sync(let error): poison ?? poisoned(by: error)
+        }
+    }
+
+    // MARK: rolls
+
+    /// What rolls have come to since the last look: how far the log is durable, or a failed sync.
+    private func takeOver() throws(WeirError) {
+        let standing = rolls.standing
+        durableEnd = max(durableEnd, standing.durableEnd)
+        if case .sync(let error)? = standing.failure { throw taken(.sync(error)) }
+    }
+
+    /// Returns when no roll is under way. Throws what one met; nothing behind it is durable then.
+    func settle() throws(WeirError) {
+        do throws(WriteFailure) {
+            try rolls.settle()
+        } catch {
+            throw taken(error)
+        }
+        try takeOver()
+    }
+
+    /// Whether there is work for another thread; asked after each append.
+    package var hasWork: Bool { rolls.standing.count > 0 || nextFile.isWanted }
+
+    /// Finishes rolls and makes the next file ahead. On any thread, beside the leader; blocks it.
+    package func work() {
+        rolls.perform()
+        nextFile.makeIfWanted()
+    }
+
+    /// Goes on in a new segment; sealing the old and making the new one known is left to `work`.
     ///
-    /// Order, and what a crash after each step leaves: sync the old file (nothing new) · footer,
-    /// trim, sync (an active segment with a footer, which recovery seals) · new file (a file that
-    /// no manifest lists, which is removed with its epoch's other leavings) · one synced manifest
-    /// write with both edits (done).
+    /// Without that, a stream that asks for no sync would write at the medium's pace around each
+    /// roll. The bytes that may wait for it are bounded by the number of rolls.
     private func roll() throws(WeirError) {
-        try sync()
-        guard let current = active else { return }
-        let summary = try current.readable.summary()
-        let footer = SegmentFooter(
-            segmentID: current.readable.id, summary: summary,
-            logStart: manifest.state.logStart, configuration: configuration)
-        let (bytes, checksum) = footer.encode(at: current.position)
-        try files.writeAll(current.file, bytes, at: current.position)
-        let fileBytes = current.position + bytes.count
-        try files.truncate(current.file, to: Int(clamping: fileBytes.value))
-        do throws(WeirError) {
-            try files.sync(current.file)
+        do throws(WriteFailure) {
+            try rolls.settle(downTo: Limits.rollsMax - 1)
         } catch {
-            throw poisoned(by: error)
+            throw taken(error)
         }
-        let sealed = SealedSegment(
-            summary: summary, batchesEnd: current.position, fileBytes: fileBytes.value,
-            footerChecksum: checksum)
-        try startSegment(sealing: (current.readable.id, sealed))
-        current.readable.seal(sealed, summary: summary)
-        try files.close(current.file)
+        try startSegment()
     }
 
-    /// Makes a segment that begins at the next offset (rule: exclusive create, header, sync, sync
-    /// the directory, manifest edit, and only then append).
-    private func startSegment(sealing old: (SegmentID, SealedSegment)?) throws(WeirError) {
-        let state = manifest.state
+    /// Makes a segment that begins at the next offset, and leaves the active one for it.
+    private func startSegment() throws(WeirError) {
         let entry = SegmentEntry(id: SegmentID(host.random()), base: nextOffset, epoch: epoch)
-        let path = StoreLayout.segment(state.streamID, entry.id, base: entry.base)
         let header = SegmentHeader(
-            segmentID: entry.id, streamID: state.streamID, epoch: epoch, base: nextOffset,
-            creationTime: host.now(), logStart: state.logStart, name: state.name,
-            configuration: state.configuration)
+            segmentID: entry.id, streamID: streamID, epoch: epoch, base: nextOffset,
+            creationTime: host.now(), logStart: logStart, name: view.name,
+            configuration: configuration)
         let bytes = header.encode()
-        let file = try files.open(path, .createExclusive)
-        do throws(WeirError) {
-            try files.writeAll(file, bytes, at: .zero)
-            do throws(WeirError) {
-                try files.sync(file)
-                try files.syncDirectory(StoreLayout.stream(state.streamID))
-            } catch {
-                throw poisoned(by: error)
-            }
-            var edits: [ManifestEdit] = old.map { [.segmentSealed($0.0, $0.1)] } ?? []
-            edits.append(.segmentAdded(entry))
-            try commit(edits)
-        } catch {
-            // Not in the manifest, so nothing of it is ever used. After a poisoning the file
-            // stays: whether the manifest lists it is open until the next opening.
-            try files.close(file)
-            if poison == nil { try files.removeFile(path) }
-            throw error
-        }
+        let path = StoreLayout.segment(streamID, entry.id, base: entry.base)
+        let (file, allocatedEnd) = try nextFile.take(as: path, header: bytes)
         let start = FilePosition(UInt64(bytes.count))
-        let summary = SegmentSummary(base: entry.base)
         let readable = ReadableSegment(
             files: files, entry: entry, path: path,
-            mapByteCount: Self.mapByteCount(configuration), readableEnd: start, summary: summary)
+            mapByteCount: Self.mapByteCount(configuration), readableEnd: start,
+            summary: SegmentSummary(base: entry.base))
+        let old = active
+        rolls.add(
+            Roll(
+                old: old.map { ($0.file, $0.readable, $0.position) }, new: (file, entry)))
         active = Active(
             file: file, readable: readable, position: start, isEmpty: true,
-            allocatedEnd: start)
+            allocatedEnd: max(start, allocatedEnd),
+            growthStep: old?.growthStep ?? Limits.growthStepMin, syncCount: old?.syncCount ?? 0)
         view.append(segment: readable)
+    }
+
+    /// Past three quarters of a segment the next file is made, if it is to have room ahead.
+    func askForNext(_ current: inout Active) {
+        guard !current.hasAskedForNext, isBusy(current),
+            current.position.value > UInt64(configuration.segmentBytes) / 4 * 3
+        else { return }
+        current.hasAskedForNext = true
+        nextFile.want(byteCount: min(current.growthStep, configuration.segmentBytes))
+    }
+
+    /// Synced so often that room written ahead pays.
+    private func isBusy(_ current: Active) -> Bool {
+        let busyFrom = 8
+        return configuration.durability == .durable && current.syncCount >= busyFrom
     }
 
     /// A segment's size and one batch more, so that a map made early reaches over everything.
@@ -142,21 +161,13 @@ extension LogWriter {
     /// 165. A refused step is no failure: the file grows batch by batch, as others do.
     func grow(_ current: inout Active, by byteCount: Int) {
         let end = current.position + byteCount
-        let busyFrom = 8
-        guard configuration.durability == .durable, current.syncCount >= busyFrom,
-            end > current.allocatedEnd
-        else { return }
+        guard isBusy(current), end > current.allocatedEnd else { return }
         let limit = FilePosition(UInt64(configuration.segmentBytes))
         let target = min(end + current.growthStep, max(limit, end))
         guard target > end else { return }
         do throws(WeirError) {
-            let zeros = [UInt8](repeating: 0, count: min(target - end, 1 << 20))
-            var position = max(end, current.allocatedEnd)
-            while position < target {
-                let count = min(zeros.count, target - position)
-                try files.writeAll(current.file, Array(zeros.prefix(count)), at: position)
-                position = position + count
-            }
+            try files.writeZeros(
+                current.file, from: max(end, current.allocatedEnd), to: target)
             current.allocatedEnd = target
             current.growthStep = min(current.growthStep * 2, Limits.growthStepMax)
         } catch {
@@ -169,6 +180,7 @@ extension LogWriter {
     ///
     /// The next opening then goes on without a scan. If it throws, the stream is as after a crash.
     package func close() throws(WeirError) {
+        try nextFile.end()
         if poison == nil, hasOpened {
             try sync()
             try mark()
@@ -198,6 +210,8 @@ extension LogWriter {
 
     /// Makes the stream's deletion durable; the caller removes its files. Nothing is taken after.
     package func delete() throws(WeirError) {
+        try nextFile.end()
+        try rolls.abandon()
         try commit([.deleted])
         poison = WeirError(
             .closed, "The stream \(view.name) was deleted.",

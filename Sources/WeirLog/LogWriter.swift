@@ -5,7 +5,8 @@ package import WeirFormat
 /// The one writer of a stream: gives batches their place, writes them, and makes them durable.
 ///
 ///     append ─▶ seal (offsets, checksums) ─▶ pwrite ─▶ flushed
-///     sync   ─▶ fdatasync ─▶ durable ─▶ only now may anybody be told so
+///     sync   ─▶ settle rolls ─▶ fdatasync ─▶ durable ─▶ only now may anybody be told so
+///     work   ─▶ rolls, and the next file made ahead: away from the appends, on any thread
 ///
 /// Synchronous, and touched by one thread at a time, the leader of the stream's `CommitQueue`. What
 /// a crash leaves at any point is a prefix of the batches, perhaps a torn one, which recovery cuts.
@@ -17,7 +18,13 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
     package let epoch: Epoch
     let files: Files
     let host: Host
+    package let configuration: StreamConfiguration
+    let streamID: StreamID
+    let logStart: Offset
+    /// Touched by the leader only when no roll is left, else by whoever performs the rolls.
     let manifest: ManifestFile<Files>
+    let rolls: RollQueue<Files>
+    let nextFile: NextFile<Files>
     let tail: TailPublisher?
 
     /// The segment that batches go to.
@@ -32,6 +39,7 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         var growthStep = Limits.growthStepMin
         var syncCount = 0
         var isDirty = false
+        var hasAskedForNext = false
     }
     var active: Active?
     package internal(set) var nextOffset: Offset
@@ -50,7 +58,12 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         self.files = files
         self.host = host
         self.epoch = epoch
+        self.configuration = manifest.state.configuration
+        self.streamID = manifest.state.streamID
+        self.logStart = manifest.state.logStart
         self.manifest = manifest
+        self.rolls = RollQueue(files: files, manifest: manifest, configuration: configuration)
+        self.nextFile = NextFile(files: files, streamID: streamID)
         self.view = view
         self.tail = tail
         self.nextOffset = recovered.nextOffset
@@ -58,8 +71,6 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         self.witnessedDurableEnd = recovered.durableEnd
         self.lastAppendTime = recovered.lastAppendTime
     }
-
-    package var configuration: StreamConfiguration { manifest.state.configuration }
 
     /// Goes on in a segment that an earlier writer left in good order.
     package func resume(_ tail: SegmentTail, in readable: ReadableSegment<Files>) throws(WeirError)
@@ -73,10 +84,12 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
 
     /// Writes a batch and returns its first offset. It is flushed, not durable.
     ///
-    /// Throws `unexpectedOffset` where `expecting` is another offset, `poisoned`, `noSpace`, or
-    /// what the system said; then the log is as it was before.
+    /// With `needsSync`, a change of segment is made durable before the batch is written, so that
+    /// a disk without room for it fails the batch whole. Throws `unexpectedOffset` where
+    /// `expecting` is another offset, `poisoned`, `noSpace`, or what the system said; then the log
+    /// is as it was before.
     package func append(
-        _ builder: inout BatchBuilder, expecting: Offset? = nil
+        _ builder: inout BatchBuilder, expecting: Offset? = nil, needsSync: Bool
     ) throws(WeirError) -> Offset {
         if let poison { throw poison }
         if let expecting, expecting != nextOffset {
@@ -89,7 +102,7 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         let byteCountMax =
             BatchHeader.byteCount + SubBatchHead.byteCount
             + LZ4Frame.bound(builder.bodyByteCount) + 8
-        try prepare(byteCount: byteCountMax)
+        try prepare(byteCount: byteCountMax, needsSync: needsSync)
         let compression = configuration.compression
         let first = nextOffset
         try write { seal, scratch in
@@ -127,15 +140,17 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         unsafe try files.writeAll(current.file, batch.bytes, at: current.position)
         current.isEmpty = current.isEmpty && batch.header.kind != .records
         let position = current.position
-        current.readable.note { $0.add(batch.header, at: position) }
         current.position = current.position + byteCount
         current.allocatedEnd = max(current.allocatedEnd, current.position)
         current.isDirty = true
+        askForNext(&current)
         active = current
         lastAppendTime = seal.appendTime
         nextOffset = batch.header.endOffset
         witnessedDurableEnd = durableEnd
+        // Readable first: a walk that makes a summary then has every batch that was noted.
         current.readable.advance(readableEnd: current.position)
+        current.readable.note { $0.add(batch.header, at: position) }
         publish()
     }
 
@@ -145,6 +160,8 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
     /// and may be lost at a power failure.
     package func sync() throws(WeirError) {
         if let poison { throw poison }
+        // A group that crosses a roll: the old file first, and then what makes the new one known.
+        try settle()
         guard var current = active, current.isDirty else { return }
         do throws(WeirError) {
             try files.sync(current.file)
@@ -174,7 +191,7 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         view.advance(flushedEnd: nextOffset, durableEnd: durableEnd)
         tail?.publish(
             TailSlot(
-                streamID: manifest.state.streamID, flushedEnd: nextOffset, durableEnd: durableEnd,
+                streamID: streamID, flushedEnd: nextOffset, durableEnd: durableEnd,
                 epoch: epoch, segment: active?.readable.id ?? SegmentID(0),
                 writtenEnd: active?.position ?? .zero))
     }

@@ -4,11 +4,11 @@ package import WeirFormat
 
 /// A stream's manifest, open for writing: edits go to its end, synced before they are used.
 ///
-/// Only the writer's leader, or recovery before there is one, touches it. After a failed write the
-/// file may end in a part of an edit; it is cut away before the next one. After a failed sync
-/// nothing more may be written: the caller poisons itself.
+/// Only the writer's leader, whoever performs a roll, or recovery before there is a writer, touches
+/// it. After a failed write the file may end in a part of an edit; it is cut away before the next
+/// one. After a failed sync nothing more may be written: the caller poisons itself.
 package final class ManifestFile<Files: FileSystem>: @unchecked Sendable {
-    // @unchecked: one leader at a time, as said above.
+    // @unchecked: one owner at a time, as said above.
     private let files: Files
     private let file: Files.File
     package private(set) var state: ManifestState
@@ -22,8 +22,8 @@ package final class ManifestFile<Files: FileSystem>: @unchecked Sendable {
 
     /// Writes edits and syncs them: when it returns, they are durable. Costs one sync.
     ///
-    /// Throws `noSpace` or `system`; `didSync` then tells whether it was the sync that failed.
-    package func append(_ edits: [ManifestEdit]) throws(ManifestFailure) {
+    /// After `sync` failed the edits may or may not be there; after `write` they are not.
+    package func append(_ edits: [ManifestEdit]) throws(WriteFailure) {
         var next = state
         do throws(WeirError) {
             if endsInRubbish { try files.truncate(file, to: state.byteCount) }
@@ -43,16 +43,4 @@ package final class ManifestFile<Files: FileSystem>: @unchecked Sendable {
     }
 
     package func close() throws(WeirError) { try files.close(file) }
-}
-
-/// Why an edit is not in the manifest; after `sync` it may or may not be.
-package enum ManifestFailure: Error, Sendable {
-    case write(WeirError)
-    case sync(WeirError)
-
-    package var error: WeirError {
-        switch self {
-        case .write(let error), .sync(let error): error
-        }
-    }
 }

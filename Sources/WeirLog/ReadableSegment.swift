@@ -23,6 +23,8 @@ package final class ReadableSegment<Files: FileSystem>: Sendable {
         var sealed: SealedSegment?
         /// Live statistics of an active segment; of a sealed one, its footer once it was read.
         var summary: SegmentSummary?
+        /// Batches that came while there was no summary to note them in.
+        var unnoted = 0
     }
 
     /// `summary` is given for an active segment, `sealed` for a sealed one.
@@ -69,7 +71,10 @@ package final class ReadableSegment<Files: FileSystem>: Sendable {
     /// The writer notes each batch, so that searches in an active segment find their block.
     package func note(_ change: (inout SegmentSummary) -> Void) {
         state.withLock { state in
-            guard var summary = state.summary.take() else { return }
+            guard var summary = state.summary.take() else {
+                state.unnoted += 1
+                return
+            }
             change(&summary)
             state.summary = summary
         }
@@ -102,7 +107,7 @@ package final class ReadableSegment<Files: FileSystem>: Sendable {
     /// A footer is read once, on first use. One that is damaged is made anew by walking over the
     /// batches' headers, since it holds nothing that they do not.
     package func summary() throws(WeirError) -> SegmentSummary {
-        let (known, sealed) = state.withLock { ($0.summary, $0.sealed) }
+        let (known, sealed, unnoted) = state.withLock { ($0.summary, $0.sealed, $0.unnoted) }
         if let known { return known }
         let made: SegmentSummary
         if let sealed, let footer = try footer(sealed) {
@@ -110,7 +115,10 @@ package final class ReadableSegment<Files: FileSystem>: Sendable {
         } else {
             made = try scannedSummary()
         }
-        state.withLock { $0.summary = made }
+        state.withLock { state in
+            // A batch that came while this one walked may be missing: then it is not kept.
+            if state.summary == nil, state.unnoted == unnoted { state.summary = made }
+        }
         return made
     }
 

@@ -11,6 +11,8 @@ package struct StreamDirectory: Sendable {
     package var unknown: [String] = []
     package var hasManifest = false
     package var hasNewManifest = false
+    /// A file that was made for a segment to come; it holds nothing.
+    package var hasNextSegment = false
 
     package static func list<Files: FileSystem>(
         _ id: StreamID, files: Files
@@ -20,6 +22,7 @@ package struct StreamDirectory: Sendable {
             switch name {
             case StoreLayout.manifestName: found.hasManifest = true
             case StoreLayout.manifestNewName: found.hasNewManifest = true
+            case StoreLayout.nextSegmentName: found.hasNextSegment = true
             case StoreLayout.quarantineName: break
             default:
                 guard let (base, segment) = StoreLayout.parse(segmentName: name) else {

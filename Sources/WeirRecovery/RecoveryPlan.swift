@@ -18,6 +18,11 @@ package struct RecoveryPlan: Sendable, Hashable {
         package var durableEnd: Offset
         /// The kernel has not restarted since the last writer opened the store.
         package var isSameBoot: Bool
+        /// The segment before this one lost its end, and nothing says that it was durable: so
+        /// nothing here was, and it would not follow.
+        package var isCutOff = false
+        /// Where the next segment begins: what lies behind is not this one's to hold.
+        package var nextBase: Offset?
 
         package init(durableEnd: Offset, isSameBoot: Bool) {
             self.durableEnd = durableEnd
@@ -48,7 +53,11 @@ package struct RecoveryPlan: Sendable, Hashable {
             // A footer is written after a sync of everything before it.
             durableEnd = max(durableEnd, scan.batches.last?.header.endOffset ?? .zero)
         }
-        let cut = RecoveryPlan.firstTorn(scan, durableEnd, evidence.isSameBoot)
+        let cut =
+            evidence.isCutOff
+            ? ScannedSegment.Bad(
+                range: scan.batchesStart.value..<UInt64(scan.fileBytes), batchesBefore: 0)
+            : RecoveryPlan.firstTorn(scan, durableEnd, evidence.isSameBoot)
         let kept = scan.batches.prefix(cut?.batchesBefore ?? scan.batches.count)
 
         summary = SegmentSummary(base: scan.base)
@@ -58,7 +67,7 @@ package struct RecoveryPlan: Sendable, Hashable {
             ?? max(scan.end, scan.bad.last.map { FilePosition($0.range.upperBound) } ?? .zero)
         if scan.footer != nil, cut == nil { keptEnd = scan.end }
         lastAppendTime = kept.map(\.header.appendTime).max() ?? .distantPast
-        nextOffset = max(summary.endOffset, durableEnd)
+        nextOffset = evidence.isCutOff ? durableEnd : max(summary.endOffset, durableEnd)
         self.durableEnd = durableEnd
         corrupt = scan.bad.filter { $0.range.lowerBound < keptEnd.value }
         if let cut {
@@ -67,9 +76,8 @@ package struct RecoveryPlan: Sendable, Hashable {
             let lost = max(end ?? summary.endOffset, cut.lost?.endOffset ?? .zero)
             tornOffsets = summary.endOffset.value..<max(summary.endOffset, lost).value
         }
-        if durableEnd > summary.endOffset {
-            lostOffsets = summary.endOffset.value..<durableEnd.value
-        }
+        let dueEnd = min(durableEnd, evidence.nextBase ?? durableEnd)
+        if dueEnd > summary.endOffset { lostOffsets = summary.endOffset.value..<dueEnd.value }
     }
 
     /// The first bad place that no evidence calls corruption.

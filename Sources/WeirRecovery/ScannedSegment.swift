@@ -40,6 +40,7 @@ package struct ScannedSegment: Sendable, Hashable {
     package var footer: SegmentFooter?
     package var footerChecksum: UInt32 = 0
     package var headerDefect: String?
+    package var header: SegmentHeader?
 
     package init(id: SegmentID, base: Offset, batchesStart: FilePosition) {
         self.id = id
@@ -67,7 +68,9 @@ extension ScannedSegment {
         let head = try files.read(
             file, at: .zero, byteCount: min(size, SegmentHeader.byteCountMax))
         do throws(WeirError) {
-            found.batchesStart = try SegmentHeader.decode(head).batchesStart
+            let (header, batchesStart) = try SegmentHeader.decode(head)
+            found.batchesStart = batchesStart
+            found.header = header
         } catch {
             if error.code == .newerFormat { throw error.located(.init(path: path)) }
             found.headerDefect = error.message

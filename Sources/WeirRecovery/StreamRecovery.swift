@@ -12,14 +12,16 @@ package import WeirFormat
 /// Idempotent: every step can be repeated after a crash in it, and comes to the same end. A reader
 /// without a live writer does the first half only, and changes nothing.
 package struct StreamRecovery<Files: FileSystem> {
-    private let files: Files
-    private let directory: StreamDirectory
-    private let evidence: RecoveryPlan.Evidence
-    private let isReadOnly: Bool
-    private var reports: [DamageReport] = []
-    private var state: ManifestState
+    let files: Files
+    let directory: StreamDirectory
+    let evidence: RecoveryPlan.Evidence
+    let isReadOnly: Bool
+    var reports: [DamageReport] = []
+    private(set) var state: ManifestState
     /// Files of segments that never came to be.
-    private var unborn: [SegmentID] = []
+    var unborn: [SegmentID] = []
+    /// Segments that the last writer began and had not made known when it died.
+    var newborn: [Newborn] = []
 
     /// Everything that opening a stream needs and finds.
     package struct Outcome {
@@ -85,7 +87,11 @@ package struct StreamRecovery<Files: FileSystem> {
             manifest: manifest, readableEnd: [:])
         noteSealed(&outcome)
         for entry in state.segments where entry.sealed == nil {
-            try recover(entry, &outcome)
+            try recover(entry, isCutOff: false, &outcome)
+        }
+        for new in newborn.sorted(by: { $0.entry.base < $1.entry.base }) {
+            let follows = outcome.stream.nextOffset >= new.entry.base || isProven(new)
+            try recover(new.entry, isCutOff: !follows, &outcome)
         }
         try sweep(&outcome.manifest)
         outcome.stream.manifest = outcome.manifest?.state ?? state
@@ -134,7 +140,7 @@ package struct StreamRecovery<Files: FileSystem> {
     // MARK: an unsealed segment
 
     private mutating func recover(
-        _ entry: SegmentEntry, _ outcome: inout Outcome
+        _ entry: SegmentEntry, isCutOff: Bool, _ outcome: inout Outcome
     ) throws(WeirError) {
         guard let found = directory.segments[entry.id] else {
             // Reported already. What it held is lost, but its offsets are not given again.
@@ -147,8 +153,8 @@ package struct StreamRecovery<Files: FileSystem> {
         }
         let scan = try ScannedSegment.scan(
             file, id: entry.id, base: entry.base, path: path, files: files)
-        var known = evidence
-        known.durableEnd = max(known.durableEnd, laterBase(than: entry) ?? .zero)
+        var known = evidence(behind: entry)
+        known.isCutOff = isCutOff
         let plan = RecoveryPlan(scan, known)
         report(plan, scan, path)
         outcome.readableEnd[entry.id] = plan.keptEnd
@@ -156,13 +162,43 @@ package struct StreamRecovery<Files: FileSystem> {
         outcome.stream.durableEnd = max(outcome.stream.durableEnd, plan.durableEnd)
         outcome.stream.lastAppendTime = max(
             outcome.stream.lastAppendTime, plan.lastAppendTime)
-        if !isReadOnly { try perform(plan, scan, entry, file, path, &outcome) }
+        if isReadOnly {
+            if isNewborn(entry.id), plan.summary.batchCount > 0 {
+                try state.apply(.segmentAdded(entry))
+            }
+        } else {
+            try perform(plan, scan, entry, file, path, &outcome)
+        }
         try files.close(file)
     }
 
-    /// A later segment was begun at its base, so everything below was durable by then.
-    private func laterBase(than entry: SegmentEntry) -> Offset? {
-        state.segments.last { $0.base > entry.base }?.base
+    /// Whether everything before a new segment was durable, or handed to this very kernel.
+    private func isProven(_ new: Newborn) -> Bool {
+        let base = new.entry.base
+        return evidence.durableEnd >= base
+            || newborn.contains { later in
+                later.entry.base >= base
+                    && (later.durableEnd >= base || evidence.isSameBoot && later.holdsBatches)
+            }
+    }
+
+    /// What is known besides the segment itself: all that stands behind it.
+    private func evidence(behind entry: SegmentEntry) -> RecoveryPlan.Evidence {
+        var known = evidence
+        let later = state.segments.map(\.base) + newborn.map(\.entry.base)
+        known.nextBase = later.filter { $0 > entry.base }.min()
+        // A later segment was made known at its base, so everything below was durable by then.
+        if let later = state.segments.last(where: { $0.base > entry.base }) {
+            known.durableEnd = max(known.durableEnd, later.base)
+        }
+        for later in newborn where later.entry.base > entry.base {
+            known.durableEnd = max(known.durableEnd, later.durableEnd)
+            // What was handed to this kernel cannot have vanished, and these came after it.
+            if known.isSameBoot, later.holdsBatches {
+                known.durableEnd = max(known.durableEnd, later.entry.base)
+            }
+        }
+        return known
     }
 
     private mutating func perform(
@@ -186,15 +222,30 @@ package struct StreamRecovery<Files: FileSystem> {
             segmentID: entry.id, summary: plan.summary, logStart: state.logStart,
             configuration: state.configuration)
         let (bytes, checksum) = footer.encode(at: position)
+        if isNewborn(entry.id), scan.header == nil {
+            try files.writeAll(file, header(of: entry, plan.summary).encode(), at: .zero)
+        }
         try files.truncate(file, to: Int(clamping: plan.keptEnd.value))
         try files.writeAll(file, bytes, at: position)
         try files.sync(file)
         let sealed = SealedSegment(
             summary: plan.summary, batchesEnd: position,
             fileBytes: position.value + UInt64(bytes.count), footerChecksum: checksum)
-        try commit([.segmentSealed(entry.id, sealed)], &outcome)
+        var known = entry
+        known.sealed = sealed
+        let isNew = isNewborn(entry.id)
+        try commit([isNew ? .segmentAdded(known) : .segmentSealed(entry.id, sealed)], &outcome)
         // All that was kept has just been synced.
         outcome.stream.durableEnd = max(outcome.stream.durableEnd, sealed.endOffset)
+    }
+
+    func isNewborn(_ id: SegmentID) -> Bool { newborn.contains { $0.entry.id == id } }
+
+    private func header(of entry: SegmentEntry, _ summary: SegmentSummary) -> SegmentHeader {
+        SegmentHeader(
+            segmentID: entry.id, streamID: directory.id, epoch: entry.epoch, base: entry.base,
+            creationTime: summary.firstAppendTime, logStart: state.logStart, name: state.name,
+            configuration: state.configuration)
     }
 
     private mutating func commit(
@@ -264,6 +315,10 @@ extension StreamRecovery {
             try files.removeFile(directory.path(found.name))
             removed = true
         }
+        if directory.hasNextSegment {
+            try files.removeFile(StoreLayout.nextSegment(directory.id))
+            removed = true
+        }
         if directory.hasNewManifest {
             do throws(WeirError) {
                 try files.removeFile(StoreLayout.newManifest(directory.id))
@@ -274,85 +329,5 @@ extension StreamRecovery {
             }
         }
         if removed { try files.syncDirectory(StoreLayout.stream(directory.id)) }
-    }
-
-    // MARK: reports
-
-    private mutating func reportStrangers() {
-        for name in directory.unknown + directory.copies {
-            add(.unknownFile, directory.path(name), "a file that is no part of the stream")
-        }
-        let listed = Set(state.segments.map(\.id)).union(state.retired)
-        for (id, found) in directory.segments where !listed.contains(id) {
-            let path = directory.path(found.name)
-            if isUnborn(id, base: found.base, path: path) {
-                unborn.append(id)
-            } else {
-                add(.unknownFile, path, "a segment that the manifest does not list; it is left")
-            }
-        }
-    }
-
-    private mutating func reportMissing() {
-        for entry in state.segments where directory.segments[entry.id] == nil {
-            let end = entry.sealed?.endOffset
-            reports.append(
-                DamageReport(
-                    kind: .missingSegment, stream: state.name.description,
-                    path: StoreLayout.segment(directory.id, entry.id, base: entry.base),
-                    offsets: end.map { entry.base.value..<$0.value },
-                    detail: "a segment that the manifest lists is missing"))
-        }
-    }
-
-    /// A file that a roll made and that no manifest edit came to list: it holds no batch, since
-    /// batches are written only after that edit was synced.
-    private func isUnborn(_ id: SegmentID, base: Offset, path: String) -> Bool {
-        do throws(WeirError) {
-            let file = try files.open(path, .read)
-            let scan = try ScannedSegment.scan(file, id: id, base: base, path: path, files: files)
-            try files.close(file)
-            return scan.batches.isEmpty && scan.bad.isEmpty && scan.footer == nil
-        } catch {
-            return false
-        }
-    }
-
-    private mutating func report(_ plan: RecoveryPlan, _ scan: ScannedSegment, _ path: String) {
-        if let torn = plan.torn {
-            reports.append(
-                DamageReport(
-                    kind: .tornTail, stream: state.name.description, path: path, bytes: torn,
-                    offsets: plan.tornOffsets,
-                    detail: isReadOnly
-                        ? "behind offset \(plan.summary.endOffset) there is an unacknowledged "
-                            + "tail, which the next writer will cut"
-                        : "an unacknowledged tail was cut after offset "
-                            + "\(plan.summary.endOffset); a copy is in quarantine"))
-        }
-        for bad in plan.corrupt {
-            reports.append(
-                DamageReport(
-                    kind: .damagedBatches, stream: state.name.description, path: path,
-                    bytes: bad.range,
-                    offsets: bad.lost.map { $0.firstOffset.value..<$0.endOffset.value },
-                    detail: "batches are damaged; records before and behind them are kept"))
-        }
-        if let lost = plan.lostOffsets {
-            reports.append(
-                DamageReport(
-                    kind: .damagedBatches, stream: state.name.description, path: path,
-                    offsets: lost,
-                    detail: "records that were durable are missing at the segment's end"))
-        }
-        if let defect = scan.headerDefect {
-            add(.damagedSegmentHeader, path, defect + " Its batches are read all the same.")
-        }
-    }
-
-    private mutating func add(_ kind: DamageReport.Kind, _ path: String, _ detail: String) {
-        reports.append(
-            DamageReport(
-                kind: kind, stream: state.name.description, path: path, detail: detail))
     }
 }

@@ -27,7 +27,7 @@ struct FaultTests {
         let bytes = [value]
         let added = builder.append(value: bytes.span.bytes)
         #expect(added)
-        return try writer.append(&builder)
+        return try writer.append(&builder, needsSync: true)
     }
 
     private func failing(_ wanted: FileOperation, _ code: WeirError.Code) {

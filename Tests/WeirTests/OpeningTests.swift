@@ -23,7 +23,7 @@ struct OpeningTests {
         while (engine.stream(name)?.view.segments.count ?? 0) <= count {
             let added = builder.append(value: value.span.bytes)
             #expect(added)
-            _ = try writer.append(&builder)
+            _ = try writer.append(&builder, needsSync: true)
             builder.removeAll()
         }
     }

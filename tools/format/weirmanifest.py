@@ -5,7 +5,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from weirbytes import Damaged, Newer, crc32c
+from weirbytes import Batch, Damaged, Newer, crc32c
+from weirsegment import Segment
 
 EDIT_MAX = 1 << 20
 SEGMENT_NAME = re.compile(r"(\d{20})-([0-9a-f]{16})\.segment")
@@ -71,6 +72,8 @@ class Manifest:
         self.segments = {}
         self.log_start = 0
         self.deleted = False
+        self.opened = None
+        self.end = 0
 
     def apply(self, kind, payload):
         if kind == 1:
@@ -78,6 +81,8 @@ class Manifest:
             self.name = payload[16 : 16 + length].decode()
         elif kind == 3:
             self.add(payload, 0)
+        elif kind == 4:
+            self.end = max(self.end, struct.unpack_from("<Q", payload, 8)[0])
         elif kind == 5:
             self.replace(payload)
         elif kind == 6:
@@ -85,6 +90,10 @@ class Manifest:
                 self.segments.pop(segment, None)
         elif kind == 7:
             self.log_start = max(self.log_start, struct.unpack("<Q", payload)[0])
+        elif kind == 8:
+            (self.opened,) = struct.unpack("<Q", payload)
+        elif kind == 9:
+            self.opened = None
         elif kind == 10:
             self.deleted = True
         elif kind == 11:
@@ -102,6 +111,8 @@ class Manifest:
     def add(self, payload, place):
         segment, base, _, generation, sealed = struct.unpack_from("<QQQII", payload, place)
         self.segments[segment] = base, generation
+        end = struct.unpack_from("<Q", payload, place + 32)[0] if sealed else base
+        self.end = max(self.end, end)
         return place + (112 if sealed else 32)
 
     def replace(self, payload):
@@ -134,7 +145,26 @@ def stream_segments(directory, complain):
         if segment not in files:
             complain(f"{directory}/{base:020}-{segment:016x}.segment is missing")
     rows = sorted((base, segment) for segment, (base, _) in manifest.segments.items())
-    return [files[segment][1] for _, segment in rows if segment in files], manifest.log_start
+    paths = [files[segment][1] for _, segment in rows if segment in files]
+    return paths + begun_segments(manifest, files), manifest.log_start
+
+
+def begun_segments(manifest, files):
+    """Segments that their writer had begun and not yet listed."""
+    begun = []
+    for segment, (base, path) in files.items():
+        if segment in manifest.segments or base < manifest.end or manifest.opened is None:
+            continue
+        found = Segment(path.read_bytes(), segment)
+        batches = [
+            step for step in found.steps() if isinstance(step, Batch) and not step.defect]
+        header = found.header
+        named = header and (header.segment, header.stream, header.epoch) == (
+            segment, manifest.stream, manifest.opened)
+        if (named or not header) and batches and all(
+                batch.epoch == manifest.opened for batch in batches):
+            begun.append((base, path))
+    return [path for _, path in sorted(begun)]
 
 
 def id_in_name(path):

@@ -72,6 +72,8 @@ final class Committer: Sendable {
         /// Appends that found no room; each tries again when a group is done.
         var rooms: [CheckedContinuation<Void, Never>] = []
         var wantsUpkeep = false
+        /// A thread seals segments and makes the next file.
+        var isWorking = false
     }
     /// From so many calls on, another thread wakes them while the next sync runs already.
     private static let wakeHereMax = 4
@@ -160,13 +162,15 @@ final class Committer: Sendable {
         var written: [(batch: Queue.Batch, first: Offset)] = []
         for batch in group {
             do throws(WeirError) {
-                let first = try writer.append(&batch.builder, expecting: batch.expecting)
+                let first = try writer.append(
+                    &batch.builder, expecting: batch.expecting, needsSync: batch.needsSync)
                 written.append((batch, first))
             } catch {
                 for call in batch.calls { call.waiter.resume(.failure(error)) }
             }
         }
         watch.wake()
+        haveWorkDone()
         for (batch, first) in written { finish(batch, first, .flushed) }
         if written.contains(where: { $0.batch.needsSync }) {
             do throws(WeirError) {
@@ -234,7 +238,26 @@ final class Committer: Sendable {
                 call.waiter.resume(.failure(error))
             }
         }
-        refuse(error)
+        refuseIfPoisoned()
+    }
+
+    /// An error that leaves the writer whole, such as a full disk, stops nothing.
+    private func refuseIfPoisoned() {
+        if let poison = writer.poison { refuse(poison) }
+    }
+
+    /// What the log leaves to be done beside the appends, on a thread of Weir's.
+    private func haveWorkDone() {
+        guard writer.hasWork else { return }
+        let starts = queue.withLock { shared in
+            defer { shared.isWorking = true }
+            return !shared.isWorking
+        }
+        guard starts else { return }
+        pool.run {
+            self.writer.work()
+            self.queue.withLock { $0.isWorking = false }
+        }
     }
 
     /// Takes nothing more, and tells those who wait.
@@ -270,12 +293,15 @@ final class Committer: Sendable {
     /// Syncs an interval's appends, and leaves a marker that proves how far the log is durable.
     private func keepUp() {
         do throws(WeirError) {
+            haveWorkDone()
             if durability != .flushed { try writer.sync() }
             try writer.mark()
             watch.wake()
         } catch {
-            // Appends are told; there is nobody else to tell.
-            refuse(error)
+            // Appends are told; there is nobody else to tell. A disk that is full may have room
+            // later, and what an interval promises is still owed.
+            refuseIfPoisoned()
+            if writer.poison == nil { housekeeper.note(self, after: syncDelayMilliseconds) }
         }
     }
 

@@ -143,23 +143,17 @@ extension StoreEngine {
     private func adoptLive(
         _ id: StreamID, _ found: (index: Int, slot: TailSlot)?
     ) throws(WeirError) {
-        let directory = try StreamDirectory.list(id, files: files)
-        guard
-            let loaded = try ManifestLoader.load(
-                directory, files: files, settling: false),
-            !loaded.state.isDeleted
-        else { return }
         let slot = found?.slot
+        guard let stream = try FollowedStream.load(id, slot: slot, files: files) else { return }
         let recovered = RecoveredStream(
-            manifest: loaded.state, nextOffset: slot?.flushedEnd ?? .zero,
+            manifest: stream.manifest, nextOffset: slot?.flushedEnd ?? .zero,
             durableEnd: slot?.durableEnd ?? .zero, lastAppendTime: .distantPast, tail: nil,
             reports: [])
-        let ends = slot.map { [$0.segment: $0.writtenEnd] } ?? [:]
         let view = makeView(
-            recovered, readableEnd: ends, flushedEnd: slot?.flushedEnd ?? .zero)
+            recovered, readableEnd: stream.readableEnd, flushedEnd: slot?.flushedEnd ?? .zero)
         try insert(
             OpenStream(
-                id: id, name: loaded.state.name, configuration: loaded.state.configuration,
+                id: id, name: stream.manifest.name, configuration: stream.manifest.configuration,
                 view: view, writer: nil))
     }
 
@@ -181,25 +175,22 @@ extension StoreEngine {
             durableEnd: max(slot.durableEnd, view.durableEnd))
     }
 
-    /// The writer rolled: the manifest tells the segments. Known ones are kept, with their maps.
+    /// The writer rolled: manifest and directory tell the segments. Known ones are kept, with their
+    /// maps.
     private func reload(_ stream: OpenStream, _ slot: TailSlot) throws(WeirError) {
-        let directory = try StreamDirectory.list(stream.id, files: files)
-        guard
-            let loaded = try ManifestLoader.load(
-                directory, files: files, settling: false)
-        else { return }
+        guard let now = try FollowedStream.load(stream.id, slot: slot, files: files) else { return }
         var known: [SegmentID: ReadableSegment<Files>] = [:]
         for segment in stream.view.segments { known[segment.id] = segment }
-        let segments = loaded.state.segments.map { entry -> ReadableSegment<Files> in
+        let segments = now.manifest.segments.map { entry -> ReadableSegment<Files> in
+            let end = now.readableEnd[entry.id]
             guard let segment = known[entry.id] else {
-                return makeSegment(
-                    entry, of: loaded.state,
-                    readableEnd: entry.id == slot.segment ? slot.writtenEnd : nil)
+                return makeSegment(entry, of: now.manifest, readableEnd: end)
             }
             if let sealed = entry.sealed { segment.seal(sealed, summary: nil) }
+            if let end { segment.advance(readableEnd: max(end, segment.readableEnd)) }
             return segment
         }
-        stream.view.publish(segments: segments, logStart: loaded.state.logStart)
+        stream.view.publish(segments: segments, logStart: now.manifest.logStart)
     }
 
     /// Waits until the writer publishes, at most so long; returns at once if the reader sees beyond

@@ -1,0 +1,168 @@
+package import WeirBase
+package import WeirFiles
+import WeirFormat
+
+/// A change of segment that is under way: the writer goes on in the new file already, and what
+/// makes the change durable is done away from the appends.
+///
+///     leader                          whoever performs it, a thread of Weir's or the leader
+///     create, header, switch  ──▶     sync the old · footer, trim, sync · sync the new and the
+///     go on in the new file           directory · one synced manifest edit: "sealed" and "added"
+///
+/// What a crash leaves after each step: a segment that ends early, or has a footer, and is sealed
+/// by recovery; a new file that no manifest lists, which recovery takes over if it belongs to the
+/// last epoch. Nothing behind a roll is called durable before the roll is done.
+package struct Roll<Files: FileSystem>: Sendable {
+    /// The segment that is left, with the place where its batches end; `nil` for the first.
+    let old: (file: Files.File, readable: ReadableSegment<Files>, end: FilePosition)?
+    let new: (file: Files.File, entry: SegmentEntry)
+
+    /// Every step can be taken again after a failed write. A failed sync ends the writer.
+    func perform(
+        files: Files, manifest: ManifestFile<Files>, configuration: StreamConfiguration
+    ) throws(WriteFailure) {
+        var edits: [ManifestEdit] = []
+        if let old {
+            let sealed = try seal(
+                old.readable, old.file, at: old.end, files, configuration,
+                logStart: manifest.state.logStart)
+            edits.append(.segmentSealed(old.readable.id, sealed))
+        }
+        try WriteFailure.syncing { () throws(WeirError) in
+            try files.sync(new.file)
+            try files.syncDirectory(StoreLayout.stream(manifest.state.streamID))
+        }
+        edits.append(.segmentAdded(new.entry))
+        try manifest.append(edits)
+        guard let old else { return }
+        try WriteFailure.syncing { () throws(WeirError) in try files.close(old.file) }
+    }
+
+    private func seal(
+        _ readable: ReadableSegment<Files>, _ file: Files.File, at end: FilePosition,
+        _ files: Files, _ configuration: StreamConfiguration, logStart: Offset
+    ) throws(WriteFailure) -> SealedSegment {
+        // The data first: a footer says that everything before it is durable.
+        try WriteFailure.syncing { () throws(WeirError) in try files.sync(file) }
+        let sealed: SealedSegment
+        do throws(WeirError) {
+            let summary = try readable.summary()
+            let footer = SegmentFooter(
+                segmentID: readable.id, summary: summary, logStart: logStart,
+                configuration: configuration)
+            let (bytes, checksum) = footer.encode(at: end)
+            try files.writeAll(file, bytes, at: end)
+            let fileBytes = end + bytes.count
+            try files.truncate(file, to: Int(clamping: fileBytes.value))
+            sealed = SealedSegment(
+                summary: summary, batchesEnd: end, fileBytes: fileBytes.value,
+                footerChecksum: checksum)
+        } catch {
+            throw .write(error)
+        }
+        try WriteFailure.syncing { () throws(WeirError) in try files.sync(file) }
+        readable.seal(sealed, summary: nil)
+        return sealed
+    }
+}
+
+/// Rolls in their order, at most one of them being performed.
+///
+/// The manifest belongs to whoever performs a roll, and to the writer's leader when none is left.
+package final class RollQueue<Files: FileSystem>: Sendable {
+    private struct State {
+        var rolls: [Roll<Files>] = []
+        var isPerforming = false
+        /// Everything below was synced before the newest segment that is done was made known.
+        var durableEnd = Offset.zero
+        var failure: WriteFailure?
+    }
+    private let monitor = Monitor(State())
+    private let files: Files
+    private let manifest: ManifestFile<Files>
+    private let configuration: StreamConfiguration
+
+    init(files: Files, manifest: ManifestFile<Files>, configuration: StreamConfiguration) {
+        self.files = files
+        self.manifest = manifest
+        self.configuration = configuration
+    }
+
+    /// What the leader looks at before each append.
+    var standing: (count: Int, durableEnd: Offset, failure: WriteFailure?) {
+        monitor.read { ($0.rolls.count, $0.durableEnd, $0.failure) }
+    }
+
+    func add(_ roll: Roll<Files>) { monitor.signal { $0.rolls.append(roll) } }
+
+    /// Performs what waits, unless somebody does, until so many are left; stops at a failure. Any
+    /// thread; blocks it.
+    func perform(downTo countMax: Int = 0) {
+        while let roll = begin(downTo: countMax) {
+            do throws(WriteFailure) {
+                try roll.perform(files: files, manifest: manifest, configuration: configuration)
+                finish(roll, nil)
+            } catch {
+                return finish(roll, error)
+            }
+        }
+    }
+
+    private func begin(downTo countMax: Int) -> Roll<Files>? {
+        monitor.signal { state in
+            if case .sync? = state.failure { return nil }
+            guard !state.isPerforming, state.rolls.count > countMax, let roll = state.rolls.first
+            else { return nil }
+            state.isPerforming = true
+            state.failure = nil
+            return roll
+        }
+    }
+
+    private func finish(_ roll: Roll<Files>, _ failure: WriteFailure?) {
+        monitor.signal { state in
+            state.isPerforming = false
+            state.failure = failure
+            guard failure == nil else { return }
+            state.rolls.removeFirst()
+            state.durableEnd = roll.new.entry.base
+        }
+    }
+
+    /// Returns when at most `countMax` rolls are left, or one failed. Performs them itself where
+    /// nobody does. Blocks the thread.
+    func settle(downTo countMax: Int = 0) throws(WriteFailure) {
+        perform(downTo: countMax)
+        let failure = monitor.wait { state -> WriteFailure?? in
+            if state.rolls.count <= countMax { return .some(nil) }
+            return state.isPerforming ? nil : state.failure.map { .some($0) }
+        }
+        if let failure, let failure { throw failure }
+    }
+
+    /// Gives up what waits, once nobody performs any more; the files are closed.
+    func abandon() throws(WeirError) {
+        let left = monitor.wait { state -> [Roll<Files>]? in
+            if state.isPerforming { return nil }
+            defer { state.rolls = [] }
+            return state.rolls
+        }
+        for roll in left ?? [] {
+            if let old = roll.old { try files.close(old.file) }
+        }
+    }
+}
+
+/// What failed: a write, which may be tried again, or a sync, after which nothing may.
+package enum WriteFailure: Error, Sendable {
+    case write(WeirError)
+    case sync(WeirError)
+
+    static func syncing(_ body: () throws(WeirError) -> Void) throws(WriteFailure) {
+        do throws(WeirError) {
+            try body()
+        } catch {
+            throw .sync(error)
+        }
+    }
+}

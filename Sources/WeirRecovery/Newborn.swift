@@ -1,0 +1,65 @@
+import WeirBase
+import WeirFiles
+import WeirFormat
+
+/// A segment that its writer had begun, and not yet made known, when it died.
+///
+/// A stream that asks for no sync goes on in a new segment while the edit that lists it is still on
+/// its way to the medium. So a file that no manifest lists may hold the end of the log.
+struct Newborn: Sendable {
+    var entry: SegmentEntry
+    /// The highest durable end that one of its batches carries.
+    var durableEnd: Offset
+    var holdsBatches: Bool
+}
+
+/// Where a segment file comes from that the manifest does not list.
+enum Origin: Sendable {
+    /// A roll made it, and nothing was written into it.
+    case unborn
+    case newborn(Newborn)
+    /// Somebody put it there.
+    case stranger
+}
+
+extension StreamRecovery {
+    /// Told by the epoch in its header or its batches, and by its place behind everything listed.
+    ///
+    /// A file of which nothing holds proves no epoch; power loss leaves such ones. Where nothing
+    /// durable can stand in it, it is taken for the writer's too: then it is cut, and kept aside.
+    func origin(of id: SegmentID, base: Offset, path: String) -> Origin {
+        do throws(WeirError) {
+            let file = try files.open(path, isReadOnly ? .read : .readWrite)
+            if !isReadOnly { try files.settle(file) }
+            let scan = try ScannedSegment.scan(file, id: id, base: base, path: path, files: files)
+            try files.close(file)
+            if scan.batches.isEmpty, scan.bad.isEmpty, scan.footer == nil { return .unborn }
+            guard case .opened(let epoch) = state.closing, isBehindAll(base),
+                belongs(scan, epoch, id, base)
+            else { return .stranger }
+            return .newborn(
+                Newborn(
+                    entry: SegmentEntry(id: id, base: base, epoch: epoch),
+                    durableEnd: scan.batches.map(\.header.durableEnd).max() ?? .zero,
+                    holdsBatches: !scan.batches.isEmpty))
+        } catch {
+            // What cannot be read is left where it is, and reported.
+            return .stranger
+        }
+    }
+
+    private func isBehindAll(_ base: Offset) -> Bool {
+        state.segments.allSatisfy { ($0.sealed?.endOffset ?? $0.base) <= base }
+    }
+
+    private func belongs(
+        _ scan: ScannedSegment, _ epoch: Epoch, _ id: SegmentID, _ base: Offset
+    ) -> Bool {
+        guard scan.batches.allSatisfy({ $0.header.epoch == epoch }) else { return false }
+        if let header = scan.header {
+            return header.segmentID == id && header.streamID == directory.id
+                && header.epoch == epoch && header.base == base
+        }
+        return !scan.batches.isEmpty || base >= evidence.durableEnd
+    }
+}

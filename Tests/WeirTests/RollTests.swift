@@ -1,0 +1,161 @@
+import Testing
+import Weir
+import WeirBase
+import WeirFiles
+import WeirFormat
+import WeirLog
+import WeirTesting
+
+@Suite("A stream that asks for no sync")
+struct RollTests {
+    private let disk = SimulatedFileSystem(seed: 5)
+    private let machine = SimulatedMachine(seed: 5)
+
+    private func open(_ disk: SimulatedFileSystem) throws -> StoreEngine<SimulatedFileSystem> {
+        try StoreEngine.open(files: disk, host: machine.host, creating: true)
+    }
+
+    /// A stream of the smallest segments, with one record in it.
+    private func writer<Files: FileSystem>(
+        _ engine: StoreEngine<Files>
+    ) throws -> LogWriter<Files> {
+        let name = try StreamName("s")
+        try engine.create(
+            name,
+            StreamConfiguration(
+                durability: .flushed, segmentBytes: 8 << 10, batchBytesMax: 4 << 10))
+        let writer = try #require(engine.stream(name)?.writer)
+        try append(to: writer)
+        return writer
+    }
+
+    /// Two of these fill a segment.
+    private func append<Files: FileSystem>(to writer: LogWriter<Files>) throws {
+        var builder = BatchBuilder(byteLimit: 4 << 10)
+        let value = [UInt8](repeating: 1, count: 1500)
+        let added = builder.append(value: value.span.bytes)
+        #expect(added)
+        _ = try writer.append(&builder, needsSync: false)
+    }
+
+    private func offsets<Files: FileSystem>(_ engine: StoreEngine<Files>) throws -> [UInt64] {
+        let view = try #require(engine.stream(try StreamName("s"))?.view)
+        var cursor = LogCursor(view: view, at: .zero)
+        var found: [UInt64] = []
+        while case .batch(let header) = try cursor.next() { found.append(header.firstOffset.value) }
+        return found
+    }
+
+    @Test func `goes on in a new segment without one`() throws {
+        let engine = try open(disk)
+        let writer = try writer(engine)
+        let syncs = disk.syncCount
+        for _ in 0..<7 { try append(to: writer) }
+        #expect(writer.view.segments.count > 2)
+        #expect(disk.syncCount == syncs)
+        #expect(try offsets(engine) == Array(0..<8))
+    }
+
+    @Test func `lists its segments when the work is done, and knows them durable`() throws {
+        let engine = try open(disk)
+        let writer = try writer(engine)
+        for _ in 0..<6 { try append(to: writer) }
+        #expect(writer.hasWork)
+        writer.work()
+        #expect(!writer.hasWork)
+        let sealed = writer.view.segments.dropLast()
+        #expect(sealed.allSatisfy { $0.sealed != nil })
+        try append(to: writer)
+        #expect(writer.durableEnd == writer.view.segments.last?.base)
+    }
+
+    @Test func `leaves no more segments unsealed than the limit`() throws {
+        let engine = try open(disk)
+        let writer = try writer(engine)
+        let syncs = disk.syncCount
+        for _ in 0..<30 { try append(to: writer) }
+        #expect(disk.syncCount > syncs)
+        #expect(writer.view.segments.count { $0.sealed == nil } <= Limits.rollsMax + 1)
+    }
+
+    @Test func `shows segments that are not listed yet to a reader in another process`() throws {
+        let engine = try open(disk)
+        let writer = try writer(engine)
+        let early = try StoreEngine.openReadOnly(files: disk, host: machine.host)
+        for _ in 0..<7 { try append(to: writer) }
+        let late = try StoreEngine.openReadOnly(files: disk, host: machine.host)
+        #expect(try offsets(late) == Array(0..<8))
+        try early.refresh(try #require(early.stream(try StreamName("s"))))
+        #expect(try offsets(early) == Array(0..<8))
+    }
+
+    @Test(arguments: [true, false])
+    func `keeps unlisted segments when its process dies`(readOnly: Bool) throws {
+        let writer = try writer(try open(disk))
+        for _ in 0..<7 { try append(to: writer) }
+        let left = disk.afterKill()
+        let engine =
+            readOnly
+            ? try StoreEngine.openReadOnly(files: left, host: machine.host) : try open(left)
+        #expect(try offsets(engine) == Array(0..<8))
+        #expect(engine.reports.isEmpty)
+    }
+
+    @Test func `leaves a segment of another epoch alone, and reports it`() throws {
+        let engine = try open(disk)
+        _ = try writer(engine)
+        let stream = try #require(engine.stream(try StreamName("s")))
+        let path = try #require(stream.view.segments.first?.path)
+        let id = SegmentID(77)
+        let header = SegmentHeader(
+            segmentID: id, streamID: stream.id, epoch: Epoch(9), base: Offset(1),
+            creationTime: .distantPast, logStart: .zero, name: stream.name,
+            configuration: stream.configuration)
+        let strange = StoreLayout.segment(stream.id, id, base: Offset(1))
+        let file = try disk.open(strange, .createExclusive)
+        let body = try disk.read(try disk.open(path, .read), at: FilePosition(4096), byteCount: 999)
+        try disk.writeAll(file, header.encode() + body, at: .zero)
+        let again = try open(disk.afterKill())
+        #expect(again.reports.map(\.kind) == [.unknownFile])
+        #expect(try offsets(again) == [0])
+    }
+
+    @Test func `asks for a sync before a batch that needs one, when the disk is full`() throws {
+        let files = FaultyFileSystem(SimulatedFileSystem(seed: 6))
+        let engine = try StoreEngine.open(files: files, host: machine.host, creating: true)
+        let writer = try writer(engine)
+        for _ in 0..<3 { try append(to: writer) }
+        files.follow { operation, path in
+            operation == .write && path.hasSuffix("MANIFEST") ? .fails(.noSpace) : nil
+        }
+        var builder = BatchBuilder(byteLimit: 4 << 10)
+        let added = builder.append(value: [7].span.bytes)
+        #expect(added)
+        let before = writer.nextOffset
+        let error = #expect(throws: WeirError.self) {
+            try writer.append(&builder, needsSync: true)
+        }
+        #expect(error?.code == .noSpace)
+        #expect(writer.nextOffset == before)
+        files.follow { _, _ in nil }
+        #expect(try writer.append(&builder, needsSync: true) == before)
+        try writer.sync()
+        #expect(writer.durableEnd == before + 1)
+        try engine.close()
+    }
+
+    @Test func `takes nothing more after the sync of a segment that it left failed`() throws {
+        let files = FaultyFileSystem(SimulatedFileSystem(seed: 6))
+        let engine = try StoreEngine.open(files: files, host: machine.host, creating: true)
+        let writer = try writer(engine)
+        for _ in 0..<3 { try append(to: writer) }
+        files.follow { operation, _ in operation == .sync ? .fails(.system) : nil }
+        writer.work()
+        #expect(files.hits == 1)
+        files.follow { _, _ in nil }
+        let error = #expect(throws: WeirError.self) { try append(to: writer) }
+        #expect(error?.code == .poisoned)
+        writer.work()
+        #expect(files.hits == 1)
+    }
+}
