@@ -40,6 +40,8 @@ public enum Limits {
     package static let commitQueueBytesMax = 8 << 20
     /// Mapped segments of a store; beyond it readers use `pread`.
     package static let mapsMax = 4_096
+    /// Of these, how many stay mapped when no reader stands in them.
+    package static let recentMapsMax = 256
     /// What one read-ahead asks of the kernel.
     package static let prefetchBytes = 4 << 20
     package static let producersMax = 4_096

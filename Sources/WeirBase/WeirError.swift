@@ -24,6 +24,8 @@ public struct WeirError: Error, Sendable, CustomStringConvertible {
         public static let damaged = Code("damaged")
         /// The disk, or the quota, is full. Nothing was appended; there must be space first.
         public static let noSpace = Code("noSpace")
+        /// The process has as many files, maps or threads as it may.
+        public static let exhausted = Code("exhausted")
         /// Another failure of the operating system or the device.
         public static let system = Code("system")
         /// A record, header or batch is larger than the limit.

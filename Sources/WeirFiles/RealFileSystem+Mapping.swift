@@ -30,7 +30,7 @@ extension RealFileSystem {
         guard slot >= 0 else {
             unsafe munmap(base, byteCount)
             throw WeirError(
-                .system, "\(file.path) cannot be mapped: too many files are; read it copied.",
+                .exhausted, "\(file.path) cannot be mapped: too many files are; read it copied.",
                 at: .init(path: file.path), errno: ENOMEM)
         }
         return unsafe Mapping(

@@ -88,6 +88,7 @@ enum SystemError {
         case EEXIST: .alreadyExists
         case EACCES, EPERM, EROFS, ELOOP, EXDEV: .permissionDenied
         case ENOSPC, EDQUOT, EFBIG: .noSpace
+        case EMFILE, ENFILE, ENOMEM: .exhausted
         default: .system
         }
     }

@@ -9,7 +9,7 @@ package final class LentBatch: @unchecked Sendable {
     package let header: BatchHeader
     /// Records before this offset are not for the reader.
     package let firstWanted: Offset
-    private let mapping: Mapping?
+    private let map: SegmentMap?
     private let base: UnsafeRawPointer
     private let bodyByteCount: Int
     private let owned: CopiedBytes?
@@ -17,14 +17,14 @@ package final class LentBatch: @unchecked Sendable {
 
     /// Shares a map: no byte is copied, and the segment's file stays mapped for as long.
     init(
-        _ header: BatchHeader, firstWanted: Offset, mapping: Mapping, bodyAt position: Int,
+        _ header: BatchHeader, firstWanted: Offset, map: SegmentMap, bodyAt position: Int,
         table: RawSpan
     ) {
         self.header = header
         self.firstWanted = firstWanted
-        self.mapping = mapping
+        self.map = map
         // Inside the map: the step that found the batch checked its whole length.
-        unsafe self.base = mapping.base + position
+        unsafe self.base = map.mapping.base + position
         self.bodyByteCount = header.bodyLength
         self.owned = nil
         self.table = CopiedBytes(table)
@@ -34,7 +34,7 @@ package final class LentBatch: @unchecked Sendable {
     init(_ header: BatchHeader, firstWanted: Offset, copying body: RawSpan, table: RawSpan) {
         self.header = header
         self.firstWanted = firstWanted
-        self.mapping = nil
+        self.map = nil
         let copy = CopiedBytes(body)
         self.owned = copy
         unsafe self.base = copy.base
@@ -43,7 +43,7 @@ package final class LentBatch: @unchecked Sendable {
     }
 
     /// Whether the bytes are still what was checked: a mapped page may have vanished since.
-    package var isIntact: Bool { !(mapping?.lostPages ?? false) }
+    package var isIntact: Bool { !(map?.mapping.lostPages ?? false) }
 
     package var records: RecordWalker {
         @_lifetime(borrow self) get {
@@ -88,9 +88,9 @@ extension LogCursor {
     package borrowing func lend() -> LentBatch? {
         guard let header else { return nil }
         let table = tableSpan(header)
-        if let mapping = mapping, unpackedByteCount == nil {
+        if let map = map, unpackedByteCount == nil {
             return LentBatch(
-                header, firstWanted: firstWanted, mapping: mapping,
+                header, firstWanted: firstWanted, map: map,
                 bodyAt: Int(clamping: position.value) + header.bodyStart, table: table)
         }
         return LentBatch(

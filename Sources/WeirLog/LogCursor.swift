@@ -32,7 +32,7 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
     var unpackedByteCount: Int?
     private(set) var firstWanted = Offset.zero
     /// The map that the batch stands in, if it was read through one.
-    private(set) var mapping: Mapping?
+    package private(set) var map: SegmentMap?
     /// Bytes that were no batch, since the last good one; told with the gap that they make.
     private var damage: Range<UInt64>?
     /// Damage that cost no record, such as a marker's; told once.
@@ -135,7 +135,7 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
         }
         noteHarmlessDamage(before: found)
         position = place
-        mapping = window?.mapping
+        map = window?.map
         firstWanted = nextOffset
         nextOffset = found.endOffset
         if found.compat & BatchHeader.compatHasSubBatches != 0 {

@@ -15,6 +15,8 @@ import WeirFormat
 package final class LogView<Files: FileSystem>: Sendable {
     package let name: StreamName
     package let visibility: Visibility
+    /// Of the whole store.
+    package let maps: SegmentMaps
     private let flushed: Atomic<UInt64>
     private let durable: Atomic<UInt64>
     private let state: Lock<State>
@@ -25,11 +27,12 @@ package final class LogView<Files: FileSystem>: Sendable {
     }
 
     package init(
-        name: StreamName, visibility: Visibility, segments: [ReadableSegment<Files>],
-        logStart: Offset, flushedEnd: Offset, durableEnd: Offset
+        name: StreamName, visibility: Visibility, maps: SegmentMaps,
+        segments: [ReadableSegment<Files>], logStart: Offset, flushedEnd: Offset, durableEnd: Offset
     ) {
         self.name = name
         self.visibility = visibility
+        self.maps = maps
         self.flushed = Atomic(flushedEnd.value)
         self.durable = Atomic(durableEnd.value)
         self.state = Lock(State(segments: segments, logStart: logStart))

@@ -97,7 +97,7 @@ extension LogWriter {
         let (file, allocatedEnd) = try nextFile.take(as: path, header: bytes)
         let start = FilePosition(UInt64(bytes.count))
         let readable = ReadableSegment(
-            files: files, entry: entry, path: path,
+            files: files, entry: entry, path: path, maps: view.maps,
             mapByteCount: Self.mapByteCount(configuration), readableEnd: start,
             summary: SegmentSummary(base: entry.base))
         let old = active

@@ -13,13 +13,16 @@ package final class ReadableSegment<Files: FileSystem>: Sendable {
     package let path: String
     package let generation: UInt32
     let files: Files
+    private let maps: SegmentMaps
     private let mapByteCount: Int
     private let readable: Atomic<UInt64>
     private let state: Lock<State>
 
     private struct State {
-        var file: Files.File?
-        var mapping: Mapping?
+        /// Held by those who read from it; a map does without. It closes with the last of them.
+        weak var file: Files.File?
+        /// Held by those who read in it, and by the store's list of recent ones.
+        weak var map: SegmentMap?
         var sealed: SealedSegment?
         /// Live statistics of an active segment; of a sealed one, its footer once it was read.
         var summary: SegmentSummary?
@@ -29,7 +32,7 @@ package final class ReadableSegment<Files: FileSystem>: Sendable {
 
     /// `summary` is given for an active segment, `sealed` for a sealed one.
     package init(
-        files: Files, entry: SegmentEntry, path: String, mapByteCount: Int,
+        files: Files, entry: SegmentEntry, path: String, maps: SegmentMaps, mapByteCount: Int,
         readableEnd: FilePosition, summary: SegmentSummary?
     ) {
         self.id = entry.id
@@ -37,18 +40,10 @@ package final class ReadableSegment<Files: FileSystem>: Sendable {
         self.path = path
         self.generation = entry.generation
         self.files = files
+        self.maps = maps
         self.mapByteCount = mapByteCount
         self.readable = Atomic(readableEnd.value)
         self.state = Lock(State(sealed: entry.sealed, summary: summary))
-    }
-
-    deinit {
-        // A descriptor opened for reading has nothing to lose by a failing close.
-        state.withLock { state in
-            if let file = state.file {
-                do throws(WeirError) { try files.close(file) } catch { _ = error }
-            }
-        }
     }
 
     package var readableEnd: FilePosition {
@@ -80,24 +75,24 @@ package final class ReadableSegment<Files: FileSystem>: Sendable {
         }
     }
 
+    /// The file, open for reading, for as long as the caller holds it.
     package func file() throws(WeirError) -> Files.File {
         if let file = state.withLock({ $0.file }) { return file }
         let opened = try files.open(path, .read)
-        let (kept, surplus) = state.withLock { state -> (Files.File, Files.File?) in
-            if let file = state.file { return (file, opened) }
+        return state.withLock { state in
+            if let file = state.file { return file }
             state.file = opened
-            return (opened, nil)
+            return opened
         }
-        if let surplus { try files.close(surplus) }
-        return kept
     }
 
-    package func mapping() throws(WeirError) -> Mapping {
-        if let mapping = state.withLock({ $0.mapping }) { return mapping }
-        let made = try files.map(file(), byteCount: mapByteCount)
+    /// The file's map; `nil` where as many files are mapped as may be: read it by `pread` then.
+    package func map() throws(WeirError) -> SegmentMap? {
+        if let map = state.withLock({ $0.map }) { return map }
+        guard let made = try maps.make(files, file(), byteCount: mapByteCount) else { return nil }
         return state.withLock { state in
-            if let mapping = state.mapping { return mapping }
-            state.mapping = made
+            if let map = state.map { return map }
+            state.map = made
             return made
         }
     }

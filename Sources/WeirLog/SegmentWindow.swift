@@ -16,9 +16,10 @@ package enum ReadingMode: Sendable, Hashable {
 ///                          ^ origin
 package struct SegmentWindow<Files: FileSystem>: ~Copyable {
     package let segment: ReadableSegment<Files>
-    private let mode: ReadingMode
+    private var mode: ReadingMode
     private let files: Files
-    private(set) var mapping: Mapping?
+    private(set) var map: SegmentMap?
+    private var file: Files.File?
     /// Mapped: bytes below this were brought into memory.
     private var populatedEnd = FilePosition.zero
     private var scratch = ScratchMemory()
@@ -39,7 +40,7 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
     /// What the window shows at the moment, and where in the file it begins.
     package var bytes: RawSpan {
         @_lifetime(borrow self) borrowing get {
-            if let mapping {
+            if let mapping = map?.mapping {
                 let end = min(byteCount, mapping.byteCount)
                 let span = unsafe mapping.bytes.extracting(unchecked: 0..<end)
                 return unsafe _overrideLifetime(span, borrowing: self)
@@ -65,16 +66,21 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
         _ scanner: inout SegmentScanner, checkingBody: Bool
     ) throws(WeirError) -> SegmentScanner.Step {
         let limit = segment.readableEnd
-        switch mode {
-        case .mapped: return try nextMapped(&scanner, limit: limit, checkingBody: checkingBody)
-        case .copied: return try nextCopied(&scanner, limit: limit, checkingBody: checkingBody)
+        if mode == .mapped, map == nil {
+            map = try segment.map()
+            // Beyond the bound on maps, reading goes on, by copies.
+            if map == nil { mode = .copied }
         }
+        if let mapping = map?.mapping {
+            return try nextMapped(mapping, &scanner, limit: limit, checkingBody: checkingBody)
+        }
+        return try nextCopied(&scanner, limit: limit, checkingBody: checkingBody)
     }
 
     private mutating func nextMapped(
-        _ scanner: inout SegmentScanner, limit: FilePosition, checkingBody: Bool
+        _ mapping: Mapping, _ scanner: inout SegmentScanner, limit: FilePosition,
+        checkingBody: Bool
     ) throws(WeirError) -> SegmentScanner.Step {
-        let mapping = try mapped()
         byteCount = Int(clamping: limit.value)
         try populate(mapping, from: scanner.position, byteCount: BatchHeader.byteCount, limit)
         let start = scanner.position
@@ -87,13 +93,6 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
         }
         if mapping.lostPages { throw lost(at: start) }
         return step
-    }
-
-    private mutating func mapped() throws(WeirError) -> Mapping {
-        if let mapping { return mapping }
-        let made = try segment.mapping()
-        mapping = made
-        return made
     }
 
     private mutating func populate(
@@ -169,7 +168,8 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
         }
         scratch.reserve(max(needed, 1))
         origin = start
-        byteCount = unsafe try files.read(
-            try segment.file(), into: scratch.bytes(0..<needed), at: start)
+        if file == nil { file = try segment.file() }
+        guard let file else { return }
+        byteCount = unsafe try files.read(file, into: scratch.bytes(0..<needed), at: start)
     }
 }

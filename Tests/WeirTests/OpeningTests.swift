@@ -13,19 +13,8 @@ struct OpeningTests {
     private func fill<Files: FileSystem>(
         _ engine: StoreEngine<Files>, sealed count: Int
     ) throws {
-        let name = try StreamName("s")
-        let configuration = StreamConfiguration(
-            durability: .flushed, segmentBytes: 8 << 10, batchBytesMax: 4 << 10)
-        try engine.create(name, configuration)
-        let writer = try #require(engine.stream(name)?.writer)
-        var builder = BatchBuilder(byteLimit: 4 << 10)
-        let value = [UInt8](repeating: 1, count: 3000)
-        while (engine.stream(name)?.view.segments.count ?? 0) <= count {
-            let added = builder.append(value: value.span.bytes)
-            #expect(added)
-            _ = try writer.append(&builder, needsSync: true)
-            builder.removeAll()
-        }
+        let writer = try SmallStream.create(in: engine)
+        try SmallStream.append(count * 2 + 1, to: writer)
     }
 
     @Test func `reads manifests and no segment, however many there are`() throws {

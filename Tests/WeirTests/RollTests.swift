@@ -15,42 +15,23 @@ struct RollTests {
         try StoreEngine.open(files: disk, host: machine.host, creating: true)
     }
 
-    /// A stream of the smallest segments, with one record in it.
     private func writer<Files: FileSystem>(
         _ engine: StoreEngine<Files>
     ) throws -> LogWriter<Files> {
-        let name = try StreamName("s")
-        try engine.create(
-            name,
-            StreamConfiguration(
-                durability: .flushed, segmentBytes: 8 << 10, batchBytesMax: 4 << 10))
-        let writer = try #require(engine.stream(name)?.writer)
-        try append(to: writer)
+        let writer = try SmallStream.create(in: engine)
+        try SmallStream.append(to: writer)
         return writer
     }
 
-    /// Two of these fill a segment.
-    private func append<Files: FileSystem>(to writer: LogWriter<Files>) throws {
-        var builder = BatchBuilder(byteLimit: 4 << 10)
-        let value = [UInt8](repeating: 1, count: 1500)
-        let added = builder.append(value: value.span.bytes)
-        #expect(added)
-        _ = try writer.append(&builder, needsSync: false)
-    }
-
     private func offsets<Files: FileSystem>(_ engine: StoreEngine<Files>) throws -> [UInt64] {
-        let view = try #require(engine.stream(try StreamName("s"))?.view)
-        var cursor = LogCursor(view: view, at: .zero)
-        var found: [UInt64] = []
-        while case .batch(let header) = try cursor.next() { found.append(header.firstOffset.value) }
-        return found
+        try SmallStream.offsets(try SmallStream.view(engine))
     }
 
     @Test func `goes on in a new segment without one`() throws {
         let engine = try open(disk)
         let writer = try writer(engine)
         let syncs = disk.syncCount
-        for _ in 0..<7 { try append(to: writer) }
+        try SmallStream.append(7, to: writer)
         #expect(writer.view.segments.count > 2)
         #expect(disk.syncCount == syncs)
         #expect(try offsets(engine) == Array(0..<8))
@@ -59,13 +40,13 @@ struct RollTests {
     @Test func `lists its segments when the work is done, and knows them durable`() throws {
         let engine = try open(disk)
         let writer = try writer(engine)
-        for _ in 0..<6 { try append(to: writer) }
+        try SmallStream.append(6, to: writer)
         #expect(writer.hasWork)
         writer.work()
         #expect(!writer.hasWork)
         let sealed = writer.view.segments.dropLast()
         #expect(sealed.allSatisfy { $0.sealed != nil })
-        try append(to: writer)
+        try SmallStream.append(to: writer)
         #expect(writer.durableEnd == writer.view.segments.last?.base)
     }
 
@@ -73,7 +54,7 @@ struct RollTests {
         let engine = try open(disk)
         let writer = try writer(engine)
         let syncs = disk.syncCount
-        for _ in 0..<30 { try append(to: writer) }
+        try SmallStream.append(30, to: writer)
         #expect(disk.syncCount > syncs)
         #expect(writer.view.segments.count { $0.sealed == nil } <= Limits.rollsMax + 1)
     }
@@ -82,7 +63,7 @@ struct RollTests {
         let engine = try open(disk)
         let writer = try writer(engine)
         let early = try StoreEngine.openReadOnly(files: disk, host: machine.host)
-        for _ in 0..<7 { try append(to: writer) }
+        try SmallStream.append(7, to: writer)
         let late = try StoreEngine.openReadOnly(files: disk, host: machine.host)
         #expect(try offsets(late) == Array(0..<8))
         try early.refresh(try #require(early.stream(try StreamName("s"))))
@@ -92,7 +73,7 @@ struct RollTests {
     @Test(arguments: [true, false])
     func `keeps unlisted segments when its process dies`(readOnly: Bool) throws {
         let writer = try writer(try open(disk))
-        for _ in 0..<7 { try append(to: writer) }
+        try SmallStream.append(7, to: writer)
         let left = disk.afterKill()
         let engine =
             readOnly
@@ -124,7 +105,7 @@ struct RollTests {
         let files = FaultyFileSystem(SimulatedFileSystem(seed: 6))
         let engine = try StoreEngine.open(files: files, host: machine.host, creating: true)
         let writer = try writer(engine)
-        for _ in 0..<3 { try append(to: writer) }
+        try SmallStream.append(3, to: writer)
         files.follow { operation, path in
             operation == .write && path.hasSuffix("MANIFEST") ? .fails(.noSpace) : nil
         }
@@ -148,12 +129,12 @@ struct RollTests {
         let files = FaultyFileSystem(SimulatedFileSystem(seed: 6))
         let engine = try StoreEngine.open(files: files, host: machine.host, creating: true)
         let writer = try writer(engine)
-        for _ in 0..<3 { try append(to: writer) }
+        try SmallStream.append(3, to: writer)
         files.follow { operation, _ in operation == .sync ? .fails(.system) : nil }
         writer.work()
         #expect(files.hits == 1)
         files.follow { _, _ in nil }
-        let error = #expect(throws: WeirError.self) { try append(to: writer) }
+        let error = #expect(throws: WeirError.self) { try SmallStream.append(to: writer) }
         #expect(error?.code == .poisoned)
         writer.work()
         #expect(files.hits == 1)

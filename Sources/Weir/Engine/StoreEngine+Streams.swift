@@ -36,6 +36,7 @@ extension StoreEngine {
         let manifest = recovered.manifest
         return LogView(
             name: manifest.name, visibility: manifest.configuration.effectiveVisibility,
+            maps: maps,
             segments: manifest.segments.map {
                 makeSegment($0, of: manifest, readableEnd: readableEnd[$0.id])
             },
@@ -53,7 +54,7 @@ extension StoreEngine {
         let mapByteCount = entry.sealed.map { max(1, Int(clamping: $0.fileBytes)) } ?? active
         return ReadableSegment(
             files: files, entry: entry,
-            path: StoreLayout.segment(manifest.streamID, entry.id, base: entry.base),
+            path: StoreLayout.segment(manifest.streamID, entry.id, base: entry.base), maps: maps,
             mapByteCount: mapByteCount, readableEnd: end, summary: nil)
     }
 

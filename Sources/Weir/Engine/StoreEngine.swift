@@ -29,6 +29,7 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
     /// Readers: whether a writer held the lock when the store was opened.
     package let hasLiveWriter: Bool
     let tail: TailFile<Files>?
+    let maps: SegmentMaps
     private let lockFile: Files.File?
     private let epochs: EpochFile<Files>?
     private let state: Lock<State>
@@ -42,7 +43,7 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
     private init(
         files: Files, host: Host, header: StoreHeader, epoch: Epoch, hasLiveWriter: Bool,
         tail: TailFile<Files>?, lockFile: Files.File?, epochs: EpochFile<Files>?,
-        reports: [DamageReport]
+        reports: [DamageReport], maps: SegmentMaps
     ) {
         self.files = files
         self.host = host
@@ -53,6 +54,7 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
         self.tail = tail
         self.lockFile = lockFile
         self.epochs = epochs
+        self.maps = maps
         self.state = Lock(State(reports: reports))
     }
 
@@ -113,7 +115,8 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
             files: files, store: header.storeID, streamCount: found.outcomes.count)
         let engine = StoreEngine(
             files: files, host: host, header: header, epoch: epoch, hasLiveWriter: true,
-            tail: tail, lockFile: lockFile, epochs: epochFile, reports: found.reports)
+            tail: tail, lockFile: lockFile, epochs: epochFile, reports: found.reports,
+            maps: SegmentMaps())
         for outcome in found.outcomes { try engine.adopt(outcome) }
         return engine
     }
@@ -122,7 +125,9 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
     ///
     /// Beside a live writer it sees what that writer publishes; without one it finds the end of
     /// each stream itself.
-    package static func openReadOnly(files: Files, host: Host) throws(WeirError) -> StoreEngine {
+    package static func openReadOnly(
+        files: Files, host: Host, maps: SegmentMaps = SegmentMaps()
+    ) throws(WeirError) -> StoreEngine {
         let header = try StoreDirectory.readHeader(files: files)
         // The slots first: if nobody holds the lock behind that, they are of a dead writer.
         let tail = try TailFile.openForReading(files: files)
@@ -131,7 +136,7 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
         let dead = isLive ? Epoch(0) : slots.values.map(\.slot.epoch).max() ?? Epoch(0)
         let engine = StoreEngine(
             files: files, host: host, header: header, epoch: dead, hasLiveWriter: isLive,
-            tail: tail, lockFile: nil, epochs: nil, reports: [])
+            tail: tail, lockFile: nil, epochs: nil, reports: [], maps: maps)
         try engine.adoptReadOnly(slots: slots)
         return engine
     }

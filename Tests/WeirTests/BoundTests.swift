@@ -1,0 +1,93 @@
+import Foundation
+import Testing
+import Weir
+import WeirBase
+import WeirFiles
+import WeirLog
+import WeirTesting
+
+@Suite("What reading holds")
+struct BoundTests {
+    private let disk = SimulatedFileSystem(seed: 8)
+    private let machine = SimulatedMachine(seed: 8)
+
+    private func makeStore(segments: Int) throws {
+        let engine = try StoreEngine.open(files: disk, host: machine.host, creating: true)
+        try SmallStream.append(segments * 2, to: try SmallStream.create(in: engine))
+        try engine.close()
+    }
+
+    private func open(_ maps: SegmentMaps) throws -> LogView<SimulatedFileSystem> {
+        try SmallStream.view(
+            try StoreEngine.openReadOnly(files: disk, host: machine.host, maps: maps))
+    }
+
+    @Test func `is a few maps, however many segments were read`() throws {
+        try makeStore(segments: 12)
+        let maps = SegmentMaps(countMax: 8, recentMax: 3)
+        #expect(try SmallStream.offsets(try open(maps)).count == 24)
+        #expect(maps.count == 3)
+    }
+
+    @Test func `is no map beyond the bound, which blocks nobody: reading goes on by copies`() throws
+    {
+        try makeStore(segments: 3)
+        let maps = SegmentMaps(countMax: 1, recentMax: 1)
+        let view = try open(maps)
+        var first = LogCursor(view: view, at: .zero)
+        let found = try first.next()
+        let borrowed = first.lend()
+        let lent = try #require(borrowed)
+        #expect(found != .end)
+        #expect(maps.count == 1)
+        // Another segment, and a map is not to be had.
+        var second = LogCursor(view: view, at: Offset(2))
+        let other = try second.next()
+        let isMapped = second.map != nil
+        #expect(other != .end)
+        #expect(!isMapped)
+        #expect(try SmallStream.offsets(view, from: 2) == [2, 3, 4, 5])
+        #expect(maps.count == 1)
+        #expect(lent.isIntact)
+    }
+
+    @Test func `is a copy where the system gives no map`() throws {
+        try makeStore(segments: 1)
+        let files = FaultyFileSystem(disk)
+        let engine = try StoreEngine.openReadOnly(files: files, host: machine.host)
+        files.follow { operation, _ in operation == .map ? .fails(.exhausted) : nil }
+        #expect(try SmallStream.offsets(try SmallStream.view(engine)) == [0, 1])
+        #expect(files.hits > 0)
+    }
+
+    @Test(arguments: [ReadingMode.mapped, .copied])
+    func `is no open file of a segment that was left`(mode: ReadingMode) throws {
+        let folder = TemporaryFolder()
+        let files = try RealFileSystem.openRoot(folder.path, creating: true)
+        let engine = try StoreEngine.open(files: files, host: .system(), creating: true)
+        let writer = try SmallStream.create(in: engine, durability: .durable)
+        try SmallStream.append(60, to: writer, needsSync: true)
+        try writer.sync()
+        let before = try openFiles(beneath: folder.path)
+        #expect(try SmallStream.offsets(writer.view, mode: mode).count == 60)
+        #expect(try openFiles(beneath: folder.path) == before)
+        try engine.close()
+    }
+
+    /// What this process has open there, by the names in its list of descriptors.
+    private func openFiles(beneath path: String) throws -> [String] {
+        let list = "/proc/self/fd"
+        var found: [String] = []
+        for number in try FileManager.default.contentsOfDirectory(atPath: list) {
+            do {
+                let target = try FileManager.default.destinationOfSymbolicLink(
+                    atPath: list + "/" + number)
+                if target.hasPrefix(path) { found.append(target) }
+            } catch {
+                // Closed since it was listed, as the descriptor of the list itself.
+                continue
+            }
+        }
+        return found.sorted()
+    }
+}
