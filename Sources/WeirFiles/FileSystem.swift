@@ -126,6 +126,24 @@ extension FileSystem {
         }
     }
 
+    /// Behind the last byte that is not in a hole at the file's end; costs a few questions.
+    package func dataEnd(of file: File) throws(WeirError) -> Int {
+        let size = try size(of: file)
+        let block = 4096
+        // The number of blocks before the hole, by halves: everything behind it has no data.
+        var low = 0
+        var high = (size + block - 1) / block
+        if high > 0, try nextData(in: file, from: FilePosition(UInt64((high - 1) * block))) != nil {
+            return size
+        }
+        while low < high {
+            let middle = (low + high) / 2
+            let hasData = try nextData(in: file, from: FilePosition(UInt64(middle * block))) != nil
+            if hasData { low = middle + 1 } else { high = middle }
+        }
+        return min(size, low * block)
+    }
+
     /// The bytes of a range, fewer where the file ends.
     package func read(
         _ file: File, at position: FilePosition, byteCount: Int

@@ -29,9 +29,11 @@ package struct SegmentScanner: Sendable {
     /// Looks at the next batch and moves behind it.
     ///
     /// `bytes` begins at the file's byte `origin`, a multiple of eight. With `checkingBody` false
-    /// only headers are proven; recovery and readers that deliver bytes check both.
+    /// only headers are proven; recovery and readers that deliver bytes check both. From `dataEnd`
+    /// on there are only zeros.
     package mutating func next(
-        in bytes: RawSpan, origin: FilePosition = .zero, checkingBody: Bool = true
+        in bytes: RawSpan, origin: FilePosition = .zero, checkingBody: Bool = true,
+        dataEnd: Int = .max
     ) -> Step {
         let start = position
         switch look(in: bytes, origin: origin, at: start) {
@@ -49,7 +51,7 @@ package struct SegmentScanner: Sendable {
         case .failure(.newer(let what)):
             return .newer(what, at: start)
         case .failure:
-            return resynchronise(in: bytes, origin: origin, from: start)
+            return resynchronise(in: bytes, origin: origin, from: start, dataEnd: dataEnd)
         }
     }
 
@@ -93,12 +95,12 @@ package struct SegmentScanner: Sendable {
     }
 
     private mutating func resynchronise(
-        in bytes: RawSpan, origin: FilePosition, from start: FilePosition
+        in bytes: RawSpan, origin: FilePosition, from start: FilePosition, dataEnd: Int
     ) -> Step {
         // A place from a footer or manifest may lie anywhere at all.
         guard start - origin < bytes.byteCount else { return .end(at: start) }
         var candidate = roundedUp(start - origin + 1, to: 8)
-        while candidate <= bytes.byteCount - BatchHeader.byteCount {
+        while candidate <= min(bytes.byteCount - BatchHeader.byteCount, dataEnd) {
             let word = unsafe UInt32(
                 littleEndian: bytes.unsafeLoadUnaligned(
                     fromByteOffset: candidate, as: UInt32.self))

@@ -7,6 +7,7 @@ extension LogWriter {
     /// Sees to it that a batch of at most `byteCount` bytes has a place.
     func prepare(byteCount: Int, needsSync: Bool) throws(WeirError) {
         try takeOver()
+        try checkTenure()
         if !hasOpened { try open() }
         if let current = active {
             let end = current.position + byteCount

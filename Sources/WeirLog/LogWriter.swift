@@ -15,7 +15,7 @@ package import WeirFormat
 package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
     // @unchecked: one leader at a time; readers see only `view`, which has its own guards.
     package let view: LogView<Files>
-    package let epoch: Epoch
+    let tenure: Tenure
     let files: Files
     let host: Host
     package let configuration: StreamConfiguration
@@ -49,15 +49,16 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
     var lastAppendTime: Timestamp
     var hasOpened = false
     package internal(set) var poison: WeirError?
+    private var checkedUntil: ClosedRange<Timestamp>?
     var scratch = ScratchMemory()
 
     package init(
-        files: Files, host: Host, epoch: Epoch, manifest: ManifestFile<Files>,
+        files: Files, host: Host, tenure: Tenure, manifest: ManifestFile<Files>,
         recovered: RecoveredStream, view: LogView<Files>, tail: TailPublisher?
     ) {
         self.files = files
         self.host = host
-        self.epoch = epoch
+        self.tenure = tenure
         self.configuration = manifest.state.configuration
         self.streamID = manifest.state.streamID
         self.logStart = manifest.state.logStart
@@ -70,6 +71,22 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         self.durableEnd = recovered.durableEnd
         self.witnessedDurableEnd = recovered.durableEnd
         self.lastAppendTime = recovered.lastAppendTime
+    }
+
+    package var epoch: Epoch { tenure.epoch }
+
+    /// Asked before each write: after a pause, whether another process has become the writer.
+    func checkTenure() throws(WeirError) {
+        let now = host.now()
+        // A clock that went back tells nothing about the pause.
+        if let checkedUntil, checkedUntil.contains(now) { return }
+        do throws(WeirError) {
+            try tenure.check()
+        } catch {
+            if error.code == .locked { poison = error }
+            throw error
+        }
+        checkedUntil = now...Timestamp(microseconds: now.microseconds + Tenure.pauseMicroseconds)
     }
 
     /// Goes on in a segment that an earlier writer left in good order.
@@ -118,6 +135,7 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
     package func mark() throws(WeirError) {
         if let poison { throw poison }
         guard active != nil, durableEnd > witnessedDurableEnd else { return }
+        try checkTenure()
         try write { seal, scratch in
             BatchBuilder.sealEmpty(.marker, seal, scratch: &scratch)
         }

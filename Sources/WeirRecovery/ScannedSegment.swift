@@ -75,21 +75,26 @@ extension ScannedSegment {
             if error.code == .newerFormat { throw error.located(.init(path: path)) }
             found.headerDefect = error.message
         }
-        guard size > Int(clamping: found.batchesStart.value) else { return found }
+        // A hole at the end may be much larger than memory. A batch may end in it, since some file
+        // systems keep zeros as holes; none begins in it.
+        let dataEnd = try files.dataEnd(of: file)
+        guard dataEnd > Int(clamping: found.batchesStart.value) else { return found }
         let mapping = try files.map(file, byteCount: size)
-        try mapping.populate(0..<size)
-        try found.walk(mapping.bytes, path: path)
+        try mapping.populate(0..<dataEnd)
+        try found.walk(mapping.bytes, dataEnd: dataEnd, path: path)
         if mapping.lostPages {
             throw WeirError.damaged("Pages of a segment vanished while it was checked", path: path)
         }
         return found
     }
 
-    private mutating func walk(_ bytes: RawSpan, path: String) throws(WeirError) {
+    private mutating func walk(
+        _ bytes: RawSpan, dataEnd: Int, path: String
+    ) throws(WeirError) {
         try readFooter(bytes)
         var scanner = SegmentScanner(segment: id, position: batchesStart)
         while true {
-            switch scanner.next(in: bytes) {
+            switch scanner.next(in: bytes, dataEnd: dataEnd) {
             case .batch(let header, let position):
                 batches.append(Batch(header: header, position: position))
             case .damage(let range, let lost):
@@ -98,7 +103,7 @@ extension ScannedSegment {
                 throw WeirError.newerFormat(
                     "Byte \(position) of \(path) has \(what); use a newer version of Weir.")
             case .end(let position):
-                try noteRest(bytes, from: Int(clamping: position.value))
+                noteRest(bytes, from: Int(clamping: position.value), dataEnd: dataEnd)
                 return
             }
         }
@@ -106,8 +111,8 @@ extension ScannedSegment {
 
     /// Zeros behind the batches are room that was written ahead; a footer is a footer; all else is
     /// the rest of a batch that was not written to its end.
-    private mutating func noteRest(_ bytes: RawSpan, from start: Int) throws(WeirError) {
-        var last = bytes.byteCount
+    private mutating func noteRest(_ bytes: RawSpan, from start: Int, dataEnd: Int) {
+        var last = dataEnd
         while last > start, unsafe bytes.unsafeLoad(fromByteOffset: last - 1, as: UInt8.self) == 0 {
             last -= 1
         }

@@ -182,11 +182,14 @@ enum LockKeeper {
 
 /// The file EPOCHS, open for the one record of this opening and the one of its close.
 final class EpochFile<Files: FileSystem>: @unchecked Sendable {
-    // @unchecked: used while the store opens and while it closes, by one thread each.
+    // @unchecked: changed while the store opens and while it closes, by one thread each; between
+    // them writers only look.
     private let files: Files
     private let file: Files.File
     private var lastChecksum: UInt32
     private var end: Int
+    /// Of the file when this process last wrote to it; rubbish behind the last record counts too.
+    private var byteCount = 0
 
     private init(files: Files, file: Files.File, history: EpochRecord.History) {
         self.files = files
@@ -219,6 +222,19 @@ final class EpochFile<Files: FileSystem>: @unchecked Sendable {
         try files.sync(file)
         lastChecksum = checksum
         end += bytes.count
+        byteCount = try files.size(of: file)
+    }
+
+    /// Whoever opens the store for writing adds a record here first: a longer file has another
+    /// writer in it. Throws `locked` then.
+    func expectNoLater() throws(WeirError) {
+        let size = try files.size(of: file)
+        guard size != byteCount else { return }
+        throw WeirError(
+            .locked,
+            "EPOCHS has \(size) bytes where this process left \(byteCount): another process became the "
+                + "writer while this one stood still. Nothing more is written; close the store and "
+                + "open it again.", at: .init(path: StoreLayout.epochs))
     }
 
     func close() throws(WeirError) { try files.close(file) }

@@ -15,7 +15,7 @@ extension StoreEngine {
             recovered, readableEnd: outcome.readableEnd, flushedEnd: recovered.nextOffset)
         let publisher = try tail?.newPublisher()
         let writer = LogWriter(
-            files: files, host: host, epoch: epoch, manifest: manifest, recovered: recovered,
+            files: files, host: host, tenure: tenure, manifest: manifest, recovered: recovered,
             view: view, tail: publisher)
         if let tail = recovered.tail,
             let readable = view.segments.last(where: { $0.id == tail.id })

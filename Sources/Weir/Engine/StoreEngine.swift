@@ -191,6 +191,10 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
 
     // MARK: streams
 
+    var tenure: Tenure {
+        Tenure(epoch: epoch) { [epochs] () throws(WeirError) in try epochs?.expectNoLater() }
+    }
+
     func insert(_ stream: OpenStream) throws(WeirError) {
         let isNew = state.withLock { state in
             guard state.streams[stream.name] == nil else { return false }
