@@ -91,7 +91,7 @@ let package = Package(
             of: [
                 "WeirBase", "WeirFormat", "WeirFiles", "WeirLog", "WeirRecovery", "Weir",
                 "WeirTesting",
-            ]),
+            ], products: [logging, lifecycle]),
         .target(name: "CMallocCount", path: "Tests/CMallocCount"),
         tests("AllocationTests", of: ["Weir", "CMallocCount"]),
         tests("WeirCLITests", of: ["Weir", "WeirCLI"]),

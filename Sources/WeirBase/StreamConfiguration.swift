@@ -49,6 +49,9 @@ public struct StreamConfiguration: Sendable, Hashable {
     /// Where each group of batches that is synced together begins: 8, or 4096 for devices whose
     /// interrupted writes damage neighbouring bytes of the same page.
     public var commitAlignment: Int
+    /// How long a leader waits for company before it writes: 0 (not at all) to 1000 µs. It trades
+    /// latency for fewer and larger syncs, where many appends come at nearly the same time.
+    public var lingerMicroseconds: Int
 
     public init(
         durability: Durability = .durable,
@@ -56,7 +59,8 @@ public struct StreamConfiguration: Sendable, Hashable {
         visibility: Visibility? = nil,
         segmentBytes: Int = Limits.segmentBytesDefault,
         batchBytesMax: Int = Limits.batchBytesDefault,
-        commitAlignment: Int = 8
+        commitAlignment: Int = 8,
+        lingerMicroseconds: Int = 0
     ) {
         self.durability = durability
         self.compression = compression
@@ -64,6 +68,7 @@ public struct StreamConfiguration: Sendable, Hashable {
         self.segmentBytes = segmentBytes
         self.batchBytesMax = batchBytesMax
         self.commitAlignment = commitAlignment
+        self.lingerMicroseconds = lingerMicroseconds
     }
 
     public var effectiveVisibility: Visibility {
@@ -89,6 +94,9 @@ public struct StreamConfiguration: Sendable, Hashable {
         try StreamConfiguration.expect(
             commitAlignment == 8 || commitAlignment == 4096, "commit alignment",
             commitAlignment, "8 or 4096")
+        try StreamConfiguration.expect(
+            (0...1000).contains(lingerMicroseconds), "linger", lingerMicroseconds,
+            "0 to 1000 microseconds")
         if case .interval(let milliseconds) = durability {
             try StreamConfiguration.expect(
                 (1...3_600_000).contains(milliseconds), "sync interval", Int(milliseconds),

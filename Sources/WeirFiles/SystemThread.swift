@@ -43,6 +43,13 @@ package enum SystemThread {
         #endif
     }
 
+    /// Blocks the thread for so long; less if a signal comes.
+    package static func pause(microseconds: Int) {
+        var time = timespec(
+            tv_sec: microseconds / 1_000_000, tv_nsec: microseconds % 1_000_000 * 1000)
+        _ = unsafe nanosleep(&time, nil)
+    }
+
     private final class Body: Sendable {
         let run: @Sendable () -> Void
         init(run: @escaping @Sendable () -> Void) { self.run = run }

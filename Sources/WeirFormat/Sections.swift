@@ -61,6 +61,7 @@ package enum ConfigurationCoding {
     private enum Tag {
         static let durability: UInt16 = 1, compression: UInt16 = 2, visibility: UInt16 = 3
         static let segmentBytes: UInt16 = 4, batchBytesMax: UInt16 = 5, commitAlignment: UInt16 = 6
+        static let lingerMicroseconds: UInt16 = 7
     }
 
     package static func encode(_ configuration: StreamConfiguration) -> [UInt8] {
@@ -90,6 +91,9 @@ package enum ConfigurationCoding {
         field(Tag.segmentBytes, UInt64(configuration.segmentBytes))
         field(Tag.batchBytesMax, UInt64(configuration.batchBytesMax))
         field(Tag.commitAlignment, UInt64(configuration.commitAlignment))
+        if configuration.lingerMicroseconds > 0 {
+            field(Tag.lingerMicroseconds, UInt64(configuration.lingerMicroseconds))
+        }
         return writer.bytes
     }
 
@@ -129,6 +133,7 @@ package enum ConfigurationCoding {
         case (Tag.segmentBytes, _): configuration.segmentBytes = Int(clamping: value)
         case (Tag.batchBytesMax, _): configuration.batchBytesMax = Int(clamping: value)
         case (Tag.commitAlignment, _): configuration.commitAlignment = Int(clamping: value)
+        case (Tag.lingerMicroseconds, _): configuration.lingerMicroseconds = Int(clamping: value)
         case (Tag.durability, _), (Tag.compression, _), (Tag.visibility, _):
             throw WeirError.newerFormat(
                 "The stream's setting \(tag) has the value \(value), which this version does not "

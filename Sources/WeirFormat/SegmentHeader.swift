@@ -54,6 +54,15 @@ package struct SegmentHeader: Sendable, Hashable {
         self.configuration = configuration
     }
 
+    /// Asked before a byte is added to the file. Throws `newerFormat`.
+    package static func expectWritable(_ roCompat: UInt32, path: String) throws(WeirError) {
+        guard roCompat == 0 else {
+            throw WeirError.newerFormat(
+                "The segment has features \(roCompat) that this version of Weir does not know and "
+                    + "may read but not write. Use a newer one, or read only.", path: path)
+        }
+    }
+
     /// The header with zeros up to where batches begin.
     package func encode() -> [UInt8] {
         var writer = ByteWriter(capacity: SegmentHeader.alignment)

@@ -89,10 +89,19 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         checkedUntil = now...Timestamp(microseconds: now.microseconds + Tenure.pauseMicroseconds)
     }
 
-    /// Goes on in a segment that an earlier writer left in good order.
+    /// Goes on in a segment that an earlier writer left in good order. Throws `newerFormat` for one
+    /// that may only be read.
     package func resume(_ tail: SegmentTail, in readable: ReadableSegment<Files>) throws(WeirError)
     {
         let file = try files.open(readable.path, .readWrite)
+        let head = try files.read(file, at: .zero, byteCount: SegmentHeader.alignment)
+        do throws(WeirError) {
+            let header = try SegmentHeader.decode(head).header
+            try SegmentHeader.expectWritable(header.roCompat, path: readable.path)
+        } catch {
+            // A damaged header costs nothing.
+            if error.code == .newerFormat { throw error }
+        }
         active = Active(
             file: file, readable: readable, position: tail.position,
             isEmpty: tail.summary.batchCount == 0,

@@ -48,6 +48,11 @@ package struct ScannedSegment: Sendable, Hashable {
         self.batchesStart = batchesStart
     }
 
+    /// Features of header and batches that allow reading but not writing.
+    package var roCompat: UInt32 {
+        batches.reduce(header?.roCompat ?? 0) { $0 | $1.header.roCompat }
+    }
+
     /// Behind the last good batch.
     package var end: FilePosition {
         batches.last.map { $0.position + $0.header.storedByteCount } ?? batchesStart

@@ -153,6 +153,7 @@ package struct StreamRecovery<Files: FileSystem> {
         }
         let scan = try ScannedSegment.scan(
             file, id: entry.id, base: entry.base, path: path, files: files)
+        if !isReadOnly { try SegmentHeader.expectWritable(scan.roCompat, path: path) }
         var known = evidence(behind: entry)
         known.isCutOff = isCutOff
         let plan = RecoveryPlan(scan, known)

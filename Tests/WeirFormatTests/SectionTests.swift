@@ -70,7 +70,8 @@ struct ConfigurationCodingTests {
         StreamConfiguration(
             durability: .interval(milliseconds: 3_600_000), compression: .automatic,
             visibility: .flushed, segmentBytes: Limits.segmentBytesMax,
-            batchBytesMax: Limits.batchBytesMax, commitAlignment: 4096),
+            batchBytesMax: Limits.batchBytesMax, commitAlignment: 4096,
+            lingerMicroseconds: 1000),
         StreamConfiguration(segmentBytes: 4096, batchBytesMax: 1024),
     ]
 
@@ -101,7 +102,7 @@ struct ConfigurationCodingTests {
     @Test(
         arguments: [
             (1, 2), (4, 0), (4, 4095), (4, .max), (5, 1023), (5, 16 << 20 | 1), (5, .max), (6, 16),
-            (6, .max), (1, UInt64(3_600_001) << 8 | 2),
+            (6, .max), (7, 1001), (7, .max), (1, UInt64(3_600_001) << 8 | 2),
         ] as [(UInt16, UInt64)])
     func `outside their limits are damaged`(_ tag: UInt16, _ value: UInt64) {
         #expect(decoding(tag, value) == .damaged)

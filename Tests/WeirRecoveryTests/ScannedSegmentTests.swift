@@ -53,7 +53,8 @@ struct ScannedSegmentTests {
         #expect(scan.fileBytes == 1 << 40)
     }
 
-    @Test func `finds a batch whole that ends in a hole, as where zeros are kept as holes`() throws {
+    @Test func `finds a batch whole that ends in a hole, as where zeros are kept as holes`() throws
+    {
         let bytes = try makeSegment(SegmentID(1), value: [UInt8](repeating: 0, count: 20_000))
         let (scan, dataEnd) = try scan(bytes[..<8192], size: bytes.count)
         #expect(dataEnd < bytes.count)

@@ -66,6 +66,7 @@ final class Committer: Sendable {
     private let watch: TailWatch
     private let housekeeper: Housekeeper
     private let durability: Durability
+    private let lingerMicroseconds: Int
 
     private struct Shared: ~Copyable {
         var queue: Queue
@@ -86,6 +87,7 @@ final class Committer: Sendable {
         self.watch = watch
         self.housekeeper = housekeeper
         self.durability = writer.configuration.durability
+        self.lingerMicroseconds = writer.configuration.lingerMicroseconds
         self.queue = Lock(
             Shared(queue: Queue(batchBytesMax: writer.configuration.batchBytesMax)))
     }
@@ -139,7 +141,7 @@ final class Committer: Sendable {
     /// Writes groups until none waits. A thread that leads for its own append only (`slot`) hands
     /// the lead over once that is done.
     func lead(until slot: AppendSlot?) {
-        while let group = queue.withLock({ $0.queue.take() }) {
+        while let group = nextGroup() {
             perform(group)
             if let slot, slot.isFinished {
                 if queue.withLock({ $0.queue.isEmpty }) { continue }
@@ -156,6 +158,14 @@ final class Committer: Sendable {
             keepUp()
             lead(until: slot)
         }
+    }
+
+    /// What waits, after a moment in which others may join it, if the stream has one.
+    private func nextGroup() -> [Queue.Batch]? {
+        if lingerMicroseconds > 0, queue.withLock({ !$0.queue.isEmpty }) {
+            SystemThread.pause(microseconds: lingerMicroseconds)
+        }
+        return queue.withLock { $0.queue.take() }
     }
 
     private func perform(_ group: [Queue.Batch]) {

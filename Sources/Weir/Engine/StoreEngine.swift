@@ -93,6 +93,7 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
     ) throws(WeirError) -> StoreEngine {
         let header = try StoreDirectory.readOrCreateHeader(
             files: files, host: host, creating: creating)
+        try header.expectWritable()
         try LockKeeper.write(files: files, file: lockFile, host: host)
         // A process that was killed may have made names that only the cache knows: what is built
         // on now must not vanish later.

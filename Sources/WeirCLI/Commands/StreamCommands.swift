@@ -37,13 +37,15 @@ struct StreamSettings: ParsableArguments {
     var maxBatchBytes: ByteSizeArgument?
     @Option(help: "8, or 4096 for devices whose interrupted writes damage their neighbours.")
     var commitAlignment: Int = 8
+    @Option(help: "Microseconds that a sync waits for more appends to join it: 0 to 1000.")
+    var linger: Int = 0
 
     func configuration() -> StreamConfiguration {
         StreamConfiguration(
             durability: durability?.durability ?? .durable, compression: compression,
             segmentBytes: segmentBytes?.bytes ?? Limits.segmentBytesDefault,
             batchBytesMax: maxBatchBytes?.bytes ?? Limits.batchBytesDefault,
-            commitAlignment: commitAlignment)
+            commitAlignment: commitAlignment, lingerMicroseconds: linger)
     }
 }
 

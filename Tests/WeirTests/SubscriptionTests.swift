@@ -1,0 +1,69 @@
+import Foundation
+import Testing
+import Weir
+
+@Suite("A subscription")
+struct SubscriptionTests {
+    private let folder = TemporaryFolder()
+
+    /// The one segment file of the store.
+    private func segmentPath() throws -> String {
+        let streams = folder.path + "/streams"
+        let manager = FileManager.default
+        let stream = try #require(try manager.contentsOfDirectory(atPath: streams).first)
+        let names = try manager.contentsOfDirectory(atPath: streams + "/" + stream)
+        let name = try #require(names.first { $0.hasSuffix(".segment") })
+        return streams + "/" + stream + "/" + name
+    }
+
+    @Test func `ends in an error, and the process lives, when its file is cut under it`() async throws
+    {
+        let store = try await Store.open(at: folder.path)
+        let stream = try await store.stream("s", creating: .init())
+        for _ in 0..<3 {
+            try await stream.append(value: [UInt8](repeating: 7, count: 200_000))
+        }
+        var iterator = stream.subscribe(from: .first).makeAsyncIterator()
+        let batch = try #require(try await iterator.next())
+        let file = try #require(FileHandle(forUpdatingAtPath: try segmentPath()))
+        try file.truncate(atOffset: 8192)
+        try file.close()
+        // What was there is gone; what is read in its place is thrown away by the next step.
+        var sum = 0
+        batch.forEach { record in
+            for index in 0..<record.value.byteCount {
+                sum += Int(record.value.unsafeLoad(fromByteOffset: index, as: UInt8.self))
+            }
+        }
+        #expect(sum < 7 * 200_000)
+        let error = await #expect(throws: WeirError.self) { _ = try await iterator.next() }
+        #expect(error?.code == .damaged)
+    }
+
+    @Test func `copied, keeps what it has when its file is cut under it`() async throws {
+        let store = try await Store.open(at: folder.path)
+        let stream = try await store.stream("s", creating: .init())
+        try await stream.append(value: [UInt8](repeating: 7, count: 200_000))
+        var iterator = stream.subscribe(from: .first, reading: .copied).makeAsyncIterator()
+        let batch = try #require(try await iterator.next())
+        let file = try #require(FileHandle(forUpdatingAtPath: try segmentPath()))
+        try file.truncate(atOffset: 8192)
+        try file.close()
+        #expect(batch.map(\.value) == [[UInt8](repeating: 7, count: 200_000)])
+    }
+
+    @Test func `shows an interval's records once they are synced, without another append`() async
+        throws
+    {
+        let store = try await Store.open(at: folder.path)
+        let stream = try await store.stream(
+            "s",
+            creating: .init(durability: .interval(milliseconds: 20), visibility: .durable))
+        let receipt = try await stream.append(value: bytes("one"))
+        #expect(receipt.level == .flushed)
+        var iterator = stream.subscribe(from: .first).makeAsyncIterator()
+        let batch = try await iterator.next()
+        #expect(batch?.map { text($0.value) } == ["one"])
+        try await store.close()
+    }
+}
