@@ -232,9 +232,9 @@ final class EpochFile<Files: FileSystem>: @unchecked Sendable {
         guard size != byteCount else { return }
         throw WeirError(
             .locked,
-            "EPOCHS has \(size) bytes where this process left \(byteCount): another process became the "
-                + "writer while this one stood still. Nothing more is written; close the store and "
-                + "open it again.", at: .init(path: StoreLayout.epochs))
+            "EPOCHS has \(size) bytes where this process left \(byteCount): another process became "
+                + "the writer while this one stood still. Nothing more is written; close the store "
+                + "and open it again.", at: .init(path: StoreLayout.epochs))
     }
 
     func close() throws(WeirError) { try files.close(file) }
