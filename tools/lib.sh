@@ -71,7 +71,7 @@ python_venv() {
     command -v python3 >/dev/null || need_packages python3
     # Debian splits the part of Python that makes environments off into a package of its own.
     python3 -c 'import ensurepip, venv' 2>/dev/null || need_packages python3-venv
-    say "Making .venv with the Python packages of tools/requirements.txt, which the cross-checks need."
+    say "Making .venv, a Python environment for data and cross-checks, with the packages of tools/requirements.txt."
     log=$(mktemp)
     # A half-made environment has no stamp, so it is made again from nothing.
     if ! { rm -rf "$venv" && python3 -m venv "$venv" &&

@@ -14,6 +14,35 @@ public enum HeaderValue: Sendable, Hashable {
     case symbol(String)
 }
 
+extension HeaderValue: CustomStringConvertible {
+    /// A whole number of any type; `unsigned` only where `int` cannot hold it. Saturates beyond 64
+    /// bits.
+    public init(_ number: some BinaryInteger) {
+        if let value = Int64(exactly: number) {
+            self = .int(value)
+        } else if number > 0 {
+            self = .unsigned(UInt64(clamping: number))
+        } else {
+            self = .int(.min)
+        }
+    }
+
+    /// The value as people write it, without its type.
+    public var description: String {
+        switch self {
+        case .null: "null"
+        case .bool(let flag): "\(flag)"
+        case .int(let number): "\(number)"
+        case .unsigned(let number): "\(number)"
+        case .double(let number): "\(number)"
+        case .timestamp(let milliseconds): "\(Timestamp(milliseconds: milliseconds))"
+        case .uuid(let high, let low): hexadecimal(high) + hexadecimal(low)
+        case .bytes(let bytes): "\(bytes.count) bytes"
+        case .string(let text), .symbol(let text): text
+        }
+    }
+}
+
 extension HeaderValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral,
     ExpressibleByBooleanLiteral, ExpressibleByFloatLiteral
 {

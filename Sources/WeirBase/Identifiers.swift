@@ -5,10 +5,7 @@ package protocol HexadecimalID: Sendable, Hashable, CustomStringConvertible {
 }
 
 extension HexadecimalID {
-    package var description: String {
-        let digits = String(value, radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
-    }
+    package var description: String { hexadecimal(value) }
 
     /// `nil` unless the text is exactly sixteen lower-case hexadecimal digits.
     package init?(hexadecimal text: some StringProtocol) {
@@ -47,4 +44,10 @@ package struct BootID: Sendable, Hashable {
         self.low = low
     }
     package static let unknown = BootID(high: 0, low: 0)
+}
+
+/// All sixteen digits of 64 bits.
+func hexadecimal(_ value: UInt64) -> String {
+    let digits = String(value, radix: 16)
+    return String(repeating: "0", count: 16 - digits.count) + digits
 }

@@ -24,6 +24,10 @@ public struct Offset: Sendable, Hashable, Comparable, CustomStringConvertible {
     public var description: String { "\(value)" }
 }
 
+extension Offset: ExpressibleByIntegerLiteral {
+    @inlinable public init(integerLiteral value: UInt64) { self.init(value) }
+}
+
 /// The number of a writer's opening of the store, counted from 1 and stamped in every batch.
 @frozen
 public struct Epoch: Sendable, Hashable, Comparable, CustomStringConvertible {

@@ -5,7 +5,9 @@ import Weir
 
 /// Which store; the same for every command.
 struct StoreOptions: ParsableArguments {
-    @Option(help: "The store's directory (else WEIR_STORE, else ./weir-data).")
+    @Option(
+        help: "The store's directory (else WEIR_STORE, else ./weir-data).",
+        completion: .directory)
     var store: String?
 
     var path: String {
@@ -38,8 +40,8 @@ struct OpenedStore {
 
     mutating func say(_ gap: Gap) {
         Words.say(
-            "weir: gap (\(gap.reason.rawValue)): offsets \(gap.expected) to \(gap.next) are "
-                + "missing; \(gap.detail)")
+            "weir: gap (\(gap.reason.rawValue)): \(Numbers.records(gap.next - gap.expected)) "
+                + "missing, from offset \(gap.expected) to before \(gap.next); \(gap.detail)")
         if gap.reason == .damage { foundDamage = true }
     }
 

@@ -57,6 +57,11 @@ enum Main {
     /// Parses and runs; says errors in one sentence.
     static func status(of arguments: [String]) -> Int32 {
         do {
+            let arguments = storeBehindCommand(arguments)
+            if let text = unknownCommand(in: arguments) {
+                Words.say("weir: " + text)
+                return ExitStatus.usage
+            }
             var command = try WeirCommand.parseAsRoot(arguments)
             try command.run()
             return ExitStatus.done
@@ -68,6 +73,42 @@ enum Main {
         } catch {
             return sayUsage(error)
         }
+    }
+
+    /// `weir --store PATH read …` as well as `weir read … --store PATH`.
+    private static func storeBehindCommand(_ arguments: [String]) -> [String] {
+        guard arguments.count > 2, arguments[0] == "--store" else { return arguments }
+        return Array(arguments[2...]) + arguments[..<2]
+    }
+
+    /// A word in a command's place that is none: the parser would only call it unexpected.
+    private static func unknownCommand(in arguments: [String]) -> String? {
+        let words = arguments.first == "help" ? arguments.dropFirst() : arguments[...]
+        guard let word = words.first, !word.hasPrefix("-") else { return nil }
+        let names = WeirCommand.configuration.subcommands.compactMap {
+            $0.configuration.commandName
+        }
+        if names.contains(word) || word == "help" { return nil }
+        let nearest = names.map { ($0, distance(word, $0)) }.min { $0.1 < $1.1 }
+        let hint = nearest.map { $0.1 <= 2 ? "did you mean \($0.0)? " : "" } ?? ""
+        return "There is no command \(word); \(hint)There are \(names.joined(separator: ", ")); "
+            + "`weir help` tells what they do."
+    }
+
+    /// Letters to change, add or take away from one word to the other (Levenshtein).
+    private static func distance(_ a: String, _ b: String) -> Int {
+        let target = Array(b)
+        var row = Array(0...target.count)
+        for (i, letter) in a.enumerated() {
+            var diagonal = row[0]
+            row[0] = i + 1
+            for (j, other) in target.enumerated() {
+                let change = diagonal + (letter == other ? 0 : 1)
+                diagonal = row[j + 1]
+                row[j + 1] = min(change, diagonal + 1, row[j] + 1)
+            }
+        }
+        return row[target.count]
     }
 
     /// Help and version go to standard output; a wrong argument is one sentence and status 2.

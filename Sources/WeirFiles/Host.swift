@@ -41,17 +41,19 @@ extension Host {
     /// The machine and the process that this runs in.
     package static func system() -> Host {
         Host(
-            now: {
-                var time = timespec()
-                unsafe clock_gettime(CLOCK_REALTIME, &time)
-                return Timestamp(
-                    microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
-            },
+            now: wallClock,
             random: { UInt64.random(in: 1...UInt64.max) },
             bootID: currentBootID(),
             processID: getpid(),
             hostName: currentHostName(),
             programName: CommandLine.arguments.first.map(lastComponent) ?? "unknown")
+    }
+
+    @Sendable package static func wallClock() -> Timestamp {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_REALTIME, &time)
+        return Timestamp(
+            microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
     }
 
     private static func lastComponent(_ path: String) -> String {

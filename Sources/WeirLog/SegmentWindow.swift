@@ -25,6 +25,8 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
     private var scratch = ScratchMemory()
     private var origin = FilePosition.zero
     private var byteCount = 0
+    /// Copied: the file ended before its limit.
+    private var isCut = false
     private static var copiedBytesFirst: Int { 256 << 10 }
     /// A whole batch of the largest kind, header and extension with it.
     private static var copiedBytesMax: Int {
@@ -72,7 +74,16 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
             if map == nil { mode = .copied }
         }
         if let mapping = map?.mapping {
-            return try nextMapped(mapping, &scanner, limit: limit, checkingBody: checkingBody)
+            do throws(WeirError) {
+                return try nextMapped(mapping, &scanner, limit: limit, checkingBody: checkingBody)
+            } catch {
+                // The file was cut, or its medium fails. Copies tell which bytes are still there;
+                // what was lost under the reader is told first.
+                map = nil
+                mode = .copied
+                byteCount = 0
+                if error.code == .damaged { throw error }
+            }
         }
         return try nextCopied(&scanner, limit: limit, checkingBody: checkingBody)
     }
@@ -84,14 +95,16 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
         byteCount = Int(clamping: limit.value)
         try populate(mapping, from: scanner.position, byteCount: BatchHeader.byteCount, limit)
         let start = scanner.position
-        var step = scanner.next(in: bytes, checkingBody: false)
+        var trial = scanner
+        var step = trial.next(in: bytes, checkingBody: false)
         if case .batch(let header, let position) = step, checkingBody {
             try populate(mapping, from: position, byteCount: header.storedByteCount, limit)
             if !SegmentScanner.isWhole(header, in: bytes, at: position) {
-                step = .damage(start.value..<scanner.position.value, lost: header)
+                step = .damage(start.value..<trial.position.value, lost: header)
             }
         }
         if mapping.lostPages { throw lost(at: start) }
+        scanner = trial
         return step
     }
 
@@ -125,7 +138,7 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
         var wanted = Self.copiedBytesFirst
         while true {
             try load(from: start, byteCount: wanted, limit)
-            let reachesLimit = origin + byteCount >= limit
+            let reachesLimit = origin + byteCount >= limit || isCut
             var trial = scanner
             let step = trial.next(in: bytes, origin: origin, checkingBody: checkingBody)
             switch step {
@@ -148,7 +161,7 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
         if case .end = step, !reachesLimit {
             // Nothing in all this: go on behind it, where a header may begin in its last bytes.
             let start = scanner.position
-            let next = origin + (byteCount - BatchHeader.byteCount) / 8 * 8
+            let next = max(start + 8, origin + (byteCount - BatchHeader.byteCount) / 8 * 8)
             scanner.move(to: next)
             return .damage(start.value..<next.value, lost: nil)
         }
@@ -171,5 +184,6 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
         if file == nil { file = try segment.file() }
         guard let file else { return }
         byteCount = unsafe try files.read(file, into: scratch.bytes(0..<needed), at: start)
+        isCut = byteCount < needed
     }
 }

@@ -45,7 +45,7 @@ seq 1000 | "$weir" append s --batch 100 2>/dev/null || echo "not ok set-up: appe
 mkdir "$work/other" && echo hello >"$work/other/file"
 expect "a path that is no store" 1 'is no store' "$weir" ls --store "$work/other"
 expect "appending into a folder of other things" 1 'is no store' "$weir" append s --store "$work/other"
-expect "a path that does not exist" 1 'No such file' "$weir" ls --store "$work/nowhere"
+expect "a path that does not exist" 1 'There is no store at' "$weir" ls --store "$work/nowhere"
 expect "a path that is a file" 1 'not a directory' "$weir" ls --store "$work/other/file"
 
 cp -a "$WEIR_STORE" "$work/newer"
@@ -85,22 +85,26 @@ expect "no stream to append to" 1 'no stream nothing' "$weir" append nothing --n
 expect "--batch above 65,535" 2 'expected 1 to 65535' "$weir" append s --batch 65536
 expect "a start that cannot be parsed" 2 'ISO 8601' "$weir" read s --from time:yesterday
 expect "an unknown option" 2 'Unknown option' "$weir" read s --nothing
-expect "a segment size out of range" 1 'segment size is 5' "$weir" create t --segment-bytes 5
+expect "a segment size out of range" 2 'segment size is 5' "$weir" create t --segment-bytes 5
 
 head -c 2000000 /dev/zero | tr '\0' x >"$work/large"
 expect "a record over the limit" 1 'does not fit|more than' "$weir" append s "$work/large"
 check "what came before it is kept" has s 1000
 
 printf '{"value":"a"}\n{"value":\n{"value":"c"}\n' >"$work/bad.ndjson"
-expect "malformed NDJSON names its line" 1 'Line 2' "$weir" append n "$work/bad.ndjson" --format ndjson
+expect "malformed NDJSON names its line, and what came before it" 1 '1 record was appended before.*Line 2' "$weir" append n "$work/bad.ndjson" --format ndjson
 check "what came before the bad line is kept" has n 1
 expect "--skip-bad counts and goes on" 0 'skipped 1 malformed' "$weir" append n "$work/bad.ndjson" --format ndjson --skip-bad
 check "what came behind the bad line is there" has n 3
 printf 'a,b\n1,2\n3\n4,5\n' >"$work/bad.csv"
 expect "malformed CSV names its line" 1 'Line 3.*1 fields' "$weir" append c "$work/bad.csv" --format csv
+printf 'a,a\n1,2\n' >"$work/twice.csv"
+expect "two columns of one name" 1 'Two columns are named "a"' "$weir" append c "$work/twice.csv" --format csv
 expect "an unknown column" 1 'no column "z"; the columns are a, b' "$weir" append c "$work/bad.csv" --format csv --key-column z
 printf 'a,t\n1,soon\n' >"$work/time.csv"
 expect "a time that cannot be parsed" 1 'Line 2.*"soon".*ISO 8601' "$weir" append c "$work/time.csv" --format csv --time-column t
+expect "a command that does not exist" 2 'did you mean append' "$weir" apend s
+expect "a negative count" 2 'count is negative' "$weir" read s --count -1
 expect "an input that does not exist" 1 'cannot be opened' "$weir" append s "$work/none"
 
 # A closed stdout ends quietly.

@@ -69,7 +69,7 @@ if grep -qiE 'Compiling NIO|swift-nio' "$work/tag.log"; then echo "not ok embedd
 
 # The README's shell, but for the line that builds.
 run=$(mktemp -d)
-cp Tests/Fixtures/flights-january.csv "$run/flights.csv"
+ln -s "$WEIR_ROOT/Tests" "$run/Tests"
 ln -s "$WEIR_ROOT/.build/debug/weir" "$run/weir"
 [ -x .build/debug/weir ] || swift build --product weir >&2
 if (cd "$run" && PATH="$run:$PATH" && blocks sh "$WEIR_ROOT/README.md" | grep -v 'swift build' |

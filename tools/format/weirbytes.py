@@ -4,10 +4,14 @@ Nothing here shares code or tables with the program: what both agree on, the doc
 """
 
 import struct
+import sys
 import zlib
 from dataclasses import dataclass
 
-import lz4.frame
+try:
+    import lz4.frame
+except ImportError:
+    sys.exit("The Python package lz4 is missing: run this with .venv/bin/python, which tools/test makes.")
 
 HEADER_BYTES = 152
 EXTENSION_MAX, BODY_MAX, RAW_MAX, ENTRIES_MAX = 1 << 20, 16 << 20, 64 << 20, 65_535

@@ -94,16 +94,20 @@ extension StoreEngine {
     /// it, and the next opening removes the rest.
     package func delete(_ name: StreamName) throws(WeirError) {
         guard !isReadOnly else { throw Self.readOnly() }
-        guard let stream = stream(name) else { throw Self.noStream(name) }
+        guard let stream = stream(name) else { throw noStream(name) }
         try stream.writer?.delete()
         remove(name)
         try StoreDirectory.removeTree(StoreLayout.stream(stream.id), files: files)
     }
 
-    package static func noStream(_ name: StreamName) -> WeirError {
-        WeirError(
-            .notFound, "There is no stream \(name) in this store; see what there is, or create it.",
-            at: .init(stream: name.description))
+    package func noStream(_ name: StreamName) -> WeirError {
+        let names = streams.prefix(5).map(\.name.description)
+        let more = streams.count > names.count ? " and others" : ""
+        let known =
+            names.isEmpty ? "which has none" : "which has " + names.joined(separator: ", ") + more
+        return WeirError(
+            .notFound,
+            "There is no stream \(name) in this store, \(known); check the name, or create it.")
     }
 
     static func readOnly() -> WeirError {

@@ -98,7 +98,9 @@ public struct HeaderWriter: ~Copyable {
 }
 
 /// A record's headers as a list: names may repeat, and their order is kept.
-public struct Headers: Sendable, Hashable, ExpressibleByDictionaryLiteral, RandomAccessCollection {
+public struct Headers: Sendable, Hashable, ExpressibleByDictionaryLiteral, RandomAccessCollection,
+    CustomStringConvertible
+{
     public typealias Element = (name: String, value: HeaderValue)
     private struct Pair: Sendable, Hashable {
         var name: String
@@ -122,6 +124,10 @@ public struct Headers: Sendable, Hashable, ExpressibleByDictionaryLiteral, Rando
 
     public mutating func append(_ name: String, _ value: HeaderValue) {
         pairs.append(Pair(name: name, value: value))
+    }
+
+    public var description: String {
+        "[" + pairs.map { "\($0.name): \($0.value)" }.joined(separator: ", ") + "]"
     }
 
     func write(to writer: inout HeaderWriter) {

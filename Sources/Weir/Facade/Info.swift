@@ -189,8 +189,8 @@ public enum SegmentDump {
         Item(
             isDamaged: true,
             fields: [
-                ("kind", "damage"), ("position", "\(range.lowerBound)"),
-                ("bytes", "\(range.count)"), ("damage", why),
+                ("kind", "damage"), ("damage", why), ("position", "\(range.lowerBound)"),
+                ("bytes", "\(range.count)"),
             ])
     }
 
@@ -220,7 +220,7 @@ public enum SegmentDump {
             ("appended", "\(header.appendTime)"), ("minTime", "\(header.minRecordTime)"),
             ("maxTime", "\(header.maxRecordTime)"), ("bodyChecksum", "\(header.bodyChecksum)"),
         ]
-        if isDamaged { fields.append(("damage", "the body's checksum does not hold")) }
+        if isDamaged { fields.insert(("damage", "the body's checksum does not hold"), at: 1) }
         return Item(isDamaged: isDamaged, fields: fields)
     }
 }

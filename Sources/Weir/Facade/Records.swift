@@ -40,10 +40,15 @@ public struct BorrowedRecord: ~Escapable {
         view.forEachHeader(body)
     }
 
-    /// A copy to keep.
-    public func copy() -> Record {
+    /// All headers, copied.
+    public var headers: Headers {
         var headers = Headers()
         view.forEachHeader { headers.append($0, $1) }
+        return headers
+    }
+
+    /// A copy to keep: its key, headers and value are arrays and strings of their own.
+    public func copy() -> Record {
         let key: [UInt8]? =
             if let bytes = view.key { unsafe bytes.withUnsafeBytes { unsafe Array($0) } } else {
                 nil

@@ -89,7 +89,7 @@ public final class Store: Sendable {
         let host = Host.system()
         let engine: SystemEngine
         do throws(WeirError) {
-            let files = try RealFileSystem.openRoot(path, creating: access == .createOrWrite)
+            let files = try root(path, access)
             engine =
                 access == .read
                 ? try StoreEngine.openReadOnly(files: files, host: host)
@@ -102,6 +102,20 @@ public final class Store: Sendable {
             logger.log(level: report.isDamage ? .warning : .notice, "\(report)")
         }
         return Store(engine: engine, pool: pool, logger: logger)
+    }
+
+    private static func root(
+        _ path: String, _ access: Access
+    ) throws(WeirError) -> RealFileSystem {
+        do throws(WeirError) {
+            return try RealFileSystem.openRoot(path, creating: access == .createOrWrite)
+        } catch {
+            guard error.code == .notFound, access != .createOrWrite else { throw error }
+            throw WeirError(
+                .notFound,
+                "There is no store at \(path); check the path, or create a stream there, which "
+                    + "makes the store too.", errno: error.errno)
+        }
     }
 
     public var path: String { engine.files.rootPath }
@@ -147,7 +161,7 @@ public final class Store: Sendable {
         _ name: StreamName, creating configuration: StreamConfiguration?
     ) throws(WeirError) -> LogStream {
         if engine.stream(name) == nil {
-            guard let configuration else { throw StoreEngine<RealFileSystem>.noStream(name) }
+            guard let configuration else { throw engine.noStream(name) }
             try configuration.validate()
             do throws(WeirError) {
                 try engine.create(name, configuration)
@@ -158,7 +172,7 @@ public final class Store: Sendable {
             }
         }
         guard let open = engine.stream(name) else {
-            throw StoreEngine<RealFileSystem>.noStream(name)
+            throw engine.noStream(name)
         }
         return try state.withLock { state throws(WeirError) in
             if state.isClosed { throw Self.closed() }

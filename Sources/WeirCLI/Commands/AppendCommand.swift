@@ -10,10 +10,17 @@ struct AppendCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "append", abstract: "Append records from a file or standard input.",
         discussion: """
-            lines: a line is a value. ndjson: an object a line, as `read --format json` prints it.
-            csv: the first row names the columns; the value is --value-column, else the one column
-            that is left, else the columns left as a JSON object; an empty key is no key.
-            A batch that is not full goes when the input pauses for 10 ms.
+            lines: a line is a value.
+
+            ndjson: an object a line, as `read --format json` prints it, with the members \
+            value (or valueBase64), and if you like key (or keyBase64), time, headers.
+
+            csv: the first row names the columns; the value is --value-column, else the \
+            one column that is left, else the columns left as a JSON object; an empty key \
+            is no key.
+
+            A batch that is not full goes when the input pauses for 10 ms. What was \
+            appended before a malformed line is kept, and said.
 
             EXAMPLES
               seq 1000 | weir append numbers
@@ -23,7 +30,8 @@ struct AppendCommand: ParsableCommand {
             """)
 
     @OptionGroup var options: StoreOptions
-    @Argument(help: "The stream's name; made if there is none.") var stream: String
+    @Argument(help: "The stream's name; made if there is none.", completion: streamNames)
+    var stream: String
     @Argument(help: "The file, or - for standard input.", completion: .file()) var file: String?
     @Option(help: "lines, ndjson or csv.") var format: InputFormat = .lines
     @Option(help: "csv: the column that is the key.") var keyColumn: String?
@@ -61,14 +69,15 @@ struct AppendCommand: ParsableCommand {
             batchRecords: batch, level: settings.durability?.level, printsAcks: acks)
         let bar = ProgressBar("append", total: source.totalBytes)
         source.onPause = { try appender.flush() }
-        var bad = 0
+        warnOfSettings(target.configuration)
+        var bad: (count: Int, first: WeirError?) = (0, nil)
         do {
             while true {
                 do {
                     guard let record = try parser.next() else { break }
                     try appender.append(record)
                 } catch let error as WeirError where error.code == .malformedInput && skipBad {
-                    bad += 1
+                    bad = (bad.count + 1, bad.first ?? error)
                 }
                 bar.update(done: source.bytesRead, records: appender.count)
             }
@@ -76,13 +85,28 @@ struct AppendCommand: ParsableCommand {
             // What came before the bad line, or before Ctrl-C, is kept.
             bar.end()
             try appender.flush()
+            Words.say("weir: stopped early: \(appender.standing)")
             try opened.store.closeBlocking()
             throw error
         }
         try appender.flush()
         bar.end()
-        if bad > 0 { Words.say("weir: skipped \(Numbers.grouped(bad)) malformed lines") }
+        if let first = bad.first {
+            Words.say(
+                "weir: skipped \(Numbers.grouped(bad.count)) malformed "
+                    + "\(bad.count == 1 ? "line" : "lines"), the first of them: "
+                    + first.message.replacing(malformedAdvice, with: ""))
+        }
         try opened.finish()
+    }
+
+    /// Settings count when a stream is made; for one that exists they would be lost silently.
+    private func warnOfSettings(_ found: StreamConfiguration) {
+        let asked = settings.configuration()
+        guard settings.areGiven, asked.withDurability(of: found) != found else { return }
+        Words.say(
+            "weir: note: the stream \(stream) exists and keeps the settings that it was made with; "
+                + "see `weir info \(stream)`")
     }
 
     private func makeParser(_ source: InputSource) throws -> any RecordParser {
@@ -108,6 +132,15 @@ final class Appender {
     private let level: DurabilityLevel?
     private let output: StandardOutput?
     private(set) var count = 0
+    private var offsets: (first: Offset, last: Offset)?
+
+    /// What was appended so far, for a person who has to go on from there.
+    var standing: String {
+        guard let offsets else { return "no record was appended" }
+        let were = count == 1 ? "was" : "were"
+        return "\(Numbers.records(count)) \(were) appended before, offsets \(offsets.first) to "
+            + "\(offsets.last)"
+    }
 
     init(
         writer: SyncWriter, batch: consuming Batch, batchRecords: Int, level: DurabilityLevel?,
@@ -144,6 +177,7 @@ final class Appender {
         guard !batch.isEmpty else { return }
         let receipt = try writer.append(&batch, level: level)
         count += receipt.recordCount
+        offsets = (offsets?.first ?? receipt.offset, receipt.last)
         if let output {
             try output.write {
                 $0 += Array(

@@ -40,6 +40,9 @@ struct InfoCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "info", abstract: "Say what is in the store, or in one stream.",
         discussion: """
+            Tells what manifests and footers say, and reads no record: damage in one \
+            shows when it is read. `weir read STREAM > /dev/null` reads and proves them all.
+
             EXAMPLES
               weir info
               weir info orders
@@ -47,7 +50,8 @@ struct InfoCommand: ParsableCommand {
             """)
 
     @OptionGroup var options: StoreOptions
-    @Argument(help: "A stream; all of them without it.") var stream: String?
+    @Argument(help: "A stream; all of them without it.", completion: streamNames)
+    var stream: String?
     @Flag(help: "Print a JSON report.") var json = false
 
     func run() throws {

@@ -6,6 +6,15 @@ struct ReadCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "read", abstract: "Print records of a stream.",
         discussion: """
+            --from time:T begins at the first record, in the order of the log, whose \
+            time is not before T; times may go back, so earlier ones may follow. With \
+            --to time:T every record is looked at, and those from T on are left out; \
+            with both, the records between the two times are printed, wherever they stand.
+
+            value is the value and a line feed; json is what `append --format ndjson` \
+            reads back; csv is offset, time, key, value and headers, as they are; hex is \
+            for eyes.
+
             EXAMPLES
               weir read orders
               weir read orders --from time:2013-07-04 --to time:2013-07-05 --format json
@@ -13,10 +22,12 @@ struct ReadCommand: ParsableCommand {
             """)
 
     @OptionGroup var options: StoreOptions
-    @Argument(help: "The stream's name.") var stream: String
-    @Option(help: ArgumentHelp(StartArgument.help)) var from = StartArgument(.first)
-    @Option(help: "offset:N or time:T: the first record that is not read.") var to: EndArgument?
-    @Option(help: "At most so many records.") var count: Int?
+    @Argument(help: "The stream's name.", completion: streamNames) var stream: String
+    @Option(help: ArgumentHelp(StartArgument.help), completion: .list(StartArgument.kinds))
+    var from = StartArgument(.first)
+    @Option(help: "offset:N: the first record that is not read; time:T: records before T only.")
+    var to: EndArgument?
+    @Option(parsing: .unconditional, help: "At most so many records.") var count: Int?
     @Option(help: "value, json, csv or hex.") var format: OutputFormat = .value
 
     func validate() throws {
@@ -109,10 +120,12 @@ struct TailCommand: ParsableCommand {
             """)
 
     @OptionGroup var options: StoreOptions
-    @Argument(help: "The stream's name.") var stream: String
+    @Argument(help: "The stream's name.", completion: streamNames) var stream: String
     @Flag(name: .shortAndLong, help: "Go on with what is appended, until Ctrl-C.")
     var follow = false
-    @Option(name: [.customShort("n"), .long], help: "How many of the last records.")
+    @Option(
+        name: [.customShort("n"), .long], parsing: .unconditional,
+        help: "How many of the last records.")
     var count = 10
     @Option(help: "value, json, csv or hex.") var format: OutputFormat = .value
 

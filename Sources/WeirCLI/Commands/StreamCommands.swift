@@ -24,28 +24,56 @@ struct CreateCommand: ParsableCommand {
 
 /// A stream's settings, for `create` and for an `append` that makes its stream.
 struct StreamSettings: ParsableArguments {
-    @Option(help: "off, lz4, or auto: LZ4 for batches that shrink by a tenth.")
-    var compression: Compression = .off
+    @Option(help: "off (the default), lz4, or auto: LZ4 for batches that shrink by a tenth.")
+    var compression: Compression?
     @Option(
         help: ArgumentHelp(
-            "durable (survives power loss), flushed (survives the process), or interval:MS.",
-            valueName: "level"))
+            "durable (the default: survives power loss), flushed (survives the process), or "
+                + "interval:MS (flushed, and synced every 1 to 3600000 ms).",
+            valueName: "level"),
+        completion: .list(["durable", "flushed", "interval:"]))
     var durability: DurabilityArgument?
-    @Option(help: "Size at which a segment is sealed: 64MiB to 4GiB.")
+    @Option(help: "Size at which a segment is sealed: 64MiB to 4GiB (default: 256MiB).")
     var segmentBytes: ByteSizeArgument?
-    @Option(help: "Bytes that a batch may have: up to 16MiB.")
+    @Option(help: "Bytes that a batch may have: up to 16MiB (default: 1MiB).")
     var maxBatchBytes: ByteSizeArgument?
-    @Option(help: "8, or 4096 for devices whose interrupted writes damage their neighbours.")
-    var commitAlignment: Int = 8
-    @Option(help: "Microseconds that a sync waits for more appends to join it: 0 to 1000.")
-    var linger: Int = 0
+    @Option(
+        help: "8 (the default), or 4096 where an interrupted write may damage its neighbours.")
+    var commitAlignment: Int?
+    @Option(
+        help: "Microseconds that a sync waits for more appends to join it: 0 (the default) to 1000."
+    )
+    var linger: Int?
+
+    /// Whether any of them was named, but for the durability, which an append may choose.
+    var areGiven: Bool {
+        compression != nil || segmentBytes != nil || maxBatchBytes != nil
+            || commitAlignment != nil || linger != nil
+    }
+
+    func validate() throws {
+        do {
+            try configuration().validate()
+        } catch {
+            throw ValidationError(error.message)
+        }
+    }
 
     func configuration() -> StreamConfiguration {
         StreamConfiguration(
-            durability: durability?.durability ?? .durable, compression: compression,
+            durability: durability?.durability ?? .durable, compression: compression ?? .off,
             segmentBytes: segmentBytes?.bytes ?? Limits.segmentBytesDefault,
             batchBytesMax: maxBatchBytes?.bytes ?? Limits.batchBytesDefault,
-            commitAlignment: commitAlignment, lingerMicroseconds: linger)
+            commitAlignment: commitAlignment ?? 8, lingerMicroseconds: linger ?? 0)
+    }
+}
+
+extension StreamConfiguration {
+    func withDurability(of other: StreamConfiguration) -> StreamConfiguration {
+        var copy = self
+        copy.durability = other.durability
+        copy.visibility = other.visibility
+        return copy
     }
 }
 
@@ -59,7 +87,7 @@ struct DeleteCommand: ParsableCommand {
             """)
 
     @OptionGroup var options: StoreOptions
-    @Argument(help: "The stream's name.") var stream: String
+    @Argument(help: "The stream's name.", completion: streamNames) var stream: String
     @Flag(help: "Do not ask.") var yes = false
 
     func run() throws {
@@ -68,7 +96,8 @@ struct DeleteCommand: ParsableCommand {
         let count = found.endOffset - found.firstOffset
         if !yes {
             guard isatty(0) == 1 else {
-                throw ValidationError("Deleting needs a terminal to ask on, or --yes.")
+                Words.say("weir: Deleting needs a terminal to ask on, or --yes.")
+                throw ExitRequest(status: ExitStatus.usage)
             }
             FileHandle.standardError.write(
                 Data(

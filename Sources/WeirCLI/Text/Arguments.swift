@@ -3,8 +3,10 @@ import Foundation
 public import Weir
 
 /// `first`, `last`, `next`, `offset:N`, `time:T`, `appended:T`.
-struct StartArgument: ExpressibleByArgument {
+struct StartArgument: ExpressibleByArgument, CustomStringConvertible {
     let position: StartPosition
+    /// What help shows as the default.
+    var description: String { "\(position)" }
     init(_ position: StartPosition) { self.position = position }
 
     init?(argument: String) {
@@ -29,6 +31,7 @@ struct StartArgument: ExpressibleByArgument {
         }
     }
 
+    static let kinds = ["first", "last", "next", "offset:", "time:", "appended:"]
     static let help = "first, last, next, offset:N, time:T or appended:T (T: \(timeHelp))."
 }
 
@@ -90,6 +93,9 @@ struct ByteSizeArgument: ExpressibleByArgument {
 }
 
 extension Compression: ExpressibleByArgument {}
+
+/// Completes a stream's name by asking the store that the environment names.
+let streamNames = CompletionKind.shellCommand("weir ls 2>/dev/null | tail -n +2 | cut -d' ' -f1")
 
 let timeHelp = "ISO 8601, @seconds since 1970, or back from now as -15m, -2h, -7d"
 

@@ -101,6 +101,11 @@ struct CSVParser: RecordParser {
         }
         if first[0].starts(with: [0xEF, 0xBB, 0xBF]) { first[0].removeFirst(3) }
         let names = first.map { String(decoding: $0, as: UTF8.self) }
+        if let twice = names.first(where: { name in names.count { $0 == name } > 1 }) {
+            throw WeirError(
+                .invalidArgument,
+                "Two columns are named \"\(twice)\"; give each column a name of its own.")
+        }
         func index(_ name: String?) throws -> Int? {
             guard let name else { return nil }
             guard let index = names.firstIndex(of: name) else {

@@ -62,9 +62,7 @@ struct NDJSONParser: RecordParser {
                 record.value = try base64(text, "valueBase64", number)
                 hasValue = true
             case ("headers", .object): break
-            default:
-                throw malformed(
-                    number, "the member \"\(name)\" is unknown or of the wrong type.")
+            default: throw misfit(name, value, number)
             }
         }
         guard hasValue else { throw malformed(number, "the member \"value\" is missing.") }
@@ -76,6 +74,23 @@ struct NDJSONParser: RecordParser {
             }
         }
         return record
+    }
+
+    private static let members = [
+        "offset": "a whole number", "time": "a string, ISO 8601", "key": "a string",
+        "keyBase64": "a string", "value": "a string, or null for a tombstone",
+        "valueBase64": "a string", "headers": "an object",
+    ]
+
+    private func misfit(_ name: String, _ value: JSONInput, _ number: Int) -> WeirError {
+        guard let expected = Self.members[name] else {
+            return malformed(
+                number,
+                "the member \"\(name)\" is unknown; expected are "
+                    + Self.members.keys.sorted().joined(separator: ", ")
+                    + ". To keep objects of your own as they are, append them with --format lines.")
+        }
+        return malformed(number, "\"\(name)\" is \(value.kind); expected \(expected).")
     }
 
     private func base64(
@@ -94,6 +109,7 @@ struct NDJSONParser: RecordParser {
         case .null: return .null
         case .bool(let flag): return .bool(flag)
         case .int(let number): return .int(number)
+        case .unsigned(let number): return .unsigned(number)
         case .double(let number): return .double(number)
         case .string(let text): return .string(text)
         case .object(let members):
@@ -141,6 +157,8 @@ enum JSONInput: Decodable {
     case null
     case bool(Bool)
     case int(Int64)
+    /// Only where `int` cannot hold it.
+    case unsigned(UInt64)
     case double(Double)
     case string(String)
     case array([JSONInput])
@@ -154,6 +172,8 @@ enum JSONInput: Decodable {
             self = .bool(value)
         } else if let value = JSONInput.attempt({ try container.decode(Int64.self) }) {
             self = .int(value)
+        } else if let value = JSONInput.attempt({ try container.decode(UInt64.self) }) {
+            self = .unsigned(value)
         } else if let value = JSONInput.attempt({ try container.decode(Double.self) }) {
             self = .double(value)
         } else if let value = JSONInput.attempt({ try container.decode(String.self) }) {
@@ -162,6 +182,17 @@ enum JSONInput: Decodable {
             self = .array(value)
         } else {
             self = .object(try container.decode([String: JSONInput].self))
+        }
+    }
+
+    var kind: String {
+        switch self {
+        case .null: "null"
+        case .bool: "true or false"
+        case .int, .unsigned, .double: "a number"
+        case .string: "a string"
+        case .array: "an array"
+        case .object: "an object"
         }
     }
 

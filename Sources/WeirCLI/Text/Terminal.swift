@@ -124,6 +124,11 @@ enum Numbers {
         return (number < 0 ? "-" : "") + ([digits] + groups).joined(separator: ",")
     }
 
+    /// "1 record", "1,234 records"
+    static func records(_ count: Int) -> String {
+        grouped(count) + (count == 1 ? " record" : " records")
+    }
+
     /// 1.2 GiB
     static func bytes(_ count: Int) -> String {
         let units = ["B", "KiB", "MiB", "GiB", "TiB"]

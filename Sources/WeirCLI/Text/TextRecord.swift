@@ -19,7 +19,7 @@ protocol RecordParser {
 }
 
 func malformed(_ line: Int, _ what: String) -> WeirError {
-    WeirError(
-        .malformedInput,
-        "Line \(line): \(what) Correct it, or let --skip-bad count such lines and go on.")
+    WeirError(.malformedInput, "Line \(line): \(what)" + malformedAdvice)
 }
+
+let malformedAdvice = " Correct it, or let --skip-bad count such lines and go on."
