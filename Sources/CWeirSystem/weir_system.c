@@ -59,6 +59,14 @@ void weir_futex_wait(const uint32_t *word, uint32_t value, long milliseconds) {
 void weir_futex_bump(uint32_t *word) { __atomic_fetch_add(word, 1, __ATOMIC_RELEASE); }
 #endif
 
+int weir_reserve(int descriptor, off_t start, off_t byte_count) {
+#ifdef __linux__
+    return fallocate(descriptor, FALLOC_FL_KEEP_SIZE, start, byte_count);
+#else
+    return -1;
+#endif
+}
+
 #ifdef F_OFD_SETLK
 int weir_lock_take(int descriptor) {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};

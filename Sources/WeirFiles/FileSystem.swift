@@ -38,6 +38,10 @@ package protocol FileSystem: Sendable {
     func sync(_ file: File) throws(WeirError)
     /// Sets the file's size; bytes that are added read as zero.
     func truncate(_ file: File, to size: Int) throws(WeirError)
+    /// Sets room aside, so that writes there need not look for it: neither the size nor any byte
+    /// changes. `false` where there is not so much, or the file system cannot; then nothing is
+    /// different. Room behind the size goes back with `truncate`.
+    func reserve(_ file: File, from start: FilePosition, to end: FilePosition) -> Bool
     /// Makes the next reads come from the medium, as far as the kernel lets itself be told.
     func dropCache(_ file: File) throws(WeirError)
     /// The first position from `position` on that may hold data; `nil` if there is none. Where

@@ -176,6 +176,12 @@ package struct RealFileSystem: FileSystem {
         }
     }
 
+    package func reserve(
+        _ file: File, from start: FilePosition, to end: FilePosition
+    ) -> Bool {
+        weir_reserve(file.descriptor, off_t(clamping: start.value), off_t(end - start)) == 0
+    }
+
     package func dropCache(_ file: File) throws(WeirError) {
         #if os(Linux)
             let code = posix_fadvise(file.descriptor, 0, 0, POSIX_FADV_DONTNEED)

@@ -34,7 +34,7 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         /// Where the next batch goes.
         var position: FilePosition
         var isEmpty: Bool
-        /// Up to here the file has bytes, zeros ahead of the batches among them.
+        /// Up to here there is room: zeros that were written, or blocks that were set aside.
         var allocatedEnd: FilePosition
         var growthStep = Limits.growthStepMin
         var syncCount = 0

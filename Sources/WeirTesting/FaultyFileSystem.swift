@@ -4,7 +4,7 @@ package import WeirFiles
 /// What is asked of a file system, as faults see it.
 package enum FileOperation: Sendable, Hashable {
     case open(OpenMode)
-    case read, write, sync, truncate, map, list, rename, remove, create, syncDirectory
+    case read, write, sync, truncate, reserve, map, list, rename, remove, create, syncDirectory
 }
 
 /// What happens instead.
@@ -103,6 +103,12 @@ package struct FaultyFileSystem<Base: FileSystem>: FileSystem {
     package func truncate(_ file: File, to size: Int) throws(WeirError) {
         try check(.truncate, file.path)
         try base.truncate(file.base, to: size)
+    }
+
+    package func reserve(
+        _ file: File, from start: FilePosition, to end: FilePosition
+    ) -> Bool {
+        fault(.reserve, file.path) == nil && base.reserve(file.base, from: start, to: end)
     }
 
     package func dropCache(_ file: File) throws(WeirError) { try base.dropCache(file.base) }

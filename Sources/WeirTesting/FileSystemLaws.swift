@@ -105,6 +105,12 @@ private struct FileSystemLaws<Files: FileSystem> {
             try files.nextData(in: file, from: FilePosition(6000)) == nil,
             "behind the end there is no data")
         require(try files.allocatedBytes(of: file) >= 3, "bytes that are there occupy room")
+        // Whether there is room for it or not, nothing is to be seen of it.
+        _ = files.reserve(file, from: FilePosition(5003), to: FilePosition(64 << 10))
+        require(try files.size(of: file) == 5003, "room that is set aside leaves the size")
+        require(
+            try files.read(file, at: FilePosition(5000), byteCount: 9) == [1, 2, 3],
+            "room that is set aside leaves the bytes")
         try files.truncate(file, to: 5001)
         try files.truncate(file, to: 5003)
         require(

@@ -285,6 +285,12 @@ package final class SimulatedFileSystem: FileSystem {
         }
     }
 
+    package func reserve(
+        _ file: File, from start: FilePosition, to end: FilePosition
+    ) -> Bool {
+        Int(clamping: end.value) <= capacity
+    }
+
     package func dropCache(_ file: File) throws(WeirError) {
         try operate(path: file.path) { _ throws(WeirError) in file.inode.dropCache() }
     }

@@ -68,9 +68,8 @@ enum BareLoop {
                     0, (buffer + headerBytes).assumingMemoryBound(to: UInt8.self),
                     UInt64(at - headerBytes))
                 buffer.storeBytes(of: body, toByteOffset: 32, as: UInt32.self)
-                let head = crc32_iscsi(
-                    buffer.assumingMemoryBound(to: UInt8.self), Int32(headerBytes), ~0)
-                buffer.storeBytes(of: head, toByteOffset: 4, as: UInt32.self)
+                buffer.storeBytes(
+                    of: headerChecksum(UnsafeRawPointer(buffer)), toByteOffset: 4, as: UInt32.self)
                 position += pwrite(file, buffer, at, off_t(position))
             }
         }
@@ -82,7 +81,14 @@ enum BareLoop {
         return seconds
     }
 
-    /// Length and first byte of every value, nothing checked.
+    /// Of everything behind the checksum's own place.
+    static func headerChecksum(_ header: UnsafeRawPointer) -> UInt32 {
+        crc32_iscsi(
+            UnsafeMutablePointer(mutating: (header + 8).assumingMemoryBound(to: UInt8.self)),
+            Int32(headerBytes - 8), ~0)
+    }
+
+    /// Both checksums of every batch, then length and first byte of every value.
     static func walk(_ path: String) -> (Double, Int) {
         let file = open(path, O_RDONLY)
         var status = stat()
@@ -95,8 +101,17 @@ enum BareLoop {
             var count = 0
             var at = 0
             while at < size {
-                at += headerBytes
-                let end = at + entry * batchRecords
+                let body = at + headerBytes
+                let end = body + entry * batchRecords
+                let bytes = UnsafeMutablePointer(
+                    mutating: (base + body).assumingMemoryBound(to: UInt8.self))
+                guard
+                    crc32_gzip_refl(0, bytes, UInt64(end - body))
+                        == base.loadUnaligned(fromByteOffset: at + 32, as: UInt32.self),
+                    headerChecksum(base + at)
+                        == base.loadUnaligned(fromByteOffset: at + 4, as: UInt32.self)
+                else { exit(1) }
+                at = body
                 while at < end {
                     let length = Int(
                         UInt32(

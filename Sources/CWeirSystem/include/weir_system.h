@@ -15,6 +15,9 @@ void weir_futex_wait(const uint32_t *word, uint32_t value, long milliseconds);
 // Adds one to `*word` and wakes everybody who waits on it.
 void weir_futex_bump(uint32_t *word);
 
+// Allocates blocks and leaves the file's size. Returns 0, or -1 where it cannot.
+int weir_reserve(int descriptor, off_t start, off_t byte_count);
+
 // Open-file-description locks. Both return 0 for yes, 1 for "somebody else holds it", or -1 with
 // errno. The query takes nothing.
 int weir_lock_take(int descriptor);

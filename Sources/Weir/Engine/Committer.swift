@@ -180,7 +180,7 @@ final class Committer: Sendable {
             }
         }
         watch.wake()
-        haveWorkDone()
+        if writer.hasUrgentWork { haveWorkDone() }
         for (batch, first) in written { finish(batch, first, .flushed) }
         if written.contains(where: { $0.batch.needsSync }) {
             do throws(WeirError) {
@@ -258,7 +258,6 @@ final class Committer: Sendable {
 
     /// What the log leaves to be done beside the appends, on a thread of Weir's.
     private func haveWorkDone() {
-        guard writer.hasWork else { return }
         let starts = queue.withLock { shared in
             defer { shared.isWorking = true }
             return !shared.isWorking
@@ -303,7 +302,7 @@ final class Committer: Sendable {
     /// Syncs an interval's appends, and leaves a marker that proves how far the log is durable.
     private func keepUp() {
         do throws(WeirError) {
-            haveWorkDone()
+            if writer.hasWork { haveWorkDone() }
             if durability != .flushed { try writer.sync() }
             try writer.mark()
             watch.wake()
