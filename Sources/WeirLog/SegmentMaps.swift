@@ -1,3 +1,4 @@
+import Synchronization
 import WeirBase
 package import WeirFiles
 
@@ -7,12 +8,13 @@ package import WeirFiles
 /// long as a reader, a lent batch or the list of recent ones holds it.
 package final class SegmentMaps: Sendable {
     private struct State {
-        var count = 0
         /// A ring: reading here and there in a few segments maps none of them twice.
         var recent: [SegmentMap] = []
         var next = 0
     }
     private let state = Lock(State())
+    /// Apart from this value, which holds maps: they must not hold it.
+    private let counter = MapCounter()
     private let countMax: Int
     private let recentMax: Int
 
@@ -22,27 +24,22 @@ package final class SegmentMaps: Sendable {
         self.recentMax = recentMax
     }
 
-    package var count: Int { state.withLock { $0.count } }
+    package var count: Int { counter.count }
 
     /// A new map, or `nil` if there are as many as may be, or the system gives none.
     func make<Files: FileSystem>(
         _ files: Files, _ file: Files.File, byteCount: Int
     ) throws(WeirError) -> SegmentMap? {
-        let isAllowed = state.withLock { state in
-            guard state.count < countMax else { return false }
-            state.count += 1
-            return true
-        }
-        guard isAllowed else { return nil }
+        guard counter.take(countMax) else { return nil }
         let mapping: Mapping
         do throws(WeirError) {
             mapping = try files.map(file, byteCount: byteCount)
         } catch {
-            state.withLock { $0.count -= 1 }
+            counter.giveBack()
             if error.code == .exhausted { return nil }
             throw error
         }
-        let map = SegmentMap(mapping: mapping, maps: self)
+        let map = SegmentMap(mapping: mapping, counter: counter)
         // The map that it pushes out is let go outside the lock.
         let old = state.withLock { state -> SegmentMap? in
             guard state.recent.count == recentMax else {
@@ -57,19 +54,32 @@ package final class SegmentMaps: Sendable {
         withExtendedLifetime(old) {}
         return map
     }
+}
 
-    fileprivate func giveBack() { state.withLock { $0.count -= 1 } }
+/// How many maps there are.
+private final class MapCounter: Sendable {
+    private let value = Atomic(0)
+
+    var count: Int { value.load(ordering: .relaxed) }
+
+    func take(_ countMax: Int) -> Bool {
+        let (_, new) = value.add(1, ordering: .relaxed)
+        if new > countMax { giveBack() }
+        return new <= countMax
+    }
+
+    func giveBack() { value.subtract(1, ordering: .relaxed) }
 }
 
 /// A segment's bytes in memory, counted while they are.
 package final class SegmentMap: Sendable {
     package let mapping: Mapping
-    private let maps: SegmentMaps
+    private let counter: MapCounter
 
-    fileprivate init(mapping: Mapping, maps: SegmentMaps) {
+    fileprivate init(mapping: Mapping, counter: MapCounter) {
         self.mapping = mapping
-        self.maps = maps
+        self.counter = counter
     }
 
-    deinit { maps.giveBack() }
+    deinit { counter.giveBack() }
 }

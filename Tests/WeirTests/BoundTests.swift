@@ -51,6 +51,18 @@ struct BoundTests {
         #expect(lent.isIntact)
     }
 
+    @Test func `is nothing when the store is let go`() throws {
+        try makeStore(segments: 3)
+        weak var left: SegmentMaps?
+        do {
+            let maps = SegmentMaps()
+            left = maps
+            #expect(try SmallStream.offsets(try open(maps)).count == 6)
+            #expect(maps.count == 3)
+        }
+        #expect(left == nil)
+    }
+
     @Test func `is a copy where the system gives no map`() throws {
         try makeStore(segments: 1)
         let files = FaultyFileSystem(disk)

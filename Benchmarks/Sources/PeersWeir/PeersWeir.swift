@@ -25,6 +25,7 @@ enum PeersWeir {
         case "durable1": try durableOne(options)
         case "durable256": try await durableMany(options)
         case "verify": try verify(options)
+        case "memory": try memory(options)
         default: throw Usage(text: "unknown workload \(options.workload)")
         }
     }
@@ -177,6 +178,42 @@ enum PeersWeir {
             "{\"engine\":\"weir\",\"workload\":\"verify\",\"records\":\(count),"
                 + "\"digest\":\"\(digest.text)\"}")
         try store.closeBlocking()
+    }
+
+    /// The most memory of its own, mapped files left out, that appending and replaying take.
+    private static func memory(_ options: Options) throws {
+        let (store, stream) = try stream(options, .flushed)
+        let writer = try stream.syncWriter()
+        let pool = Values(byteCount: 1024)
+        let before = try ownMemoryKiB()
+        var append = 0
+        var batch = Batch(byteLimit: 4 << 20)
+        var written = 0
+        while written < options.records {
+            try write(1000, &batch, &written, pool, writer)
+            append = max(append, try ownMemoryKiB() - before)
+        }
+        var replay = 0
+        var count = 0
+        var cursor = try stream.cursor(from: .first)
+        while case .batch = try cursor.next() {
+            var records = cursor.records
+            while records.next() != nil { count += 1 }
+            replay = max(replay, try ownMemoryKiB() - before)
+        }
+        guard count == options.records else { throw Usage(text: "\(count) records came back") }
+        print(
+            "{\"engine\":\"weir\",\"workload\":\"memory\",\"records\":\(count),"
+                + "\"appendKiB\":\(append),\"replayKiB\":\(replay)}")
+        try store.closeBlocking()
+    }
+
+    private static func ownMemoryKiB() throws -> Int {
+        let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
+        guard let line = status.split(separator: "\n").first(where: { $0.hasPrefix("RssAnon") }),
+            let number = line.split(separator: " ").dropFirst().first.flatMap({ Int($0) })
+        else { throw Usage(text: "the system does not tell RssAnon") }
+        return number
     }
 
     private static func timed(_ body: () throws -> Void) rethrows -> Double {
