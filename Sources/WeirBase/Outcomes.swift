@@ -76,6 +76,10 @@ public struct DamageReport: Sendable, Hashable, CustomStringConvertible {
         case damagedEpochs
         case damagedTail
         case unfinishedCreation
+        /// It could not be recovered; the others are there.
+        case unreadableStream
+        /// Its directory belongs to another stream, or its name is taken.
+        case copiedStream
     }
     public let kind: Kind
     public let stream: String

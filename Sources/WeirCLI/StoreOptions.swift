@@ -51,10 +51,3 @@ struct OpenedStore {
         if foundDamage { throw ExitRequest(status: ExitStatus.damage) }
     }
 }
-
-/// Words for a person: standard error.
-enum Words {
-    static func say(_ text: String) {
-        FileHandle.standardError.write(Data((text + "\n").utf8))
-    }
-}

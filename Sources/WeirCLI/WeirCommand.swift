@@ -56,14 +56,21 @@ enum Main {
 
     /// Parses and runs; says errors in one sentence.
     static func status(of arguments: [String]) -> Int32 {
-        do {
-            let arguments = storeBehindCommand(arguments)
-            if let text = unknownCommand(in: arguments) {
-                Words.say("weir: " + text)
-                return ExitStatus.usage
-            }
+        let arguments = storeBehindCommand(arguments)
+        if let text = unknownCommand(in: arguments) {
+            Words.say("weir: " + text)
+            return ExitStatus.usage
+        }
+        return told { () throws in
             var command = try WeirCommand.parseAsRoot(arguments)
             try command.run()
+        }
+    }
+
+    /// The status of some work, whose error is said.
+    private static func told(_ work: () throws -> Void) -> Int32 {
+        do {
+            try work()
             return ExitStatus.done
         } catch let request as ExitRequest {
             return request.status
@@ -115,8 +122,7 @@ enum Main {
     private static func sayUsage(_ error: any Error) -> Int32 {
         let text = WeirCommand.fullMessage(for: error)
         guard WeirCommand.exitCode(for: error) != .success else {
-            print(text)
-            return ExitStatus.done
+            return told { () throws in try StandardOutput.print(text + "\n") }
         }
         Words.say(text)
         return WeirCommand.exitCode(for: error) == .validationFailure

@@ -71,8 +71,7 @@ package final class Monitor<State>: @unchecked Sendable {
         unsafe condition = .allocate(capacity: 1)
         unsafe condition.initialize(to: pthread_cond_t())
         self.state = state
-        let made =
-            unsafe pthread_mutex_init(mutex, nil) == 0 && pthread_cond_init(condition, nil) == 0
+        let made = unsafe pthread_mutex_init(mutex, nil) == 0 && makeCondition(condition)
         precondition(made, "a monitor could not be made")
     }
 
@@ -108,7 +107,7 @@ package final class Monitor<State>: @unchecked Sendable {
         defer { unsafe pthread_mutex_unlock(mutex) }
         var deadline = timespec()
         if let milliseconds {
-            unsafe clock_gettime(CLOCK_REALTIME, &deadline)
+            unsafe clock_gettime(waitingClock, &deadline)
             let nanoseconds = Int(deadline.tv_nsec) + milliseconds % 1000 * 1_000_000
             deadline.tv_sec += milliseconds / 1000 + nanoseconds / 1_000_000_000
             deadline.tv_nsec = nanoseconds % 1_000_000_000
@@ -123,3 +122,22 @@ package final class Monitor<State>: @unchecked Sendable {
         }
     }
 }
+
+// Waits are measured by a clock that nobody sets; macOS has none for conditions.
+#if os(Linux)
+    private let waitingClock = CLOCK_MONOTONIC
+
+    private func makeCondition(_ condition: UnsafeMutablePointer<pthread_cond_t>) -> Bool {
+        var attributes = pthread_condattr_t()
+        guard unsafe pthread_condattr_init(&attributes) == 0 else { return false }
+        defer { unsafe pthread_condattr_destroy(&attributes) }
+        return unsafe pthread_condattr_setclock(&attributes, waitingClock) == 0
+            && pthread_cond_init(condition, &attributes) == 0
+    }
+#else
+    private let waitingClock = CLOCK_REALTIME
+
+    private func makeCondition(_ condition: UnsafeMutablePointer<pthread_cond_t>) -> Bool {
+        unsafe pthread_cond_init(condition, nil) == 0
+    }
+#endif

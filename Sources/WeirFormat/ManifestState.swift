@@ -183,6 +183,15 @@ package struct ManifestState: Sendable, Hashable {
         }
     }
 
+    /// The epoch of the writer that appended last, as far as the manifest knows.
+    package var lastOpening: Epoch? {
+        switch closing {
+        case .neverOpened: nil
+        case .opened(let epoch): epoch
+        case .clean(let close): close.epoch
+        }
+    }
+
     /// The retired files are gone: their ids need not be remembered in the next rewrite.
     package mutating func forgetRetired() { retired.removeAll() }
 

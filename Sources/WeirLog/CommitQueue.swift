@@ -152,15 +152,21 @@ package struct CommitQueue<Waiter: Sendable>: ~Copyable, Sendable {
         return true
     }
 
-    /// The leader's next work: everything that waits. `nil` ends the lead.
-    package mutating func take() -> [Batch]? {
+    /// Whether nothing is taken any more.
+    package var isClosed: Bool { refusal != nil }
+
+    /// Takes nothing more; what waits stays, and is the leader's still.
+    package mutating func close(_ error: WeirError) { refusal = refusal ?? error }
+
+    /// The leader's next work: everything that waits. `nil` ends the lead, unless it is kept.
+    package mutating func take(keepingLead: Bool = false) -> [Batch]? {
         precondition(isLed, "a group was taken without a lead")
         if let current = open, !current.builder.isEmpty {
             push(current)
             open = nil
         }
         guard !ready.isEmpty else {
-            isLed = false
+            isLed = keepingLead
             return nil
         }
         let group = ready

@@ -25,6 +25,7 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
     private var segment: ReadableSegment<Files>?
     private var window: SegmentWindow<Files>?
     private var scanner: SegmentScanner
+    private var shownEnd = Offset.zero
     private var unpacker: BodyUnpacker? = BodyUnpacker()
     /// What `batch` shows.
     var header: BatchHeader?
@@ -58,7 +59,9 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
             return jump(to: start, .retention, "records before \(start) were removed by retention")
         }
         while true {
-            guard nextOffset < view.visibleEnd else { return .end }
+            // Asked before the bytes are looked at: whatever is shown by now stands in them.
+            shownEnd = view.visibleEnd
+            guard nextOffset < shownEnd else { return .end }
             if segment == nil {
                 guard try enter() else { return .end }
             }
@@ -163,14 +166,13 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
     /// No batch follows in this segment as far as it may be read.
     private mutating func end(at place: FilePosition) -> Step? {
         guard let segment else { return .end }
-        if place < segment.readableEnd {
-            damage = (damage?.lowerBound ?? place.value)..<segment.readableEnd.value
-        }
+        let limit = window?.limit ?? place
+        if place < limit { damage = (damage?.lowerBound ?? place.value)..<limit.value }
         if segment.sealed == nil, view.segment(after: segment) == nil {
             // The active segment: what is shown but not there is damaged.
-            guard damage != nil, nextOffset < view.visibleEnd else { return .end }
-            scanner.move(to: segment.readableEnd)
-            return jump(to: view.visibleEnd, .damage, describeDamage())
+            guard damage != nil, nextOffset < shownEnd else { return .end }
+            scanner.move(to: limit)
+            return jump(to: shownEnd, .damage, describeDamage())
         }
         return leave(because: "it ends early")
     }

@@ -31,7 +31,7 @@ package struct LogSearch<Files: FileSystem> {
         for segment in view.segments {
             // Append times are monotone: a segment that ended before the time has nothing.
             if let sealed = segment.sealed, sealed.lastAppendTime < time { continue }
-            let summary = try segment.summary()
+            guard let summary = try summary(of: segment) else { continue }
             let start = summary.position(forAppendTime: time)
             let found = try batch(in: segment, from: start) { $0.appendTime >= time }
             if let found { return max(found.firstOffset, view.logStart) }
@@ -39,10 +39,24 @@ package struct LogSearch<Files: FileSystem> {
         return nil
     }
 
+    /// `nil` for a segment whose file is missing, which a reader is told as a gap.
+    private func summary(
+        of segment: ReadableSegment<Files>
+    ) throws(WeirError) -> SegmentSummary? {
+        do throws(WeirError) {
+            // A footer that was read is known when the file is gone; its batches are not.
+            _ = try segment.file()
+            return try segment.summary()
+        } catch {
+            if error.code == .notFound { return nil }
+            throw error
+        }
+    }
+
     private func first(recordTime time: Timestamp) throws(WeirError) -> Offset? {
         for segment in view.segments {
             if let sealed = segment.sealed, sealed.maxRecordTime < time { continue }
-            let summary = try segment.summary()
+            guard let summary = try summary(of: segment) else { continue }
             let start = summary.position(forRecordTime: time)
             let found = try batch(in: segment, from: start) { $0.maxRecordTime >= time }
             if let found { return try record(in: found, recordTime: time) }

@@ -170,7 +170,7 @@ extension LogWriter {
     /// no failure: the file grows batch by batch.
     func grow(_ current: inout Active, by byteCount: Int) {
         let end = current.position + byteCount
-        guard end > current.allocatedEnd else { return }
+        guard end > max(current.allocatedEnd, current.refusedEnd) else { return }
         let isDurable = configuration.durability == .durable
         guard !isDurable || isBusy(current) else { return }
         let limit = FilePosition(UInt64(configuration.segmentBytes))
@@ -179,9 +179,29 @@ extension LogWriter {
             isDurable
             ? writeZeros(current.file, from: max(end, current.allocatedEnd), to: target)
             : files.reserve(current.file, from: current.allocatedEnd, to: target)
-        // Asked again a step further on, so that a full disk is not asked at every batch.
-        current.allocatedEnd = isMade ? target : end + current.growthStep
-        if isMade { current.growthStep = min(current.growthStep * 2, Limits.growthStepMax) }
+        guard isMade else {
+            // Asked again a step further on, so that a full disk is not asked at every batch.
+            current.refusedEnd = end + current.growthStep
+            return
+        }
+        current.allocatedEnd = target
+        current.growthStep = min(current.growthStep * 2, Limits.growthStepMax)
+    }
+
+    /// After a failed write: what was written of the batch, and the room ahead, go back. Others may
+    /// need it, and the next opening finds no torn tail.
+    func giveRoomBack(_ current: inout Active) {
+        current.allocatedEnd = isCut(current) ? current.position : current.allocatedEnd
+    }
+
+    /// `false` where it could not be: the write's own error is told, and the rest is cut later.
+    private func isCut(_ current: Active) -> Bool {
+        do throws(WeirError) {
+            try files.truncate(current.file, to: Int(clamping: current.position.value))
+            return true
+        } catch {
+            return false
+        }
     }
 
     private func writeZeros(

@@ -36,6 +36,8 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         var isEmpty: Bool
         /// Up to here there is room: zeros that were written, or blocks that were set aside.
         var allocatedEnd: FilePosition
+        /// Below this the disk refused to give room, and is not asked again.
+        var refusedEnd = FilePosition.zero
         var growthStep = Limits.growthStepMin
         var syncCount = 0
         var isDirty = false
@@ -164,7 +166,13 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         let byteCount = unsafe batch.bytes.count
         grow(&current, by: byteCount)
         active = current
-        unsafe try files.writeAll(current.file, batch.bytes, at: current.position)
+        do throws(WeirError) {
+            unsafe try files.writeAll(current.file, batch.bytes, at: current.position)
+        } catch {
+            giveRoomBack(&current)
+            active = current
+            throw error
+        }
         current.isEmpty = current.isEmpty && batch.header.kind != .records
         let position = current.position
         current.position = current.position + byteCount

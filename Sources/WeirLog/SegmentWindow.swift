@@ -25,6 +25,8 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
     private var scratch = ScratchMemory()
     private var origin = FilePosition.zero
     private var byteCount = 0
+    /// Up to here the last step could look; an active segment may have grown since.
+    private(set) var limit = FilePosition.zero
     /// Copied: the file ended before its limit.
     private var isCut = false
     private static var copiedBytesFirst: Int { 256 << 10 }
@@ -68,6 +70,7 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
         _ scanner: inout SegmentScanner, checkingBody: Bool
     ) throws(WeirError) -> SegmentScanner.Step {
         let limit = segment.readableEnd
+        self.limit = limit
         if mode == .mapped, map == nil {
             map = try segment.map()
             // Beyond the bound on maps, reading goes on, by copies.

@@ -42,6 +42,26 @@ package struct StreamDirectory: Sendable {
     package func path(_ name: String) -> String { StoreLayout.stream(id) + "/" + name }
 }
 
+extension ManifestState {
+    /// Whom a directory's manifest says it belongs to; `nil` where its first edit does not hold.
+    package static func creation<Files: FileSystem>(
+        in directory: StreamID, files: Files
+    ) throws(WeirError) -> (id: StreamID, name: StreamName)? {
+        do throws(WeirError) {
+            let file = try files.open(StoreLayout.manifest(directory), .read)
+            // The creation is the first edit, and small.
+            let bytes = try files.read(file, at: .zero, byteCount: 4096)
+            try files.close(file)
+            guard case .created(let id, let name, _) = try ManifestEdit.decode(bytes[...]).edit
+            else { return nil }
+            return (id, name)
+        } catch {
+            if error.code == .notFound || error.code == .damaged { return nil }
+            throw error
+        }
+    }
+}
+
 /// Reads a stream's manifest, or makes it anew from the segments when it is lost.
 package enum ManifestLoader {
     package struct Loaded: Sendable {

@@ -34,9 +34,11 @@ package struct StreamRecovery<Files: FileSystem> {
 
     /// Recovers one stream. `nil` if the directory holds none.
     ///
-    /// Throws `newerFormat`, and what the medium said; damage is a report, never an error.
+    /// `isSameBoot` tells whether the kernel is still the one under which an epoch began; of `nil`,
+    /// the last one. Throws `newerFormat`, and what the medium said; damage is a report.
     package static func recover(
-        _ id: StreamID, files: Files, tail: TailSlot?, isSameBoot: Bool, isReadOnly: Bool
+        _ id: StreamID, files: Files, tail: TailSlot?, isSameBoot: (Epoch?) -> Bool,
+        isReadOnly: Bool
     ) throws(WeirError) -> Outcome? {
         // What is believed must stay: names that only the cache knows are synced first.
         if !isReadOnly { try files.syncDirectory(StoreLayout.stream(id)) }
@@ -49,7 +51,8 @@ package struct StreamRecovery<Files: FileSystem> {
         let durable = tail.map { $0.streamID == id ? $0.durableEnd : .zero } ?? .zero
         var recovery = StreamRecovery(
             files: files, directory: directory,
-            evidence: .init(durableEnd: durable, isSameBoot: isSameBoot),
+            evidence: .init(
+                durableEnd: durable, isSameBoot: isSameBoot(loaded.state.lastOpening)),
             isReadOnly: isReadOnly, state: loaded.state)
         recovery.reports = loaded.reports
         return try recovery.run(loaded)
@@ -93,6 +96,7 @@ package struct StreamRecovery<Files: FileSystem> {
             let follows = outcome.stream.nextOffset >= new.entry.base || isProven(new)
             try recover(new.entry, isCutOff: !follows, &outcome)
         }
+        try keepFloor(&outcome)
         try sweep(&outcome.manifest)
         outcome.stream.manifest = outcome.manifest?.state ?? state
         outcome.stream.reports = reports
@@ -113,6 +117,22 @@ package struct StreamRecovery<Files: FileSystem> {
             let time = entry.sealed?.lastAppendTime ?? .distantPast
             outcome.stream.lastAppendTime = max(outcome.stream.lastAppendTime, time)
         }
+    }
+
+    /// Where evidence names offsets that no segment has, the next one is written down: the
+    /// evidence, such as the tail slot, may be gone at the next opening, and no offset is given twice.
+    private mutating func keepFloor(_ outcome: inout Outcome) throws(WeirError) {
+        let proven = state.segments.map { $0.sealed?.endOffset ?? $0.base }.max() ?? .zero
+        guard outcome.manifest != nil, outcome.stream.nextOffset > proven else { return }
+        let stream = outcome.stream
+        try commit(
+            [
+                .closed(
+                    CleanClose(
+                        epoch: state.lastOpening ?? Epoch(0), segment: nil, position: .zero,
+                        end: stream.nextOffset, durableEnd: stream.durableEnd,
+                        lastAppendTime: stream.lastAppendTime))
+            ], &outcome)
     }
 
     /// What a clean close left, if the file still is as it was: then nothing is scanned.

@@ -22,11 +22,7 @@ struct NewerFormatTests {
         return segment
     }
 
-    private func expectReadOnly(_ disk: SimulatedFileSystem) throws {
-        let error = #expect(throws: WeirError.self) {
-            try StoreEngine.open(files: disk, host: machine.host, creating: true)
-        }
-        #expect(error?.code == .newerFormat)
+    private func expectReadable(_ disk: SimulatedFileSystem) throws {
         let reader = try StoreEngine.openReadOnly(files: disk, host: machine.host)
         #expect(try SmallStream.offsets(try SmallStream.view(reader)) == [0])
     }
@@ -38,17 +34,29 @@ struct NewerFormatTests {
         var header = try StoreHeader.decode(bytes)
         header.roCompat = 4
         try disk.spoil(StoreLayout.header, at: 0, with: header.encode())
-        try expectReadOnly(disk)
+        let error = #expect(throws: WeirError.self) {
+            try StoreEngine.open(files: disk, host: machine.host, creating: true)
+        }
+        #expect(error?.code == .newerFormat)
+        try expectReadable(disk)
     }
 
     @Test(arguments: [true, false])
-    func `in a segment that would be written on is opened for reading only`(closed: Bool) throws {
+    func `in a segment keeps the writer from that stream`(closed: Bool) throws {
         let segment = try makeStore(closed: closed)
         let file = try disk.open(segment.path, .read)
         let bytes = try disk.read(file, at: .zero, byteCount: SegmentHeader.alignment)
         var header = try SegmentHeader.decode(bytes).header
         header.roCompat = 4
         try disk.spoil(segment.path, at: 0, with: header.encode())
-        try expectReadOnly(disk.afterKill())
+        let left = disk.afterKill()
+        try expectReadable(left)
+        let engine = try StoreEngine.open(files: left, host: machine.host, creating: true)
+        #expect(engine.reports.map(\.kind) == [.unreadableStream])
+        #expect(engine.streams.isEmpty)
+        let error = #expect(throws: WeirError.self) {
+            try engine.create(try StreamName("s"), StreamConfiguration())
+        }
+        #expect(error?.code == .newerFormat)
     }
 }

@@ -9,7 +9,9 @@ final class TemporaryFolder: Sendable {
         path = NSTemporaryDirectory() + "weir-test-" + UUID().uuidString
     }
 
-    deinit {
+    deinit { TemporaryFolder.remove(path) }
+
+    static func remove(_ path: String) {
         do {
             try FileManager.default.removeItem(atPath: path)
         } catch {

@@ -71,11 +71,17 @@ final class Committer: Sendable {
     private struct Shared: ~Copyable {
         var queue: Queue
         /// Appends that found no room; each tries again when a group is done.
-        var rooms: [CheckedContinuation<Void, Never>] = []
+        var rooms: [Room] = []
         var wantsUpkeep = false
         /// A thread seals segments and makes the next file.
         var isWorking = false
+
+        mutating func takeRooms() -> [Room] {
+            defer { rooms = [] }
+            return rooms
+        }
     }
+    private typealias Room = CheckedContinuation<Void, Never>
     /// From so many calls on, another thread wakes them while the next sync runs already.
     private static let wakeHereMax = 4
 
@@ -121,7 +127,7 @@ final class Committer: Sendable {
     func room() async {
         await withCheckedContinuation { continuation in
             let isFree = queue.withLock { shared in
-                if !shared.queue.isLed { return true }
+                if !shared.queue.isLed || shared.queue.isClosed { return true }
                 shared.rooms.append(continuation)
                 return false
             }
@@ -165,7 +171,13 @@ final class Committer: Sendable {
         if lingerMicroseconds > 0, queue.withLock({ !$0.queue.isEmpty }) {
             SystemThread.pause(microseconds: lingerMicroseconds)
         }
-        return queue.withLock { $0.queue.take() }
+        // Whoever waits for room is woken when the lead ends, in the same step: later nobody would.
+        let (group, rooms) = queue.withLock { shared -> ([Queue.Batch]?, [Room]) in
+            let group = shared.queue.take()
+            return (group, group == nil ? shared.takeRooms() : [])
+        }
+        for room in rooms { room.resume() }
+        return group
     }
 
     private func perform(_ group: [Queue.Batch]) {
@@ -195,8 +207,7 @@ final class Committer: Sendable {
         }
         let rooms = queue.withLock { shared in
             for batch in group { shared.queue.recycle(batch) }
-            defer { shared.rooms = [] }
-            return shared.rooms
+            return shared.takeRooms()
         }
         for room in rooms { room.resume() }
     }
@@ -271,7 +282,8 @@ final class Committer: Sendable {
 
     /// Takes nothing more, and tells those who wait.
     func refuse(_ error: WeirError) {
-        let left = queue.withLock { $0.queue.refuse(error) }
+        let (left, rooms) = queue.withLock { ($0.queue.refuse(error), $0.takeRooms()) }
+        for room in rooms { room.resume() }
         for batch in left {
             for call in batch.calls { call.waiter.resume(.failure(error)) }
         }
@@ -314,17 +326,17 @@ final class Committer: Sendable {
         }
     }
 
-    /// Waits until nothing is being written, and takes nothing more. Blocks the thread.
+    /// Takes nothing more, and writes what waits. Blocks the thread.
+    ///
+    /// The lead is kept for ever: neither an append nor upkeep comes between this and the closing
+    /// of the log.
     func drain(_ error: WeirError) {
+        queue.withLock { $0.queue.close(error) }
         let slot = Monitor(false)
-        while true {
-            let idle = queue.withLock { shared -> Bool in
-                shared.queue.beginLead()
-            }
-            if idle { break }
+        while !queue.withLock({ $0.queue.beginLead() }) {
             _ = slot.wait(milliseconds: 1) { $0 ? true : nil }
         }
-        while let group = queue.withLock({ $0.queue.take() }) { perform(group) }
+        while let group = queue.withLock({ $0.queue.take(keepingLead: true) }) { perform(group) }
         refuse(error)
     }
 }

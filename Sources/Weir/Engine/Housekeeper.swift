@@ -13,11 +13,14 @@ final class Housekeeper: Sendable {
         var isEnding = false
     }
     private let monitor = Monitor(State())
-    private let now: @Sendable () -> Timestamp
+    private let start = ContinuousClock.now
 
-    init(now: @escaping @Sendable () -> Timestamp) { self.now = now }
-
-    private var nowMilliseconds: Int64 { now().microseconds / 1000 }
+    /// Since the store was opened, by a clock that nobody sets: what an interval promises must not
+    /// wait for an hour when the wall clock goes back by one.
+    private var nowMilliseconds: Int64 {
+        let time = (ContinuousClock.now - start).components
+        return time.seconds * 1000 + time.attoseconds / 1_000_000_000_000_000
+    }
 
     /// Has `upkeep` called once, this long after the first note since the last call.
     func note(_ committer: Committer, after milliseconds: Int) {
@@ -29,10 +32,10 @@ final class Housekeeper: Sendable {
             defer { state.isRunning = true }
             return !state.isRunning
         }
-        if starts { start() }
+        if starts { startThread() }
     }
 
-    private func start() {
+    private func startThread() {
         do throws(WeirError) {
             try SystemThread.start { self.work() }
         } catch {

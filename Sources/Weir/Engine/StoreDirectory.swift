@@ -141,6 +141,8 @@ enum StoreDirectory {
         let detail =
             switch kind {
             case .damagedEpochs: "records of earlier openings are damaged; they were stepped over"
+            case .copiedStream:
+                "a copy of another stream's directory, or one of a name that is taken; it is left"
             case .unfinishedCreation: "a directory that holds neither manifest nor segment"
             default: "a file that is no part of the store"
             }

@@ -22,11 +22,11 @@ extension StoreEngine {
         {
             try writer.resume(tail, in: readable)
         }
-        writer.announce()
-        try insert(
+        let isNew = insert(
             OpenStream(
                 id: manifestState.streamID, name: manifestState.name,
                 configuration: manifestState.configuration, view: view, writer: writer))
+        if isNew { writer.announce() } else { try writer.close() }
     }
 
     func makeView(
@@ -65,6 +65,12 @@ extension StoreEngine {
         _ name: StreamName, _ configuration: StreamConfiguration
     ) throws(WeirError) {
         guard !isReadOnly else { throw Self.readOnly() }
+        _ = creation.wait { isBusy -> Void? in
+            if isBusy { return nil }
+            isBusy = true
+        }
+        defer { creation.signal { $0 = false } }
+        if let failure = failure(of: name) { throw failure.error }
         guard stream(name) == nil else {
             throw WeirError(
                 .alreadyExists, "The stream \(name) exists already; choose another name.",
@@ -85,7 +91,7 @@ extension StoreEngine {
         try files.syncDirectory(StoreLayout.streams)
         guard
             let outcome = try StreamRecovery.recover(
-                id, files: files, tail: nil, isSameBoot: false, isReadOnly: false)
+                id, files: files, tail: nil, isSameBoot: { _ in false }, isReadOnly: false)
         else { return }
         try adopt(outcome)
     }
@@ -94,10 +100,20 @@ extension StoreEngine {
     /// it, and the next opening removes the rest.
     package func delete(_ name: StreamName) throws(WeirError) {
         guard !isReadOnly else { throw Self.readOnly() }
+        if let failure = failure(of: name) { return try deleteUnread(name, failure.id) }
         guard let stream = stream(name) else { throw noStream(name) }
         try stream.writer?.delete()
         remove(name)
         try StoreDirectory.removeTree(StoreLayout.stream(stream.id), files: files)
+    }
+
+    /// A stream that could not be opened, a full disk's among them, can still make room: under the
+    /// name of an unfinished creation the next opening removes what a crash leaves of it.
+    private func deleteUnread(_ name: StreamName, _ id: StreamID) throws(WeirError) {
+        try files.rename(StoreLayout.stream(id), to: StoreLayout.creation(id))
+        try files.syncDirectory(StoreLayout.streams)
+        try StoreDirectory.removeTree(StoreLayout.creation(id), files: files)
+        forgetFailure(of: name)
     }
 
     package func noStream(_ name: StreamName) -> WeirError {
@@ -122,8 +138,9 @@ extension StoreEngine {
     ) throws(WeirError) {
         if !hasLiveWriter {
             let found = try Self.recoverAll(
-                files: files, slots: slots, isSameBoot: true, isReadOnly: true)
+                files: files, slots: slots, isSameBoot: { _ in true }, isReadOnly: true)
             add(reports: found.reports)
+            note(found.failures)
             for outcome in found.outcomes {
                 let manifest = outcome.stream.manifest
                 let view = makeView(
@@ -132,15 +149,19 @@ extension StoreEngine {
                 // Nobody will make more of it durable: everything that is there is shown.
                 view.advance(
                     flushedEnd: outcome.stream.nextOffset, durableEnd: outcome.stream.nextOffset)
-                try insert(
+                _ = insert(
                     OpenStream(
                         id: manifest.streamID, name: manifest.name,
                         configuration: manifest.configuration, view: view, writer: nil))
             }
             return
         }
-        for name in try files.list(StoreLayout.streams) {
+        for name in try files.list(StoreLayout.streams).sorted() {
             guard let id = StreamID(hexadecimal: name) else { continue }
+            if let owner = try ManifestState.creation(in: id, files: files), owner.id != id {
+                add(reports: [StoreDirectory.report(.copiedStream, StoreLayout.stream(id))])
+                continue
+            }
             try adoptLive(id, slots[id])
         }
     }
@@ -156,7 +177,7 @@ extension StoreEngine {
             reports: [])
         let view = makeView(
             recovered, readableEnd: stream.readableEnd, flushedEnd: slot?.flushedEnd ?? .zero)
-        try insert(
+        _ = insert(
             OpenStream(
                 id: id, name: stream.manifest.name, configuration: stream.manifest.configuration,
                 view: view, writer: nil))

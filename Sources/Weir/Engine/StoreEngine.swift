@@ -37,8 +37,11 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
     private struct State {
         var streams: [StreamName: OpenStream] = [:]
         var reports: [DamageReport] = []
+        var failures: [StreamName: Failure] = [:]
         var isClosed = false
     }
+    /// Creations come one after the other: two of one name would both find it free.
+    let creation = Monitor(false)
 
     private init(
         files: Files, host: Host, header: StoreHeader, epoch: Epoch, hasLiveWriter: Bool,
@@ -100,8 +103,7 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
         try files.syncDirectory("")
         try files.syncDirectory(StoreLayout.streams)
         let (epochFile, history) = try EpochFile.open(files: files)
-        let isSameBoot =
-            host.bootID != .unknown && history.records.last?.bootID == host.bootID
+        let isSameBoot = Self.bootCheck(history, host)
         let slots = try TailFile.read(files: files)
         var found = try recoverAll(
             files: files, slots: slots, isSameBoot: isSameBoot, isReadOnly: false)
@@ -118,7 +120,21 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
             files: files, host: host, header: header, epoch: epoch, hasLiveWriter: true,
             tail: tail, lockFile: lockFile, epochs: epochFile, reports: found.reports,
             maps: SegmentMaps())
-        for outcome in found.outcomes { try engine.adopt(outcome) }
+        for outcome in found.outcomes {
+            let manifest = outcome.stream.manifest
+            do throws(WeirError) {
+                try engine.adopt(outcome)
+            } catch {
+                found.fail(manifest.name, manifest.streamID, error)
+                engine.add(reports: found.reports.suffix(1))
+            }
+        }
+        engine.note(found.failures)
+        // What the slot of such a stream proves is needed when it is opened the next time.
+        for failure in found.failures.values {
+            guard let slot = slots[failure.id]?.slot else { continue }
+            try tail.newPublisher()?.publish(slot)
+        }
         return engine
     }
 
@@ -146,11 +162,28 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
         var outcomes: [StreamRecovery<Files>.Outcome] = []
         var reports: [DamageReport] = []
         var lastEpoch = Epoch(0)
+        var failures: [StreamName: Failure] = [:]
+    }
+
+    /// A stream that could not be recovered, and why.
+    struct Failure: Sendable {
+        let id: StreamID
+        let error: WeirError
+    }
+
+    /// Whether the kernel is still the one under which a writer of this epoch opened the store.
+    private static func bootCheck(
+        _ history: EpochRecord.History, _ host: Host
+    ) -> (Epoch?) -> Bool {
+        { epoch in
+            let record = history.records.last { epoch == nil || $0.epoch == epoch }
+            return host.bootID != .unknown && record?.bootID == host.bootID
+        }
     }
 
     static func recoverAll(
-        files: Files, slots: [StreamID: (index: Int, slot: TailSlot)], isSameBoot: Bool,
-        isReadOnly: Bool
+        files: Files, slots: [StreamID: (index: Int, slot: TailSlot)],
+        isSameBoot: (Epoch?) -> Bool, isReadOnly: Bool
     ) throws(WeirError) -> Found {
         var found = Found()
         for name in try files.list(StoreLayout.streams).sorted() {
@@ -165,13 +198,14 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
                 continue
             }
             guard
-                let outcome = try StreamRecovery.recover(
-                    id, files: files, tail: slots[id]?.slot, isSameBoot: isSameBoot,
-                    isReadOnly: isReadOnly)
-            else {
-                found.reports.append(StoreDirectory.report(.unfinishedCreation, path))
-                continue
-            }
+                let outcome = try found.attempt(
+                    id, files,
+                    { () throws(WeirError) in
+                        try StreamRecovery.recover(
+                            id, files: files, tail: slots[id]?.slot, isSameBoot: isSameBoot,
+                            isReadOnly: isReadOnly)
+                    })
+            else { continue }
             let manifest = outcome.stream.manifest
             if manifest.isDeleted {
                 if let (file, _) = outcome.manifest { try files.close(file) }
@@ -196,24 +230,30 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
         Tenure(epoch: epoch) { [epochs] () throws(WeirError) in try epochs?.expectNoLater() }
     }
 
-    func insert(_ stream: OpenStream) throws(WeirError) {
-        let isNew = state.withLock { state in
-            guard state.streams[stream.name] == nil else { return false }
+    /// `false` for a name that is taken: that directory is set aside, and reported.
+    func insert(_ stream: OpenStream) -> Bool {
+        state.withLock { state in
+            guard state.streams[stream.name] == nil else {
+                state.reports.append(
+                    StoreDirectory.report(.copiedStream, StoreLayout.stream(stream.id)))
+                return false
+            }
             state.streams[stream.name] = stream
             return true
         }
-        guard isNew else {
-            throw WeirError(
-                .damaged,
-                "Two streams have the name \(stream.name); move one of their directories away "
-                    + "(\(StoreLayout.stream(stream.id)) is one).")
-        }
     }
+
+    func note(_ failures: [StreamName: Failure]) { state.withLock { $0.failures = failures } }
+
+    func forgetFailure(of name: StreamName) { state.withLock { $0.failures[name] = nil } }
+
+    /// Why a stream that is there could not be opened.
+    func failure(of name: StreamName) -> Failure? { state.withLock { $0.failures[name] } }
 
     func remove(_ name: StreamName) { state.withLock { $0.streams[name] = nil } }
 
-    func add(reports: [DamageReport]) {
-        state.withLock { $0.reports += reports }
+    func add(reports: some Sequence<DamageReport>) {
+        state.withLock { $0.reports += Array(reports) }
     }
 
     /// Closes every stream in good order and lets go of the lock.
@@ -251,5 +291,41 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
             failure = failure ?? error
         }
         if let failure { throw failure }
+    }
+}
+
+extension StoreEngine.Found {
+    /// What recovering a stream gives; a failure stays with that stream, and is reported.
+    ///
+    /// `nil` for a directory that holds none, belongs to another stream, or could not be read.
+    mutating func attempt(
+        _ id: StreamID, _ files: Files,
+        _ recover: () throws(WeirError) -> StreamRecovery<Files>.Outcome?
+    ) throws(WeirError) -> StreamRecovery<Files>.Outcome? {
+        let path = StoreLayout.stream(id)
+        var owner: (id: StreamID, name: StreamName)?
+        do throws(WeirError) {
+            owner = try ManifestState.creation(in: id, files: files)
+            if let owner, owner.id != id {
+                reports.append(StoreDirectory.report(.copiedStream, path))
+                return nil
+            }
+            if let outcome = try recover() { return outcome }
+            reports.append(StoreDirectory.report(.unfinishedCreation, path))
+            return nil
+        } catch {
+            // Without a name nobody could ask for it later and be told.
+            guard let owner else { throw error }
+            fail(owner.name, id, error)
+            return nil
+        }
+    }
+
+    mutating func fail(_ name: StreamName, _ id: StreamID, _ error: WeirError) {
+        failures[name] = .init(id: id, error: error)
+        reports.append(
+            DamageReport(
+                kind: .unreadableStream, stream: name.description, path: StoreLayout.stream(id),
+                detail: "the stream cannot be opened: \(error)"))
     }
 }

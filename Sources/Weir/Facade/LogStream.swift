@@ -13,18 +13,21 @@ public final class LogStream: Sendable {
     let open: SystemStream
     let engine: SystemEngine
     let pool: ThreadPool
+    let waiters: ThreadPool
     let watch: TailWatch
     private let committer: Committer?
     private let closed = Lock(false)
 
     init(
-        _ open: SystemStream, engine: SystemEngine, pool: ThreadPool, housekeeper: Housekeeper
+        _ open: SystemStream, engine: SystemEngine, pool: ThreadPool, waiters: ThreadPool,
+        housekeeper: Housekeeper
     ) {
         self.name = open.name
         self.configuration = open.configuration
         self.open = open
         self.engine = engine
         self.pool = pool
+        self.waiters = waiters
         let watch = TailWatch()
         self.watch = watch
         self.committer = open.writer.map {
@@ -192,8 +195,11 @@ public final class LogStream: Sendable {
 
     /// Ends appending in good order, and wakes those who wait for more.
     func drain() {
-        committer?.drain(Store.closed())
-        closed.withLock { $0 = true }
+        let isFirst = closed.withLock { isClosed in
+            defer { isClosed = true }
+            return !isClosed
+        }
+        if isFirst { committer?.drain(Store.closed()) }
         watch.wake()
     }
 

@@ -22,6 +22,9 @@ import WeirLog
 public final class Store: Sendable {
     let engine: SystemEngine
     let pool: ThreadPool
+    /// Those who wait for another process's writer stand on threads of their own, so that they keep
+    /// nobody from reading.
+    let waiters = ThreadPool(countMax: 256)
     let logger: Logger
     private let housekeeper: Housekeeper
     private let state: Lock<State>
@@ -36,12 +39,13 @@ public final class Store: Sendable {
         self.engine = engine
         self.pool = pool
         self.logger = logger
-        self.housekeeper = Housekeeper(now: engine.host.now)
+        self.housekeeper = Housekeeper()
         self.state = Lock(State())
     }
 
     deinit {
         pool.end()
+        waiters.end()
         housekeeper.end()
     }
 
@@ -160,8 +164,10 @@ public final class Store: Sendable {
     private func openStream(
         _ name: StreamName, creating configuration: StreamConfiguration?
     ) throws(WeirError) -> LogStream {
+        if let failure = engine.failure(of: name) { throw failure.error }
         if engine.stream(name) == nil {
             guard let configuration else { throw engine.noStream(name) }
+            try Self.expectUserName(name)
             try configuration.validate()
             do throws(WeirError) {
                 try engine.create(name, configuration)
@@ -178,7 +184,7 @@ public final class Store: Sendable {
             if state.isClosed { throw Self.closed() }
             if let stream = state.streams[name] { return stream }
             let stream = LogStream(
-                open, engine: engine, pool: pool, housekeeper: housekeeper)
+                open, engine: engine, pool: pool, waiters: waiters, housekeeper: housekeeper)
             state.streams[name] = stream
             return stream
         }
@@ -189,8 +195,18 @@ public final class Store: Sendable {
         _ name: String, _ configuration: StreamConfiguration
     ) throws(WeirError) {
         let name = try StreamName(name)
+        try Self.expectUserName(name)
         try configuration.validate()
         try engine.create(name, configuration)
+    }
+
+    private static func expectUserName(_ name: StreamName) throws(WeirError) {
+        if name.isSystem {
+            throw WeirError(
+                .invalidArgument,
+                "The name \(name) begins with weir., as those of Weir's own streams do; choose "
+                    + "another.")
+        }
     }
 
     /// Removes a stream and all its records, for ever.
@@ -228,6 +244,7 @@ public final class Store: Sendable {
         housekeeper.end()
         try engine.close()
         pool.end()
+        waiters.end()
     }
 
     static func closed() -> WeirError {

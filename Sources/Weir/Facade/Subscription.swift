@@ -129,7 +129,7 @@ final class SubscriptionReader: @unchecked Sendable {
         }
         // A reading process waits on a thread, a second at a time, so that it sees a cancellation.
         do {
-            try await stream.pool.call { () throws(WeirError) in
+            try await stream.waiters.call { () throws(WeirError) in
                 try stream.engine.wait(stream.open, beyond: wanted, milliseconds: 1000)
             }
         } catch {

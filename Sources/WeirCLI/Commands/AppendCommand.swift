@@ -75,7 +75,7 @@ struct AppendCommand: ParsableCommand {
             while true {
                 do {
                     guard let record = try parser.next() else { break }
-                    try appender.append(record)
+                    try appender.append(record, line: parser.line)
                 } catch let error as WeirError where error.code == .malformedInput && skipBad {
                     bad = (bad.count + 1, bad.first ?? error)
                 }
@@ -84,9 +84,7 @@ struct AppendCommand: ParsableCommand {
         } catch {
             // What came before the bad line, or before Ctrl-C, is kept.
             bar.end()
-            try appender.flush()
-            Words.say("weir: stopped early: \(appender.standing)")
-            try opened.store.closeBlocking()
+            try stop(appender, opened.store)
             throw error
         }
         try appender.flush()
@@ -100,10 +98,27 @@ struct AppendCommand: ParsableCommand {
         try opened.finish()
     }
 
+    /// Whatever happens to the rest, the store is closed in good order.
+    private func stop(_ appender: Appender, _ store: Store) throws {
+        defer { Words.say("weir: stopped early: \(appender.standing)") }
+        do {
+            try appender.flush()
+        } catch {
+            try store.closeBlocking()
+            throw error
+        }
+        try store.closeBlocking()
+    }
+
     /// Settings count when a stream is made; for one that exists they would be lost silently.
     private func warnOfSettings(_ found: StreamConfiguration) {
         let asked = settings.configuration()
-        guard settings.areGiven, asked.withDurability(of: found) != found else { return }
+        let isInterval =
+            if case .interval? = settings.durability?.durability { true } else { false }
+        let differs =
+            settings.areGiven && asked.withDurability(of: found) != found
+            || isInterval && asked.durability != found.durability
+        guard differs else { return }
         Words.say(
             "weir: note: the stream \(stream) exists and keeps the settings that it was made with; "
                 + "see `weir info \(stream)`")
@@ -130,7 +145,7 @@ final class Appender {
     private var batch: Batch
     private let batchRecords: Int
     private let level: DurabilityLevel?
-    private let output: StandardOutput?
+    private var output: StandardOutput?
     private(set) var count = 0
     private var offsets: (first: Offset, last: Offset)?
 
@@ -153,24 +168,29 @@ final class Appender {
         self.output = printsAcks ? StandardOutput() : nil
     }
 
-    func append(_ record: TextRecord) throws {
-        let fits = try add(record)
+    /// Throws `malformedInput` with its line for a record that no batch of the stream can hold.
+    func append(_ record: TextRecord, line: Int) throws {
+        var fits = try add(record, line)
         if !fits {
             try flush()
-            guard try add(record) else {
-                throw WeirError(
-                    .tooLarge,
-                    "Record \(count + 1) of the input does not fit into a batch of this stream "
-                        + "(\(writer.batchBytesMax) bytes); create the stream with a larger "
-                        + "--max-batch-bytes.")
-            }
+            fits = try add(record, line)
+        }
+        guard fits else {
+            throw malformed(
+                line,
+                "the record does not fit into a batch of this stream "
+                    + "(\(writer.batchBytesMax) bytes, see --max-batch-bytes of create).")
         }
         if batch.recordCount >= batchRecords { try flush() }
     }
 
-    private func add(_ record: TextRecord) throws(WeirError) -> Bool {
-        try batch.append(
-            key: record.key, headers: record.headers, time: record.time, value: record.value)
+    private func add(_ record: TextRecord, _ line: Int) throws(WeirError) -> Bool {
+        do throws(WeirError) {
+            return try batch.append(
+                key: record.key, headers: record.headers, time: record.time, value: record.value)
+        } catch {
+            throw malformed(line, error.message)
+        }
     }
 
     func flush() throws {
@@ -179,12 +199,17 @@ final class Appender {
         count += receipt.recordCount
         offsets = (offsets?.first ?? receipt.offset, receipt.last)
         if let output {
-            try output.write {
-                $0 += Array(
-                    ("{\"first\":\(receipt.offset),\"last\":\(receipt.last),"
-                        + "\"level\":\"\(receipt.level.rawValue)\"}\n").utf8)
+            do {
+                try output.write {
+                    $0 += Array(
+                        ("{\"first\":\(receipt.offset),\"last\":\(receipt.last),"
+                            + "\"level\":\"\(receipt.level.rawValue)\"}\n").utf8)
+                }
+                try output.flush()
+            } catch is ExitRequest {
+                // Nobody reads the acknowledgements any more; the records are appended still.
+                self.output = nil
             }
-            try output.flush()
         }
     }
 }

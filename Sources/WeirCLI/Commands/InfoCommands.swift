@@ -20,7 +20,8 @@ struct ListCommand: ParsableCommand {
             try opened.store.streamBlocking($0.description).info()
         }
         if json {
-            print(JSONReport.list(infos.map { $0.report(withSegments: false) }).description)
+            let report = JSONReport.list(infos.map { $0.report(withSegments: false) })
+            try StandardOutput.print(report.description + "\n")
         } else {
             var table = Table(["stream", "records", "first", "end", "segments", "bytes"])
             for info in infos {
@@ -30,7 +31,7 @@ struct ListCommand: ParsableCommand {
                     Numbers.bytes(info.logicalBytes),
                 ])
             }
-            print(table.text, terminator: "")
+            try StandardOutput.print(table.text)
         }
         try opened.finish()
     }
@@ -61,15 +62,16 @@ struct InfoCommand: ParsableCommand {
         let infos = try names.map { try store.streamBlocking($0).info() }
         if json {
             let streams = JSONReport.list(infos.map { $0.report(withSegments: true) })
-            print(
-                JSONReport.object([
-                    ("store", .text(store.path)), ("writer", .flag(store.hasLiveWriter)),
-                    ("streams", streams),
-                ]).description)
+            let report = JSONReport.object([
+                ("store", .text(store.path)), ("writer", .flag(store.hasLiveWriter)),
+                ("streams", streams),
+            ])
+            try StandardOutput.print(report.description + "\n")
         } else {
-            print("store     \(store.path)")
-            print("writer    \(store.hasLiveWriter ? "open" : "none")")
-            for info in infos { print("\n" + info.text, terminator: "") }
+            var text = "store     \(store.path)\n"
+            text += "writer    \(store.hasLiveWriter ? "open" : "none")\n"
+            for info in infos { text += "\n" + info.text }
+            try StandardOutput.print(text)
         }
         try opened.finish()
     }

@@ -92,22 +92,30 @@ struct DeleteCommand: ParsableCommand {
 
     func run() throws {
         let opened = try options.open(.write)
-        let found = try opened.store.streamBlocking(stream)
-        let count = found.endOffset - found.firstOffset
+        let count = try countOfRecords(opened.store)
         if !yes {
             guard isatty(0) == 1 else {
                 Words.say("weir: Deleting needs a terminal to ask on, or --yes.")
                 throw ExitRequest(status: ExitStatus.usage)
             }
-            FileHandle.standardError.write(
-                Data(
-                    "Delete stream \(stream) with \(Numbers.grouped(count)) records? [y/N] ".utf8))
+            Words.show("Delete stream \(stream) with \(count)? [y/N] ")
             guard readLine()?.lowercased() == "y" else {
                 Words.say("Nothing was deleted.")
                 throw ExitRequest(status: ExitStatus.failed)
             }
         }
         try opened.store.deleteStreamBlocking(stream)
-        try opened.finish()
+        try opened.store.closeBlocking()
+    }
+
+    /// A stream that cannot be opened can be deleted all the same: it may be what fills the disk.
+    private func countOfRecords(_ store: Store) throws -> String {
+        do {
+            let found = try store.streamBlocking(stream)
+            return Numbers.records(found.endOffset - found.firstOffset)
+        } catch {
+            if error.code == .notFound { throw error }
+            return "records that cannot be read"
+        }
     }
 }

@@ -107,9 +107,12 @@ private func split(_ text: String) -> (kind: String, rest: String) {
 /// A time as people write it; `nil` if it cannot be parsed.
 func parseTime(_ text: String, now: Date = Date()) -> Timestamp? {
     if text.hasPrefix("@") { return parseSeconds(text.dropFirst()) }
-    if text.hasPrefix("-"), let unit = text.last, let amount = Int64(text.dropFirst().dropLast()) {
+    if text.hasPrefix("-"), let unit = text.last {
+        let digits = text.dropFirst().dropLast()
         let seconds: [Character: Int64] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
-        guard let factor = seconds[unit], amount < 1_000_000_000 else { return nil }
+        guard let factor = seconds[unit], (1...9).contains(digits.utf8.count),
+            digits.allSatisfy({ $0.isASCII && $0.isNumber }), let amount = Int64(digits)
+        else { return nil }
         let back = amount * factor * 1_000_000
         return Timestamp(
             microseconds: Int64(now.timeIntervalSince1970 * 1_000_000) - back)
@@ -120,7 +123,7 @@ func parseTime(_ text: String, now: Date = Date()) -> Timestamp? {
 /// Seconds since 1970 with at most six digits behind the point, exactly.
 private func parseSeconds(_ text: Substring) -> Timestamp? {
     let parts = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
-    guard let first = parts.first, let seconds = Int64(first), abs(seconds) < 1 << 42 else {
+    guard let first = parts.first, let seconds = Int64(first), seconds.magnitude < 1 << 42 else {
         return nil
     }
     var micros: Int64 = 0

@@ -87,6 +87,7 @@ struct CSVReader {
 /// Records from the rows of a CSV file whose first row names its columns.
 struct CSVParser: RecordParser {
     private var rows: CSVReader
+    var line: Int { rows.line }
     private let names: [String]
     private let keyIndex: Int?
     private let timeIndex: Int?

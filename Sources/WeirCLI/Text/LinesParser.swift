@@ -4,6 +4,7 @@ import Weir
 /// A line is a record's value.
 struct LinesParser: RecordParser {
     private var lines: LineReader
+    var line: Int { lines.number }
 
     init(_ source: InputSource) { lines = LineReader(source) }
 
@@ -15,6 +16,7 @@ struct LinesParser: RecordParser {
 /// A line is a JSON object, exactly as `read --format json` prints it; its offset is ignored.
 struct NDJSONParser: RecordParser {
     private var lines: LineReader
+    var line: Int { lines.number }
     private let decoder = JSONDecoder()
 
     init(_ source: InputSource) {
@@ -171,7 +173,9 @@ enum JSONInput: Decodable {
         } else if let value = JSONInput.attempt({ try container.decode(Bool.self) }) {
             self = .bool(value)
         } else if let value = JSONInput.attempt({ try container.decode(Int64.self) }) {
-            self = .int(value)
+            // A negative zero is a number with a point, wherever it stands.
+            let number = value == 0 ? JSONInput.attempt { try container.decode(Double.self) } : nil
+            self = number?.sign == .minus ? .double(-0.0) : .int(value)
         } else if let value = JSONInput.attempt({ try container.decode(UInt64.self) }) {
             self = .unsigned(value)
         } else if let value = JSONInput.attempt({ try container.decode(Double.self) }) {

@@ -34,6 +34,13 @@ final class StandardOutput {
         if buffer.count >= Self.flushBytes { try flush() }
     }
 
+    /// The whole of a report at once.
+    static func print(_ text: String) throws {
+        let output = StandardOutput()
+        try output.write { $0 += Array(text.utf8) }
+        try output.flush()
+    }
+
     func flush() throws {
         var written = 0
         while written < buffer.count {
@@ -53,6 +60,17 @@ final class StandardOutput {
             }
         }
         buffer.removeAll(keepingCapacity: true)
+    }
+}
+
+/// Words for a person: standard error.
+enum Words {
+    static func say(_ text: String) { show(text + "\n") }
+
+    /// As it is. Whoever closed standard error wants no words, and is no reason to fail.
+    static func show(_ text: String) {
+        let bytes = Array(text.utf8)
+        _ = unsafe bytes.withUnsafeBytes { unsafe write(2, $0.baseAddress, $0.count) }
     }
 }
 
@@ -101,7 +119,7 @@ final class ProgressBar {
     }
 
     private func show(_ line: String) {
-        FileHandle.standardError.write(Data("\r\u{1B}[K\(line)".utf8))
+        Words.show("\r\u{1B}[K\(line)")
     }
 
     private var width: Int {

@@ -16,6 +16,8 @@ protocol RecordParser {
     ///
     /// Throws `malformedInput` naming the line; the parser can go on behind it.
     mutating func next() throws -> TextRecord?
+    /// The line on which the last record began.
+    var line: Int { get }
 }
 
 func malformed(_ line: Int, _ what: String) -> WeirError {
