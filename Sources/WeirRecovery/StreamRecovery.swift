@@ -119,8 +119,10 @@ package struct StreamRecovery<Files: FileSystem> {
         }
     }
 
-    /// Where evidence names offsets that no segment has, the next one is written down: the
-    /// evidence, such as the tail slot, may be gone at the next opening, and no offset is given twice.
+    /// Where evidence names offsets that no segment has, the next one is written down.
+    ///
+    /// The evidence, such as the tail slot, may be gone at the next opening, and no offset is given
+    /// twice.
     private mutating func keepFloor(_ outcome: inout Outcome) throws(WeirError) {
         let proven = state.segments.map { $0.sealed?.endOffset ?? $0.base }.max() ?? .zero
         guard outcome.manifest != nil, outcome.stream.nextOffset > proven else { return }

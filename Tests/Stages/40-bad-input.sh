@@ -92,7 +92,8 @@ expect "a record over the limit" 1 'does not fit|more than' "$weir" append s "$w
 check "what came before it is kept" has s 1000
 
 printf '{"value":"a"}\n{"value":\n{"value":"c"}\n' >"$work/bad.ndjson"
-expect "malformed NDJSON names its line, and what came before it" 1 '1 record was appended before.*Line 2' "$weir" append n "$work/bad.ndjson" --format ndjson
+expect "malformed NDJSON names its line" 1 'Line 2' "$weir" append n "$work/bad.ndjson" --format ndjson
+check "what came before the bad line is told" grep -q '1 record was appended before, offsets 0 to 0' "$work/err"
 check "what came before the bad line is kept" has n 1
 expect "--skip-bad counts and goes on" 0 'skipped 1 malformed' "$weir" append n "$work/bad.ndjson" --format ndjson --skip-bad
 check "what came behind the bad line is there" has n 3
@@ -106,6 +107,29 @@ expect "a time that cannot be parsed" 1 'Line 2.*"soon".*ISO 8601' "$weir" appen
 expect "a command that does not exist" 2 'did you mean append' "$weir" apend s
 expect "a negative count" 2 'count is negative' "$weir" read s --count -1
 expect "an input that does not exist" 1 'cannot be opened' "$weir" append s "$work/none"
+
+for time in '@-9223372036854775808' '--9223372036854775808d' '-99999999999999999999d' '@9223372036854775807'; do
+    expect "a hostile time $time" 1 'cannot be parsed' "$weir" append c <(printf '{"time":"%s","value":"x"}\n' "$time") --format ndjson
+    expect "a hostile start $time" 2 'ISO 8601' "$weir" read s "--from=time:$time"
+done
+printf '{"value":null}\n{"value":"x","headers":{"%s":1}}\n{"key":"%s","value":"x"}\n{"value":"%s"}\n{"value":"good"}\n' \
+    "$(head -c 300 /dev/zero | tr '\0' h)" "$(head -c 70000 /dev/zero | tr '\0' k)" "$(head -c 2000000 /dev/zero | tr '\0' v)" >"$work/limits.ndjson"
+expect "a tombstone without a key names its line" 1 'Line 1: .*needs a key' "$weir" append l "$work/limits.ndjson" --format ndjson
+expect "--skip-bad goes on behind records over the limits" 0 'skipped 4 malformed' "$weir" append l "$work/limits.ndjson" --format ndjson --skip-bad
+check "the good record behind them is there" has l 1
+expect "a name of the system's" 1 'begins with weir' "$weir" create weir.mine
+
+# Nobody reads the acknowledgements, or the words.
+seq 100000 | "$weir" append unread --acks 2>/dev/null | head -n 1 >/dev/null
+check "an append whose acknowledgements nobody reads is whole" has unread 100000
+"$weir" read nothing 2>&-
+status=$?
+if [ $status -eq 1 ]; then echo "ok a closed stderr"; else echo "not ok a closed stderr: exit status $status"; fi
+for command in "ls" "info --json" "help"; do
+    "$weir" $command >/dev/full 2>/dev/null
+    status=$?
+    if [ $status -eq 1 ]; then echo "ok $command on a full output fails"; else echo "not ok $command on a full output: exit status $status"; fi
+done
 
 # A closed stdout ends quietly.
 "$weir" read s 2>"$work/err" | head -n 1 >/dev/null
@@ -126,7 +150,10 @@ spoil() { # FILE POSITION
     printf '\377\377\377\377' | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
 cp -a "$WEIR_STORE" "$work/damaged"
-segment=$(find "$work/damaged/streams" -name '*.segment' -size +6k | sort | head -n 1)
+path_of() { # the first segment of a stream
+    "$weir" info "$1" --json | grep -o '"path":"[^"]*"' | head -n 1 | cut -d'"' -f4
+}
+segment=$work/damaged/$(path_of s)
 spoil "$segment" 6000
 expect "a segment with flipped bits" 3 'gap \(damage\)|damage' "$weir" read s --store "$work/damaged"
 count=$(wc -l <"$work/out")
@@ -135,7 +162,7 @@ expect "dump shows the damaged batch" 3 '' "$weir" dump "$segment"
 check "dump names the damage" grep -q 'damage' "$work/out"
 
 cp -a "$WEIR_STORE" "$work/missing"
-rm "$(find "$work/missing/streams" -name '*.segment' -size +6k | sort | head -n 1)"
+rm "$work/missing/$(path_of s)"
 expect "a deleted segment" 3 'missing' "$weir" read s --store "$work/missing"
 
 cp -a "$WEIR_STORE" "$work/nomanifest"
@@ -148,14 +175,32 @@ if [ "$(id -u)" -ne 0 ]; then
     echo "skip a full disk: privilege: mounting a tmpfs needs root"
 else
     mkdir "$work/small" && mount -t tmpfs -o size=16m none "$work/small" && mounted=$work/small
+    # Zeros written ahead, blocks set aside, and neither: each leaves another kind of file behind.
     seq 3000000 >"$work/many"
-    expect "a full disk" 1 'make room' "$weir" append s "$work/many" --store "$work/small/store" --durability flushed
-    kept=$("$weir" read s --store "$work/small/store" | wc -l)
-    if "$weir" read s --store "$work/small/store" | cmp -s - <(head -n "$kept" "$work/many") && [ "$kept" -gt 100000 ]; then
-        echo "ok a full disk loses nothing that was acknowledged ($kept records)"
-    else
-        echo "not ok a full disk: $kept records are left"
-    fi
+    yes "$(head -c 999 /dev/zero | tr '\0' x)" | head -n 40000 >"$work/wide"
+    for trial in "durable many" "durable wide" "flushed many" "flushed wide" "interval:20 wide"; do
+        read -r level input <<<"$trial"
+        store=$work/small/store
+        rm -rf "$store"
+        "$weir" append s "$work/$input" --store "$store" --durability "$level" --acks >"$work/acks" 2>"$work/err" </dev/null
+        status=$?
+        acknowledged=$(($(tail -n 1 "$work/acks" | grep -o '"last":[0-9]*' | cut -d: -f2) + 1))
+        "$weir" read s --store "$store" >"$work/left" 2>"$work/words"
+        kept=$(wc -l <"$work/left")
+        if [ $status -eq 1 ] && grep -q 'make room' "$work/err" && [ "$acknowledged" -gt 5000 ] &&
+            [ "$kept" -ge "$acknowledged" ] && cmp -s "$work/left" <(head -n "$kept" "$work/$input"); then
+            echo "ok a full disk, $trial: $acknowledged records acknowledged, $kept there"
+        else
+            echo "not ok a full disk, $trial: exit $status, $acknowledged acknowledged, $kept left; $(tail -n 1 "$work/err") $(head -n 1 "$work/words")"
+        fi
+        # Space that a deletion makes is taken again.
+        if "$weir" delete s --yes --store "$store" 2>"$work/err" && seq 1000 | "$weir" append t --store "$store" 2>>"$work/err" &&
+            [ "$("$weir" read t --store "$store" | wc -l)" -eq 1000 ]; then
+            echo "ok a full disk, $trial: deleting makes room, and appends go on"
+        else
+            echo "not ok a full disk, $trial: after it: $(head -n 1 "$work/err")"
+        fi
+    done
 fi
 
 # A missing permission.
@@ -165,7 +210,14 @@ if [ "$(id -u)" -ne 0 ]; then
 elif command -v setpriv >/dev/null; then
     chmod 755 "$work" && chmod 700 "$WEIR_STORE"
     cp "$weir" "$work/weir" && chmod 755 "$work/weir"
-    expect "a missing permission" 1 'permission' setpriv --reuid=65534 --regid=65534 --clear-groups "$work/weir" ls
+    nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups "$work/weir")
+    expect "a missing permission" 1 'permission' "${nobody[@]}" ls
+    # One unreadable file is one stream's trouble.
+    cp -a "$WEIR_STORE" "$work/shared" && chown -R 65534:65534 "$work/shared"
+    path=$(path_of n)
+    truncate --size=+1 "$work/shared/$path" && chown 0:0 "$work/shared/$path" && chmod 000 "$work/shared/$path"
+    expect "another stream's missing permission" 3 'stream n' "${nobody[@]}" read s --store "$work/shared"
+    if [ "$(wc -l <"$work/out")" -eq 1000 ]; then echo "ok the other stream is read whole"; else echo "not ok the other stream: $(wc -l <"$work/out") of 1000"; fi
 else
     echo "skip a missing permission: privilege: this root cannot become another user"
 fi

@@ -92,6 +92,23 @@
             #expect(record.headers["n"] == .int(.max))
         }
 
+        @Test func `keep whole numbers beyond 63 bits, and a negative zero`() throws {
+            let record = try one(
+                #"{"value":"","headers":{"u":18446744073709551615,"z":{"double":-0.0}}}"#)
+            #expect(record.headers["u"] == .unsigned(.max))
+            guard case .double(let zero)? = record.headers["z"] else {
+                Issue.record("no double: \(record.headers)")
+                return
+            }
+            #expect(zero.sign == .minus)
+        }
+
+        @Test func `keep the order of their headers`() throws {
+            let record = try one(
+                #"{"headers":{"z":1,"a\"b":2,"t":{"timestamp":"1970-01-01"},"a":3},"value":"{:"}"#)
+            #expect(record.headers.map(\.name) == ["z", "a\"b", "t", "a"])
+        }
+
         @Test(arguments: [
             "{", "[]", "1", #"{"key":"a"}"#, #"{"value":1}"#, #"{"value":"","x":1}"#,
             #"{"value":"","valueBase64":"?"}"#, #"{"value":"","time":"soon"}"#,

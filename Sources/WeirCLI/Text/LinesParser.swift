@@ -69,8 +69,8 @@ struct NDJSONParser: RecordParser {
         }
         guard hasValue else { throw malformed(number, "the member \"value\" is missing.") }
         if case .object(let headers)? = object["headers"] {
-            // A JSON object has no order: names are sorted, so that the same line gives the same.
-            for name in headers.keys.sorted() {
+            // In the line's own order, so that a record that was read comes back as it was.
+            for name in JSONKeys.names(in: "headers", of: line) {
                 guard let value = headers[name] else { continue }
                 record.headers.append(name, try header(value, name, number))
             }
