@@ -75,6 +75,8 @@ public struct DamageReport: Sendable, Hashable, CustomStringConvertible {
         case missingManifest
         case damagedEpochs
         case damagedTail
+        /// There were streams and no file WEIR: a new one was written, with another store id.
+        case missingStoreHeader
         case unfinishedCreation
         /// It could not be recovered; the others are there.
         case unreadableStream

@@ -64,7 +64,7 @@ package struct RealFileSystem: FileSystem {
     package var rootPath: String { root.path }
 
     private func full(_ path: String) -> String {
-        path.isEmpty ? root.path : root.path + "/" + path
+        path.isEmpty ? root.path : root.path + (root.path.hasSuffix("/") ? "" : "/") + path
     }
 
     private func fail(_ action: String, _ path: String) -> WeirError {

@@ -52,7 +52,9 @@ extension StreamRecovery {
                     offsets: bad.lost.map { $0.firstOffset.value..<$0.endOffset.value },
                     detail: "batches are damaged; records before and behind them are kept"))
         }
-        if let lost = plan.lostOffsets {
+        // Told already where a damaged batch's own header says which records it held.
+        let isTold = plan.corrupt.last?.lost?.endOffset.value == plan.lostOffsets?.upperBound
+        if let lost = plan.lostOffsets, !isTold {
             reports.append(
                 DamageReport(
                     kind: .damagedBatches, stream: state.name.description, path: path,

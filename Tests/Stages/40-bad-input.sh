@@ -164,6 +164,8 @@ check "dump names the damage" grep -q 'damage' "$work/out"
 cp -a "$WEIR_STORE" "$work/missing"
 rm "$work/missing/$(path_of s)"
 expect "a deleted segment" 3 'missing' "$weir" read s --store "$work/missing"
+expect "info of it" 3 'missing' "$weir" info s --store "$work/missing"
+check "info counts no record that is gone" grep -q 'records   0' "$work/out"
 
 cp -a "$WEIR_STORE" "$work/nomanifest"
 find "$work/nomanifest/streams" -name MANIFEST -delete

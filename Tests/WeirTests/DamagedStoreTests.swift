@@ -94,6 +94,24 @@ struct DamagedStoreTests {
         #expect(again.streams.map(\.name) == [other])
     }
 
+    @Test func `is the file WEIR: it is written anew, and that is said`() throws {
+        let (disk, _) = try makeKilled()
+        try disk.removeFile(StoreLayout.header)
+        let engine = try open(disk)
+        #expect(engine.reports.map(\.kind) == [.missingStoreHeader])
+        #expect(try SmallStream.offsets(try SmallStream.view(engine)) == [0])
+    }
+
+    @Test func `is a batch at the end: it is told once`() throws {
+        let (disk, id) = try makeKilled()
+        let folder = StoreLayout.stream(id)
+        let name = try #require(try disk.list(folder).first { $0.hasSuffix(".segment") })
+        try disk.spoil(folder + "/" + name, at: 4096 + 200, with: [9, 9])
+        let engine = try open(disk)
+        #expect(engine.reports.map(\.kind) == [.damagedBatches])
+        #expect(engine.reports.first?.offsets == 0..<1)
+    }
+
     @Test func `is a missing segment: a search for a time steps over it`() throws {
         let (disk, id) = try makeKilled()
         let engine = try open(disk)

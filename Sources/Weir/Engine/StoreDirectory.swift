@@ -27,7 +27,11 @@ enum StoreDirectory {
         } else {
             lockFile = try createLock(files: files)
         }
-        if try files.lock(lockFile) { return lockFile }
+        if try files.lock(lockFile) {
+            // At once: whoever comes second is told by whom the store is held.
+            try LockKeeper.write(files: files, file: lockFile, host: host)
+            return lockFile
+        }
         let note = try LockKeeper.read(files: files, file: lockFile)
         try files.close(lockFile)
         throw WeirError(
@@ -141,6 +145,8 @@ enum StoreDirectory {
         let detail =
             switch kind {
             case .damagedEpochs: "records of earlier openings are damaged; they were stepped over"
+            case .missingStoreHeader:
+                "the file WEIR was missing, though there are streams; a new one was written"
             case .copiedStream:
                 "a copy of another stream's directory, or one of a name that is taken; it is left"
             case .unfinishedCreation: "a directory that holds neither manifest nor segment"

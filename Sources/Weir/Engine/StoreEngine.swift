@@ -94,10 +94,10 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
     private static func open(
         files: Files, host: Host, lockFile: Files.File, creating: Bool
     ) throws(WeirError) -> StoreEngine {
+        let isNew = try !files.list("").contains(StoreLayout.header)
         let header = try StoreDirectory.readOrCreateHeader(
             files: files, host: host, creating: creating)
         try header.expectWritable()
-        try LockKeeper.write(files: files, file: lockFile, host: host)
         // A process that was killed may have made names that only the cache knows: what is built
         // on now must not vanish later.
         try files.syncDirectory("")
@@ -107,6 +107,10 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
         let slots = try TailFile.read(files: files)
         var found = try recoverAll(
             files: files, slots: slots, isSameBoot: isSameBoot, isReadOnly: false)
+        if isNew, !found.outcomes.isEmpty {
+            found.reports.append(
+                StoreDirectory.report(.missingStoreHeader, StoreLayout.header))
+        }
         if history.isDamaged {
             found.reports.append(StoreDirectory.report(.damagedEpochs, StoreLayout.epochs))
         }

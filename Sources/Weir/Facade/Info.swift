@@ -11,7 +11,10 @@ public struct StreamInfo: Sendable {
     public let endOffset: Offset
     public let segments: [SegmentInfo]
 
-    public var recordCount: Int { segments.reduce(0) { $0 + $1.recordCount } }
+    /// Of the segments that are there.
+    public var recordCount: Int {
+        segments.reduce(0) { $0 + ($1.isMissing ? 0 : $1.recordCount) }
+    }
     /// What the files' sizes say.
     public var logicalBytes: Int { segments.reduce(0) { $0 + $1.logicalBytes } }
     /// What they occupy on the medium: less where there are holes, more where room was made ahead.
@@ -25,6 +28,8 @@ public struct SegmentInfo: Sendable {
     public let id: String
     public let path: String
     public let isSealed: Bool
+    /// Its file is gone; what is said of it comes from the manifest.
+    public let isMissing: Bool
     public let base: Offset
     public let endOffset: Offset
     public let recordCount: Int
@@ -52,6 +57,7 @@ extension LogStream {
     ) throws(WeirError) -> SegmentInfo {
         let sealed = segment.sealed
         var sizes = (logical: 0, allocated: 0)
+        var isMissing = false
         var summary = SegmentSummary(base: segment.base)
         do throws(WeirError) {
             let file = try segment.file()
@@ -60,13 +66,15 @@ extension LogStream {
             )
             if sealed == nil { summary = try segment.summary() }
         } catch {
-            // A file that is missing has been reported; it is shown without bytes.
+            // It is shown without bytes.
             if error.code != .notFound { throw error }
+            isMissing = true
         }
         let recordCount = sealed?.recordCount ?? summary.recordCount
         return SegmentInfo(
             id: segment.id.description, path: segment.path, isSealed: sealed != nil,
-            base: segment.base, endOffset: sealed?.endOffset ?? summary.endOffset,
+            isMissing: isMissing, base: segment.base,
+            endOffset: sealed?.endOffset ?? summary.endOffset,
             recordCount: Int(clamping: recordCount), logicalBytes: sizes.logical,
             allocatedBytes: sizes.allocated,
             rawBytes: Int(clamping: sealed?.rawBytes ?? summary.rawBytes),
@@ -81,6 +89,31 @@ public enum SegmentDump {
     public struct Item: Sendable {
         public let isDamaged: Bool
         public let fields: [(name: String, value: String)]
+
+        /// Where it begins in the file, in bytes.
+        public var position: Int {
+            fields.first { $0.name == "position" }.flatMap { Int($0.value) } ?? 0
+        }
+    }
+
+    /// The size of a segment file. Throws what the system says.
+    public static func byteCount(ofFileAt path: String) throws -> Int {
+        let (files, name) = try place(of: path)
+        let file = try files.open(name, .read)
+        let size = try files.size(of: file)
+        try files.close(file)
+        return size
+    }
+
+    private static func place(of path: String) throws -> (RealFileSystem, name: String) {
+        guard let slash = path.lastIndex(of: "/") else {
+            return (try RealFileSystem.openRoot(".", creating: false), path)
+        }
+        let folder = slash == path.startIndex ? "/" : String(path[..<slash])
+        return (
+            try RealFileSystem.openRoot(folder, creating: false),
+            String(path[path.index(after: slash)...])
+        )
     }
 
     /// Calls `body` with each part of a segment file, in the order of the file.
@@ -88,10 +121,7 @@ public enum SegmentDump {
     /// Throws `notFound`, `permissionDenied`, `invalidArgument` for a file whose name and header
     /// both are not a segment's.
     public static func forEach(inFileAt path: String, _ body: (Item) throws -> Void) throws {
-        let slash = path.lastIndex(of: "/")
-        let folder = slash.map { String(path[..<$0]) } ?? "."
-        let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
-        let files = try RealFileSystem.openRoot(folder.isEmpty ? "/" : folder, creating: false)
+        let (files, name) = try place(of: path)
         let file = try files.open(name, .read)
         let size = try files.size(of: file)
         let head = try files.read(

@@ -105,7 +105,7 @@ extension StreamInfo {
         var table = Table(["segment", "state", "first", "end", "records", "bytes", "from", "to"])
         for segment in segments {
             table.add([
-                segment.id, segment.isSealed ? "sealed" : "active", "\(segment.base)",
+                segment.id, segment.state, "\(segment.base)",
                 "\(segment.endOffset)", Numbers.grouped(segment.recordCount),
                 Numbers.bytes(segment.logicalBytes), segment.firstTime?.description ?? "-",
                 segment.lastTime?.description ?? "-",
@@ -116,9 +116,12 @@ extension StreamInfo {
 }
 
 extension SegmentInfo {
+    var state: String { isMissing ? "missing" : isSealed ? "sealed" : "active" }
+
     var report: JSONReport {
         .object([
             ("id", .text(id)), ("path", .text(path)), ("sealed", .flag(isSealed)),
+            ("missing", .flag(isMissing)),
             ("first", .number(Int(clamping: base.value))),
             ("end", .number(Int(clamping: endOffset.value))), ("records", .number(recordCount)),
             ("logicalBytes", .number(logicalBytes)), ("allocatedBytes", .number(allocatedBytes)),
@@ -157,10 +160,17 @@ struct DumpCommand: ParsableCommand {
         var damaged = false
         let output = StandardOutput()
         for segment in segments {
+            let size = try SegmentDump.byteCount(ofFileAt: segment)
+            let bar = ProgressBar("dump", total: size, unit: "parts")
+            var parts = 0
             try SegmentDump.forEach(inFileAt: segment) { item in
+                try Interrupt.check()
                 if item.isDamaged { damaged = true }
                 try output.write { $0 += Array((line(item) + "\n").utf8) }
+                parts += 1
+                if isatty(1) == 0 { bar.update(done: item.position, records: parts) }
             }
+            bar.end()
         }
         try output.flush()
         if damaged { throw ExitRequest(status: ExitStatus.damage) }

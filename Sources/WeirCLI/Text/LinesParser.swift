@@ -147,7 +147,8 @@ struct NDJSONParser: RecordParser {
 
     private func uuid(_ text: String) -> HeaderValue? {
         let digits = text.filter { $0 != "-" }
-        guard digits.count == 32, let high = UInt64(digits.prefix(16), radix: 16),
+        guard digits.count == 32, digits.allSatisfy(\.isHexDigit),
+            let high = UInt64(digits.prefix(16), radix: 16),
             let low = UInt64(digits.suffix(16), radix: 16)
         else { return nil }
         return .uuid(high: high, low: low)

@@ -78,12 +78,14 @@ enum Words {
 final class ProgressBar {
     private let total: Int?
     private let label: String
+    private let unit: String
     private let start = Date()
     private var lastDraw = Date()
     private var isDrawn = false
     private let isActive: Bool
 
-    init(_ label: String, total: Int?) {
+    init(_ label: String, total: Int?, unit: String = "records") {
+        self.unit = unit
         self.label = label
         self.total = total
         self.isActive = isatty(2) == 1
@@ -97,7 +99,7 @@ final class ProgressBar {
         guard elapsed > 1, now.timeIntervalSince(lastDraw) > 0.1 else { return }
         lastDraw = now
         isDrawn = true
-        var line = "\(label) \(Numbers.grouped(records)) records"
+        var line = "\(label) \(Numbers.grouped(records)) \(unit)"
         line += ", \(Numbers.grouped(Int(Double(records) / elapsed))) a second"
         if let total, total > 0 {
             let share = min(1, Double(done) / Double(total))
