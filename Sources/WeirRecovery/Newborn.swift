@@ -33,15 +33,15 @@ extension StreamRecovery {
             if !isReadOnly { try files.settle(file) }
             let scan = try ScannedSegment.scan(file, id: id, base: base, path: path, files: files)
             try files.close(file)
-            if scan.batches.isEmpty, scan.bad.isEmpty, scan.footer == nil { return .unborn }
+            let holdsBatches = scan.standing.batchCount > 0
+            if !holdsBatches, scan.bad.isEmpty, scan.footer == nil { return .unborn }
             guard case .opened(let epoch) = state.closing, isBehindAll(base),
                 belongs(scan, epoch, id, base)
             else { return .stranger }
             return .newborn(
                 Newborn(
                     entry: SegmentEntry(id: id, base: base, epoch: epoch),
-                    durableEnd: scan.batches.map(\.header.durableEnd).max() ?? .zero,
-                    holdsBatches: !scan.batches.isEmpty))
+                    durableEnd: scan.durableEnd, holdsBatches: holdsBatches))
         } catch {
             // What cannot be read is left where it is, and reported.
             return .stranger
@@ -55,11 +55,11 @@ extension StreamRecovery {
     private func belongs(
         _ scan: ScannedSegment, _ epoch: Epoch, _ id: SegmentID, _ base: Offset
     ) -> Bool {
-        guard scan.batches.allSatisfy({ $0.header.epoch == epoch }) else { return false }
+        if let epochs = scan.epochs, epochs != epoch...epoch { return false }
         if let header = scan.header {
             return header.segmentID == id && header.streamID == directory.id
                 && header.epoch == epoch && header.base == base
         }
-        return !scan.batches.isEmpty || base >= evidence.durableEnd
+        return scan.epochs != nil || base >= evidence.durableEnd
     }
 }

@@ -47,33 +47,23 @@ package struct RecoveryPlan: Sendable, Hashable {
     package var lostOffsets: Range<UInt64>?
 
     package init(_ scan: ScannedSegment, _ evidence: Evidence) {
-        var durableEnd = evidence.durableEnd
-        for batch in scan.batches { durableEnd = max(durableEnd, batch.header.durableEnd) }
-        if scan.footer != nil {
-            // A footer is written after a sync of everything before it.
-            durableEnd = max(durableEnd, scan.batches.last?.header.endOffset ?? .zero)
-        }
-        let cut =
-            evidence.isCutOff
-            ? ScannedSegment.Bad(
-                range: scan.batchesStart.value..<UInt64(scan.fileBytes), batchesBefore: 0)
-            : RecoveryPlan.firstTorn(scan, durableEnd, evidence.isSameBoot)
-        let kept = scan.batches.prefix(cut?.batchesBefore ?? scan.batches.count)
-
-        summary = SegmentSummary(base: scan.base)
-        for batch in kept { summary.add(batch.header, at: batch.position) }
+        var durableEnd = max(evidence.durableEnd, scan.durableEnd)
+        // A footer is written after a sync of everything before it.
+        if scan.footer != nil { durableEnd = max(durableEnd, scan.standing.endOffset) }
+        let cut = RecoveryPlan.cut(scan, durableEnd, evidence)
+        summary = cut.map { scan.summary(before: $0) } ?? scan.standing.summary
+        let end = scan.standing.end
         keptEnd =
             cut.map { FilePosition($0.range.lowerBound) }
-            ?? max(scan.end, scan.bad.last.map { FilePosition($0.range.upperBound) } ?? .zero)
-        if scan.footer != nil, cut == nil { keptEnd = scan.end }
-        lastAppendTime = kept.map(\.header.appendTime).max() ?? .distantPast
+            ?? max(end, scan.bad.last.map { FilePosition($0.range.upperBound) } ?? .zero)
+        if scan.footer != nil, cut == nil { keptEnd = end }
+        lastAppendTime = (cut?.before ?? scan.standing).lastAppendTime
         nextOffset = evidence.isCutOff ? durableEnd : max(summary.endOffset, durableEnd)
         self.durableEnd = durableEnd
         corrupt = scan.bad.filter { $0.range.lowerBound < keptEnd.value }
         if let cut {
             torn = cut.range.lowerBound..<UInt64(scan.fileBytes)
-            let end = scan.batches.last.map { max($0.header.endOffset, summary.endOffset) }
-            let lost = max(end ?? summary.endOffset, cut.lost?.endOffset ?? .zero)
+            let lost = max(scan.standing.endOffset, cut.lost?.endOffset ?? .zero)
             tornOffsets = summary.endOffset.value..<max(summary.endOffset, lost).value
         }
         let dueEnd = min(durableEnd, evidence.nextBase ?? durableEnd)
@@ -81,14 +71,17 @@ package struct RecoveryPlan: Sendable, Hashable {
     }
 
     /// The first bad place that no evidence calls corruption.
-    private static func firstTorn(
-        _ scan: ScannedSegment, _ durableEnd: Offset, _ isSameBoot: Bool
+    private static func cut(
+        _ scan: ScannedSegment, _ durableEnd: Offset, _ evidence: Evidence
     ) -> ScannedSegment.Bad? {
-        scan.bad.first { bad in
-            let before = scan.batches.prefix(bad.batchesBefore).last?.header.endOffset
-            let offset = before ?? scan.base
-            let isFollowed = bad.batchesBefore < scan.batches.count
-            return durableEnd <= offset && !(isSameBoot && isFollowed)
+        if evidence.isCutOff {
+            return ScannedSegment.Bad(
+                range: scan.batchesStart.value..<UInt64(scan.fileBytes),
+                before: .init(base: scan.base, start: scan.batchesStart))
+        }
+        return scan.bad.first { bad in
+            let isFollowed = bad.before.batchCount < scan.standing.batchCount
+            return durableEnd <= bad.before.endOffset && !(evidence.isSameBoot && isFollowed)
         }
     }
 }

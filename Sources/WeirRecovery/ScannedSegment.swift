@@ -4,14 +4,23 @@ package import WeirFormat
 
 /// What one walk over an unsealed segment found: the facts that the plan is made from.
 package struct ScannedSegment: Sendable, Hashable {
-    /// A batch that holds.
-    package struct Batch: Sendable, Hashable {
-        package var header: BatchHeader
-        package var position: FilePosition
+    /// What the good batches before a place come to. Kept in their stead, since a segment may hold
+    /// a million of them.
+    package struct Standing: Sendable, Hashable {
+        /// Markers and fillers among them.
+        package var batchCount = 0
+        /// Behind the last batch; the segment's base before the first.
+        package var endOffset: Offset
+        package var end: FilePosition
+        package var lastAppendTime = Timestamp.distantPast
+        package var summary: SegmentSummary
+        /// How many blocks of the whole segment's index are this one's.
+        package var blockCount = 0
 
-        package init(header: BatchHeader, position: FilePosition) {
-            self.header = header
-            self.position = position
+        package init(base: Offset, start: FilePosition) {
+            endOffset = base
+            end = start
+            summary = SegmentSummary(base: base)
         }
     }
     /// Bytes that are no batch, between batches or behind the last.
@@ -19,20 +28,20 @@ package struct ScannedSegment: Sendable, Hashable {
         package var range: Range<UInt64>
         /// The header of a batch whose body does not hold.
         package var lost: BatchHeader?
-        /// How many good batches stand before it.
-        package var batchesBefore: Int
-
-        package init(range: Range<UInt64>, lost: BatchHeader? = nil, batchesBefore: Int) {
-            self.range = range
-            self.lost = lost
-            self.batchesBefore = batchesBefore
-        }
+        /// Without the index, which is a part of the whole segment's.
+        package var before: Standing
     }
 
     package var id: SegmentID
     package var base: Offset
-    package var batches: [Batch] = []
-    package var bad: [Bad] = []
+    /// Of all good batches.
+    package private(set) var standing: Standing
+    package private(set) var bad: [Bad] = []
+    /// The highest durable end that a batch carries.
+    package private(set) var durableEnd = Offset.zero
+    /// The lowest and the highest epoch of the batches.
+    package private(set) var epochs: ClosedRange<Epoch>?
+    private var batchRoCompat: UInt32 = 0
     package var fileBytes: Int = 0
     /// Where batches begin; the whole file if not even the header is there.
     package var batchesStart: FilePosition
@@ -46,16 +55,38 @@ package struct ScannedSegment: Sendable, Hashable {
         self.id = id
         self.base = base
         self.batchesStart = batchesStart
+        self.standing = Standing(base: base, start: batchesStart)
     }
 
     /// Features of header and batches that allow reading but not writing.
-    package var roCompat: UInt32 {
-        batches.reduce(header?.roCompat ?? 0) { $0 | $1.header.roCompat }
+    package var roCompat: UInt32 { batchRoCompat | (header?.roCompat ?? 0) }
+
+    /// Takes a good batch in, in the order of the file.
+    package mutating func add(_ header: BatchHeader, at position: FilePosition) {
+        standing.summary.add(header, at: position)
+        standing.blockCount = standing.summary.index.count
+        standing.batchCount += 1
+        standing.endOffset = header.endOffset
+        standing.end = position + header.storedByteCount
+        standing.lastAppendTime = max(standing.lastAppendTime, header.appendTime)
+        durableEnd = max(durableEnd, header.durableEnd)
+        let low = min(epochs?.lowerBound ?? header.epoch, header.epoch)
+        epochs = low...max(epochs?.upperBound ?? header.epoch, header.epoch)
+        batchRoCompat |= header.roCompat
     }
 
-    /// Behind the last good batch.
-    package var end: FilePosition {
-        batches.last.map { $0.position + $0.header.storedByteCount } ?? batchesStart
+    /// Takes bytes in that are no batch, behind those that were added before.
+    package mutating func addBad(_ range: Range<UInt64>, lost: BatchHeader? = nil) {
+        var before = standing
+        before.summary.index = []
+        bad.append(Bad(range: range, lost: lost, before: before))
+    }
+
+    /// What is kept if everything from a bad place on is cut.
+    func summary(before bad: Bad) -> SegmentSummary {
+        var summary = bad.before.summary
+        summary.index = Array(standing.summary.index.prefix(bad.before.blockCount))
+        return summary
     }
 }
 
@@ -74,7 +105,8 @@ extension ScannedSegment {
             file, at: .zero, byteCount: min(size, SegmentHeader.byteCountMax))
         do throws(WeirError) {
             let (header, batchesStart) = try SegmentHeader.decode(head)
-            found.batchesStart = batchesStart
+            found = ScannedSegment(id: id, base: base, batchesStart: batchesStart)
+            found.fileBytes = size
             found.header = header
         } catch {
             if error.code == .newerFormat { throw error.located(.init(path: path)) }
@@ -108,9 +140,8 @@ extension ScannedSegment {
         while true {
             switch scanner.next(in: bytes, dataEnd: dataEnd) {
             case .batch(let header, let position):
-                batches.append(Batch(header: header, position: position))
-            case .damage(let range, let lost):
-                bad.append(Bad(range: range, lost: lost, batchesBefore: batches.count))
+                add(header, at: position)
+            case .damage(let range, let lost): addBad(range, lost: lost)
             case .newer(let what, let position):
                 throw WeirError.newerFormat(
                     "Byte \(position) of \(path) has \(what); use a newer version of Weir.")
@@ -129,10 +160,7 @@ extension ScannedSegment {
             last -= 1
         }
         guard last > start, footer == nil else { return }
-        bad.append(
-            Bad(
-                range: UInt64(start)..<UInt64(bytes.byteCount), lost: nil,
-                batchesBefore: batches.count))
+        addBad(UInt64(start)..<UInt64(bytes.byteCount))
     }
 
     private mutating func readFooter(_ bytes: RawSpan) throws(WeirError) {

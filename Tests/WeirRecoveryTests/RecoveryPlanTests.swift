@@ -14,17 +14,16 @@ private func scan(_ pieces: [Piece], durableEnds: [UInt64] = []) -> ScannedSegme
     for piece in pieces {
         switch piece {
         case .good:
-            let index = found.batches.count
+            let index = found.standing.batchCount
             var header = BatchHeader(
                 kind: .records, firstOffset: Offset(offset), epoch: Epoch(1),
                 durableEnd: Offset(index < durableEnds.count ? durableEnds[index] : 0),
                 appendTime: Timestamp(microseconds: Int64(offset)))
             header.recordCount = 10
             header.offsetSpan = 10
-            found.batches.append(.init(header: header, position: FilePosition(place)))
+            found.add(header, at: FilePosition(place))
         case .bad:
-            found.bad.append(
-                .init(range: place..<place + 100, batchesBefore: found.batches.count))
+            found.addBad(place..<place + 100)
         }
         place += 100
         offset += 10

@@ -48,7 +48,7 @@ struct ScannedSegmentTests {
         let bytes = try makeSegment(SegmentID(1), value: [1, 2, 3])
         let (scan, dataEnd) = try scan(bytes[...], size: 1 << 40)
         #expect(dataEnd < bytes.count + 4096)
-        #expect(scan.batches.count == 1)
+        #expect(scan.standing.batchCount == 1)
         #expect(scan.bad.isEmpty)
         #expect(scan.fileBytes == 1 << 40)
     }
@@ -58,7 +58,7 @@ struct ScannedSegmentTests {
         let bytes = try makeSegment(SegmentID(1), value: [UInt8](repeating: 0, count: 20_000))
         let (scan, dataEnd) = try scan(bytes[..<8192], size: bytes.count)
         #expect(dataEnd < bytes.count)
-        #expect(scan.batches.count == 1)
+        #expect(scan.standing.batchCount == 1)
         #expect(scan.bad.isEmpty)
     }
 }

@@ -28,6 +28,10 @@ struct CrashTrial {
         let offset: UInt64
         let epoch: UInt64
     }
+    struct Batch {
+        let header: BatchHeader
+        let position: FilePosition
+    }
     struct Read {
         let value: [UInt8]
         let epoch: UInt64
@@ -205,18 +209,27 @@ struct CrashTrial {
     }
 
     /// The batches with records of the stream's last segment.
-    private func batches() throws -> (path: String, batches: [ScannedSegment.Batch])? {
+    private func batches() throws -> (path: String, batches: [Batch])? {
         guard let names = entries(in: StoreLayout.streams),
             let stream = names.first(where: { StreamID(hexadecimal: $0) != nil })
         else { return nil }
         let folder = StoreLayout.streams + "/" + stream
         guard let segment = entries(in: folder)?.filter({ $0.hasSuffix(".segment") }).max(),
-            let (base, id) = StoreLayout.parse(segmentName: segment)
+            let (_, id) = StoreLayout.parse(segmentName: segment)
         else { return nil }
         let path = folder + "/" + segment
         let file = try disk.open(path, .read)
-        let scan = try ScannedSegment.scan(file, id: id, base: base, path: path, files: disk)
-        return (path, scan.batches.filter { $0.header.kind == .records })
+        let bytes = try disk.read(file, at: .zero, byteCount: try disk.size(of: file))
+        var scanner = SegmentScanner(segment: id, position: FilePosition(4096))
+        var found: [Batch] = []
+        while true {
+            switch scanner.next(in: bytes.span.bytes) {
+            case .batch(let header, let position) where header.kind == .records:
+                found.append(Batch(header: header, position: position))
+            case .batch, .damage: continue
+            case .newer, .end: return (path, found)
+            }
+        }
     }
 
     private func entries(in folder: String) -> [String]? {
