@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 ENGINES = ["weir", "lmdb", "sqlite", "rocksdb", "bare"]
 # Workload: records, and which engines take part.
@@ -102,6 +103,37 @@ def print_memory(base):
           f"replaying {found['replayKiB'] / 1024:.1f} MiB; at most 64 are allowed")
 
 
+def print_tail(base, weir, lines=500):
+    """From a line at the writer's input to the same line at the output of `tail -f` elsewhere."""
+    with tempfile.TemporaryDirectory(dir=base) as folder:
+        store = ["--store", os.path.join(folder, "store")]
+        subprocess.run([weir, "create", "s", *store], check=True)
+        # A line goes when the input pauses for 10 ms, or when its batch is full: one line is one.
+        writer = subprocess.Popen(
+            [weir, "append", "s", "-", "--batch", "1", *store], stdin=subprocess.PIPE)
+        reader = subprocess.Popen(
+            [weir, "tail", "-f", "s", *store], stdout=subprocess.PIPE)
+        taken = []
+        for number in range(lines + 20):
+            line = b"line %d\n" % number
+            start = time.perf_counter()
+            writer.stdin.write(line)
+            writer.stdin.flush()
+            while reader.stdout.readline() != line:
+                pass
+            if number >= 20:
+                taken.append((time.perf_counter() - start) * 1000)
+            time.sleep(0.002)
+        writer.stdin.close()
+        writer.wait()
+        reader.terminate()
+        reader.wait()
+    taken.sort()
+    print(f"tail -f, a durable line in one process to a line out of another, {lines} lines: "
+          f"median {taken[lines // 2]:.2f} ms, 99 of 100 within {taken[lines * 99 // 100]:.2f} ms, "
+          f"all within {taken[-1]:.2f} ms")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="measured rounds, after a discarded one")
@@ -109,9 +141,13 @@ def main():
     parser.add_argument("--dir", help="where the stores are made; at least 4 GiB free")
     parser.add_argument("--memory", action="store_true",
                         help="instead: the heap that appending and replaying 8 GiB takes")
+    parser.add_argument("--tail", action="store_true",
+                        help="instead: how long a line takes from a writer to a follower")
     parser.add_argument("--json", help="also write the medians and all runs here")
     options = parser.parse_args()
     rounds, scale = (2, 0.1) if options.quick else (options.rounds, 1)
+    if options.tail:
+        return print_tail(options.dir, os.environ["WEIR_BENCH_WEIR"])
     if options.memory:
         return print_memory(options.dir)
     free = shutil.disk_usage(options.dir or tempfile.gettempdir()).free

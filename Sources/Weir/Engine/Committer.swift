@@ -298,8 +298,11 @@ final class Committer: Sendable {
         }
     }
 
-    /// Called by the housekeeper when the stream went quiet, or its interval is over.
-    func upkeep() {
+    /// Called by the housekeeper when the stream went quiet, or its interval is over. On a thread of
+    /// its own, so that no stream's sync waits for another's.
+    func haveUpkeepDone() { pool.run { self.upkeep() } }
+
+    private func upkeep() {
         let leads = queue.withLock { shared in
             if shared.queue.beginLead() { return true }
             shared.wantsUpkeep = true

@@ -62,7 +62,7 @@ final class Housekeeper: Sendable {
                 for key in ready.keys { state.due[key] = nil }
                 return ready.values.map(\.committer)
             }
-            for committer in ready { committer.upkeep() }
+            for committer in ready { committer.haveUpkeepDone() }
         }
     }
 
