@@ -298,8 +298,8 @@ final class Committer: Sendable {
         }
     }
 
-    /// Called by the housekeeper when the stream went quiet, or its interval is over. On a thread of
-    /// its own, so that no stream's sync waits for another's.
+    /// Called by the housekeeper when the stream went quiet, or its interval is over. On another
+    /// thread, so that no stream's sync waits for another's.
     func haveUpkeepDone() { pool.run { self.upkeep() } }
 
     private func upkeep() {
