@@ -51,6 +51,7 @@ struct ExitRequest: Error {
 enum Main {
     static func main() {
         Interrupt.install()
+        StandardOutput.openWhatIsClosed()
         exit(status(of: Array(CommandLine.arguments.dropFirst())))
     }
 

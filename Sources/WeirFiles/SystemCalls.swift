@@ -15,8 +15,19 @@ import WeirBase
 func systemOpen(_ directory: Int32, _ path: String, _ flags: Int32, _ mode: mode_t = 0) -> Int32 {
     while true {
         let descriptor = unsafe openat(directory, path, flags, mode)
-        if descriptor >= 0 || errno != EINTR { return descriptor }
+        if descriptor >= 0 || errno != EINTR { return awayFromStandard(descriptor) }
     }
+}
+
+/// Where standard input, output or error is closed, the next file gets its number, and whoever
+/// prints a word then prints it into a store. (SQLite learned this the hard way too.)
+private func awayFromStandard(_ descriptor: Int32) -> Int32 {
+    guard (0...2).contains(descriptor) else { return descriptor }
+    let moved = fcntl(descriptor, F_DUPFD_CLOEXEC, 3)
+    let code = errno
+    _ = systemClose(descriptor)
+    errno = code
+    return moved
 }
 
 /// Resolves beneath `directory` and follows no link; component by component where the kernel, or a
@@ -26,7 +37,7 @@ func systemOpenBeneath(
 ) -> Int32 {
     while true {
         let descriptor = unsafe weir_openat2_beneath(directory, path, flags, mode)
-        if descriptor >= 0 { return descriptor }
+        if descriptor >= 0 { return awayFromStandard(descriptor) }
         if errno == ENOSYS || errno == EPERM { break }
         if errno != EINTR && errno != EAGAIN { return -1 }
     }

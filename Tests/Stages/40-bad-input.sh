@@ -131,6 +131,18 @@ for command in "ls" "info --json" "help"; do
     if [ $status -eq 1 ]; then echo "ok $command on a full output fails"; else echo "not ok $command on a full output: exit status $status"; fi
 done
 
+# A store's file must never get the number of a standard stream that is closed.
+printf 'a\nb\n' >"$work/two"
+"$weir" append closed - <&- 2>"$work/err"
+status=$?
+if [ $status -eq 0 ] && has closed 0; then echo "ok a closed stdin is an empty one"; else echo "not ok a closed stdin: exit $status, $(head -n 1 "$work/err")"; fi
+"$weir" append closed "$work/two" --compression lz4 --acks <&- >&- 2>&-
+"$weir" append closed "$work/two" --batch 1 <&- 2>&-
+check "closed standard streams get nothing into the store" has closed 4
+expect "it holds" 0 '' "$weir" info closed
+seq 100000 | head -c 400000 | "$weir" append cutshort - 2>/dev/null
+check "a stdin that ends in a line is kept up to there" [ "$("$weir" read cutshort | tail -n 1)" = "$(seq 100000 | head -c 400000 | tail -n 1)" ]
+
 # A closed stdout ends quietly.
 "$weir" read s 2>"$work/err" | head -n 1 >/dev/null
 if [ "${PIPESTATUS[0]}" -eq 0 ] && [ ! -s "$work/err" ]; then echo "ok a closed stdout"; else echo "not ok a closed stdout: $(head -n 1 "$work/err")"; fi

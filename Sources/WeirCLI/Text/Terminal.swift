@@ -34,6 +34,15 @@ final class StandardOutput {
         if buffer.count >= Self.flushBytes { try flush() }
     }
 
+    /// A closed standard stream reads as empty and swallows what is written: nothing else may get
+    /// its number.
+    static func openWhatIsClosed() {
+        for descriptor in Int32(0)...2 where fcntl(descriptor, F_GETFD) < 0 {
+            let opened = unsafe open("/dev/null", O_RDWR)
+            precondition(opened == descriptor, "the lowest free number is given first")
+        }
+    }
+
     /// The whole of a report at once.
     static func print(_ text: String) throws {
         let output = StandardOutput()

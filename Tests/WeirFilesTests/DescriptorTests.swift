@@ -1,0 +1,21 @@
+import Foundation
+import Testing
+import WeirBase
+import WeirFiles
+
+@Suite("A file of a store")
+struct DescriptorTests {
+    /// In a process of its own, since numbers of files are everybody's.
+    @Test func `never has the number of a closed standard stream`() async {
+        await #expect(processExitsWith: .exitCode(7)) {
+            let folder = NSTemporaryDirectory() + "weir-descriptors-" + UUID().uuidString
+            close(0)
+            let files = try RealFileSystem.openRoot(folder, creating: true)
+            let file = try files.open("f", .createExclusive)
+            let isAway = file.descriptor > 2
+            try files.close(file)
+            try FileManager.default.removeItem(atPath: folder)
+            exit(isAway ? 7 : 8)
+        }
+    }
+}
