@@ -9,7 +9,9 @@ struct DescriptorTests {
     @Test func `never has the number of a closed standard stream`() async {
         await #expect(processExitsWith: .exitCode(7)) {
             let folder = NSTemporaryDirectory() + "weir-descriptors-" + UUID().uuidString
+            // The root would get the one, the file the other.
             close(0)
+            close(1)
             let files = try RealFileSystem.openRoot(folder, creating: true)
             let file = try files.open("f", .createExclusive)
             let isAway = file.descriptor > 2
