@@ -86,7 +86,9 @@ final class InputSource {
         if count < 0 {
             if errno == EINTR { return try fill() }
             throw WeirError(
-                .system, "Reading \(name) failed: \(systemMessage()).",
+                .system,
+                "Reading \(name) failed: \(systemMessage()); give a file that can be read, or - "
+                    + "for standard input.",
                 errno: errno)
         }
         position = 0
