@@ -107,11 +107,17 @@ extension StreamInfo {
             table.add([
                 segment.id, segment.state, "\(segment.base)",
                 "\(segment.endOffset)", Numbers.grouped(segment.recordCount),
-                Numbers.bytes(segment.logicalBytes), segment.firstTime?.description ?? "-",
-                segment.lastTime?.description ?? "-",
+                Numbers.bytes(segment.logicalBytes), second(segment.firstTime),
+                second(segment.lastTime),
             ])
         }
         return lines + table.text
+    }
+
+    /// To the second, as a terminal is not wide; `--json` has all digits.
+    private func second(_ time: Timestamp?) -> String {
+        guard let time else { return "-" }
+        return String(time.description.prefix(19)) + "Z"
     }
 }
 
