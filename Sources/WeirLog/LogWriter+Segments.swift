@@ -13,7 +13,11 @@ extension LogWriter {
             let end = current.position + byteCount
             let limit = FilePosition(UInt64(configuration.segmentBytes))
             // A batch larger than a whole segment still gets one of its own.
-            if end > limit, !current.isEmpty { try roll() }
+            if end > limit, !current.isEmpty {
+                // Whoever waits for a sync is not to be failed by the roll of a later batch.
+                if current.owesSync { try sync() }
+                try roll()
+            }
         } else {
             try startSegment()
             try settle()
@@ -180,6 +184,7 @@ extension LogWriter {
             ? writeZeros(current.file, from: max(end, current.allocatedEnd), to: target)
             : files.reserve(current.file, from: current.allocatedEnd, to: target)
         guard isMade else {
+            if isDurable { giveRoomBack(&current) }
             // Asked again a step further on, so that a full disk is not asked at every batch.
             current.refusedEnd = end + current.growthStep
             return
@@ -211,7 +216,8 @@ extension LogWriter {
             try files.writeZeros(file, from: start, to: end)
             return true
         } catch {
-            // What the disk says is told by the batch's own write, if that fails as well.
+            // What the disk says is told by the batch's own write, if that fails as well; it may
+            // need the blocks that some of the zeros took.
             return false
         }
     }
@@ -221,26 +227,40 @@ extension LogWriter {
     /// The next opening then goes on without a scan. If it throws, the stream is as after a crash.
     package func close() throws(WeirError) {
         try nextFile.end()
+        var failure: WeirError?
         if poison == nil, hasOpened {
-            try sync()
-            try mark()
-            if let current = active {
-                try files.truncate(current.file, to: Int(clamping: current.position.value))
-                try files.sync(current.file)
+            do throws(WeirError) {
+                try finish()
+            } catch {
+                failure = error
             }
-            try commit([
-                .closed(
-                    CleanClose(
-                        epoch: epoch, segment: active?.readable.id,
-                        position: active?.position ?? .zero, end: nextOffset,
-                        durableEnd: durableEnd, lastAppendTime: lastAppendTime))
-            ])
         }
+        // Nobody may touch a file of the store after this process has let go of it.
+        try rolls.abandon()
         if let current = active {
             active = nil
             try files.close(current.file)
         }
         try manifest.close()
+        if let failure { throw failure }
+    }
+
+    private func finish() throws(WeirError) {
+        try tenure.check()
+        try sync()
+        try settle()
+        try mark()
+        if let current = active {
+            try files.truncate(current.file, to: Int(clamping: current.position.value))
+            try files.sync(current.file)
+        }
+        try commit([
+            .closed(
+                CleanClose(
+                    epoch: epoch, segment: active?.readable.id,
+                    position: active?.position ?? .zero, end: nextOffset,
+                    durableEnd: durableEnd, lastAppendTime: lastAppendTime))
+        ])
     }
 }
 
@@ -251,11 +271,14 @@ extension LogWriter {
     /// Makes the stream's deletion durable; the caller removes its files. Nothing is taken after.
     package func delete() throws(WeirError) {
         try nextFile.end()
+        try tenure.check()
+        // Before the rolls are given up: nothing behind them can be durable any more.
+        poison = WeirError(
+            .closed,
+            "The stream \(view.name) was deleted; if that failed, open the store again.",
+            at: .init(stream: view.name.description))
         try rolls.abandon()
         try commit([.deleted])
-        poison = WeirError(
-            .closed, "The stream \(view.name) was deleted.",
-            at: .init(stream: view.name.description))
         if let current = active {
             active = nil
             try files.close(current.file)

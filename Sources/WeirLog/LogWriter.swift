@@ -42,6 +42,8 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         var syncCount = 0
         var isDirty = false
         var hasAskedForNext = false
+        /// It holds batches whose callers wait for a sync.
+        var owesSync = false
     }
     var active: Active?
     package internal(set) var nextOffset: Offset
@@ -65,7 +67,8 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         self.streamID = manifest.state.streamID
         self.logStart = manifest.state.logStart
         self.manifest = manifest
-        self.rolls = RollQueue(files: files, manifest: manifest, configuration: configuration)
+        self.rolls = RollQueue(
+            files: files, manifest: manifest, configuration: configuration, tenure: tenure)
         self.nextFile = NextFile(files: files, streamID: streamID)
         self.view = view
         self.tail = tail
@@ -136,6 +139,7 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         try write { seal, scratch in
             builder.seal(seal, compression: compression, scratch: &scratch)
         }
+        if needsSync { active?.owesSync = true }
         return first
     }
 
@@ -185,7 +189,7 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         witnessedDurableEnd = durableEnd
         // Readable first: a walk that makes a summary then has every batch that was noted.
         current.readable.advance(readableEnd: current.position)
-        current.readable.note { $0.add(batch.header, at: position) }
+        current.readable.note(batch.header, at: position)
         publish()
     }
 
@@ -195,15 +199,21 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
     /// and may be lost at a power failure.
     package func sync() throws(WeirError) {
         if let poison { throw poison }
+        guard active?.isDirty ?? false || durableEnd < nextOffset else { return }
         // A group that crosses a roll: the old file first, and then what makes the new one known.
+        let before = durableEnd
         try settle()
-        guard var current = active, current.isDirty else { return }
+        guard var current = active, current.isDirty else {
+            if durableEnd > before { publish() }
+            return
+        }
         do throws(WeirError) {
             try files.sync(current.file)
         } catch {
             throw poisoned(by: error)
         }
         current.isDirty = false
+        current.owesSync = false
         current.syncCount += 1
         active = current
         durableEnd = nextOffset

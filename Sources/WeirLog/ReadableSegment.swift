@@ -64,13 +64,16 @@ package final class ReadableSegment<Files: FileSystem>: Sendable {
     }
 
     /// The writer notes each batch, so that searches in an active segment find their block.
-    package func note(_ change: (inout SegmentSummary) -> Void) {
+    ///
+    /// A walk that made the summary a moment ago may have met the batch already.
+    package func note(_ header: BatchHeader, at position: FilePosition) {
         state.withLock { state in
             guard var summary = state.summary.take() else {
                 state.unnoted += 1
                 return
             }
-            change(&summary)
+            let isKnown = header.kind == .records && header.endOffset <= summary.endOffset
+            if !isKnown { summary.add(header, at: position) }
             state.summary = summary
         }
     }

@@ -73,6 +73,7 @@ package final class RollQueue<Files: FileSystem>: Sendable {
     private struct State {
         var rolls: [Roll<Files>] = []
         var isPerforming = false
+        var hasEnded = false
         /// Everything below was synced before the newest segment that is done was made known.
         var durableEnd = Offset.zero
         var failure: WriteFailure?
@@ -81,11 +82,16 @@ package final class RollQueue<Files: FileSystem>: Sendable {
     private let files: Files
     private let manifest: ManifestFile<Files>
     private let configuration: StreamConfiguration
+    private let tenure: Tenure
 
-    init(files: Files, manifest: ManifestFile<Files>, configuration: StreamConfiguration) {
+    init(
+        files: Files, manifest: ManifestFile<Files>, configuration: StreamConfiguration,
+        tenure: Tenure
+    ) {
         self.files = files
         self.manifest = manifest
         self.configuration = configuration
+        self.tenure = tenure
     }
 
     /// What the leader looks at before each append.
@@ -100,6 +106,8 @@ package final class RollQueue<Files: FileSystem>: Sendable {
     func perform(downTo countMax: Int = 0) {
         while let roll = begin(downTo: countMax) {
             do throws(WriteFailure) {
+                // A process that stood still must not seal what another has recovered.
+                try WriteFailure.syncing(tenure.check)
                 try roll.perform(files: files, manifest: manifest, configuration: configuration)
                 finish(roll, nil)
             } catch {
@@ -111,7 +119,8 @@ package final class RollQueue<Files: FileSystem>: Sendable {
     private func begin(downTo countMax: Int) -> Roll<Files>? {
         monitor.signal { state in
             if case .sync? = state.failure { return nil }
-            guard !state.isPerforming, state.rolls.count > countMax, let roll = state.rolls.first
+            guard !state.hasEnded, !state.isPerforming, state.rolls.count > countMax,
+                let roll = state.rolls.first
             else { return nil }
             state.isPerforming = true
             state.failure = nil
@@ -140,10 +149,12 @@ package final class RollQueue<Files: FileSystem>: Sendable {
         if let failure, let failure { throw failure }
     }
 
-    /// Gives up what waits, once nobody performs any more; the files are closed.
+    /// Performs nothing more. Gives up what waits, once nobody performs any more; the files are
+    /// closed.
     func abandon() throws(WeirError) {
         let left = monitor.wait { state -> [Roll<Files>]? in
             if state.isPerforming { return nil }
+            state.hasEnded = true
             defer { state.rolls = [] }
             return state.rolls
         }

@@ -104,6 +104,10 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
             try populate(mapping, from: position, byteCount: header.storedByteCount, limit)
             if !SegmentScanner.isWhole(header, in: bytes, at: position) {
                 step = .damage(start.value..<trial.position.value, lost: header)
+            } else if header.extensionLength > 0 {
+                // What its sections ask of a reader is looked at only where there are any.
+                trial = scanner
+                step = trial.next(in: bytes)
             }
         }
         if mapping.lostPages { throw lost(at: start) }
@@ -184,6 +188,9 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
         }
         scratch.reserve(max(needed, 1))
         origin = start
+        // A read that fails leaves nothing to look at.
+        byteCount = 0
+        isCut = false
         if file == nil { file = try segment.file() }
         guard let file else { return }
         byteCount = unsafe try files.read(file, into: scratch.bytes(0..<needed), at: start)

@@ -27,7 +27,10 @@ extension StreamRecovery {
     ///
     /// A file of which nothing holds proves no epoch; power loss leaves such ones. Where nothing
     /// durable can stand in it, it is taken for the writer's too: then it is cut, and kept aside.
-    func origin(of id: SegmentID, base: Offset, path: String) -> Origin {
+    ///
+    /// Throws what keeps the file from being looked at: to take it for a stranger's would give its
+    /// offsets away.
+    func origin(of id: SegmentID, base: Offset, path: String) throws(WeirError) -> Origin {
         do throws(WeirError) {
             let file = try files.open(path, isReadOnly ? .read : .readWrite)
             if !isReadOnly { try files.settle(file) }
@@ -43,7 +46,7 @@ extension StreamRecovery {
                     entry: SegmentEntry(id: id, base: base, epoch: epoch),
                     durableEnd: scan.durableEnd, holdsBatches: holdsBatches))
         } catch {
-            // What cannot be read is left where it is, and reported.
+            guard error.code == .notFound || error.code == .damaged else { throw error }
             return .stranger
         }
     }

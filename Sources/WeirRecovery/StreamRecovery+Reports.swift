@@ -3,13 +3,13 @@ import WeirFormat
 
 /// What recovery says of what it found.
 extension StreamRecovery {
-    mutating func reportStrangers() {
+    mutating func reportStrangers() throws(WeirError) {
         for name in directory.unknown + directory.copies {
             add(.unknownFile, directory.path(name), "a file that is no part of the stream")
         }
         let listed = Set(state.segments.map(\.id)).union(state.retired)
         for (id, found) in directory.segments where !listed.contains(id) {
-            switch origin(of: id, base: found.base, path: directory.path(found.name)) {
+            switch try origin(of: id, base: found.base, path: directory.path(found.name)) {
             case .unborn: unborn.append(id)
             case .newborn(let new): newborn.append(new)
             case .stranger:

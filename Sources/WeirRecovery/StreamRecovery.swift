@@ -70,7 +70,7 @@ package struct StreamRecovery<Files: FileSystem> {
     }
 
     private mutating func run(_ loaded: ManifestLoader.Loaded) throws(WeirError) -> Outcome {
-        reportStrangers()
+        try reportStrangers()
         reportMissing()
         var manifest: (file: Files.File, state: ManifestState)?
         if !isReadOnly { manifest = (try openManifest(loaded), state) }

@@ -125,6 +125,42 @@ struct RollTests {
         try engine.close()
     }
 
+    @Test func `is no reason to fail a batch before it that waits for its sync`() throws {
+        let files = FaultyFileSystem(SimulatedFileSystem(seed: 6))
+        let engine = try StoreEngine.open(files: files, host: machine.host, creating: true)
+        let writer = try writer(engine)
+        try SmallStream.append(to: writer, needsSync: true)
+        files.follow { operation, path in
+            operation == .write && path.hasSuffix("MANIFEST") ? .fails(.noSpace) : nil
+        }
+        // The second of the same group rolls, and finds no room for that.
+        let error = #expect(throws: WeirError.self) {
+            try SmallStream.append(to: writer, needsSync: true)
+        }
+        #expect(error?.code == .noSpace)
+        try writer.sync()
+        #expect(writer.durableEnd == Offset(2))
+        #expect(writer.view.durableEnd == Offset(2))
+        #expect(files.hits > 0)
+    }
+
+    @Test func `is given up with its stream, and nothing is durable in it any more`() throws {
+        let files = FaultyFileSystem(SimulatedFileSystem(seed: 6))
+        let engine = try StoreEngine.open(files: files, host: machine.host, creating: true)
+        let writer = try writer(engine)
+        try SmallStream.append(3, to: writer)
+        files.follow { operation, path in
+            operation == .write && path.hasSuffix("MANIFEST") ? .fails(.noSpace) : nil
+        }
+        #expect(throws: WeirError.self) { try engine.delete(try StreamName("s")) }
+        files.follow { _, _ in nil }
+        // It is there, and takes nothing until the store is opened again.
+        let error = #expect(throws: WeirError.self) {
+            try SmallStream.append(to: try SmallStream.writer(engine), needsSync: true)
+        }
+        #expect(error?.code == .closed)
+    }
+
     @Test func `takes nothing more after the sync of a segment that it left failed`() throws {
         let files = FaultyFileSystem(SimulatedFileSystem(seed: 6))
         let engine = try StoreEngine.open(files: files, host: machine.host, creating: true)

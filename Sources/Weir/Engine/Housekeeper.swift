@@ -22,13 +22,19 @@ final class Housekeeper: Sendable {
         return time.seconds * 1000 + time.attoseconds / 1_000_000_000_000_000
     }
 
-    /// Has `upkeep` called once, this long after the first note since the last call.
+    /// Has upkeep done once, at the earliest time that was asked for since the last.
     func note(_ committer: Committer, after milliseconds: Int) {
         let key = ObjectIdentifier(committer)
-        if monitor.read({ $0.due[key] != nil || $0.isEnding }) { return }
         let at = nowMilliseconds + Int64(milliseconds)
+        let isKnown = monitor.read { state in
+            let known = state.due[key].map { $0.atMilliseconds <= at } ?? false
+            return known && state.isRunning || state.isEnding
+        }
+        if isKnown { return }
         let starts = monitor.signal { state -> Bool in
-            state.due[key] = (committer, at)
+            if state.due[key].map({ $0.atMilliseconds > at }) ?? true {
+                state.due[key] = (committer, at)
+            }
             defer { state.isRunning = true }
             return !state.isRunning
         }
@@ -53,7 +59,11 @@ final class Housekeeper: Sendable {
             guard let next, let next else { return }
             let delay = next - nowMilliseconds
             if delay > 0 {
-                _ = monitor.wait(milliseconds: Int(min(delay, 1000))) { $0.isEnding ? true : nil }
+                // Until then, or until somebody asks for less.
+                _ = monitor.wait(milliseconds: Int(min(delay, 1000))) { state in
+                    let first = state.due.values.map(\.atMilliseconds).min() ?? .max
+                    return state.isEnding || first < next ? true : nil
+                }
                 continue
             }
             let time = nowMilliseconds

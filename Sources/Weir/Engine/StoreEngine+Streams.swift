@@ -65,17 +65,18 @@ extension StoreEngine {
         _ name: StreamName, _ configuration: StreamConfiguration
     ) throws(WeirError) {
         guard !isReadOnly else { throw Self.readOnly() }
-        _ = creation.wait { isBusy -> Void? in
-            if isBusy { return nil }
-            isBusy = true
-        }
-        defer { creation.signal { $0 = false } }
-        if let failure = failure(of: name) { throw failure.error }
+        try exclusively { () throws(WeirError) in try createAlone(name, configuration) }
+    }
+
+    private func createAlone(
+        _ name: StreamName, _ configuration: StreamConfiguration
+    ) throws(WeirError) {
         guard stream(name) == nil else {
             throw WeirError(
                 .alreadyExists, "The stream \(name) exists already; choose another name.",
                 at: .init(stream: name.description))
         }
+        if let failure = failure(of: name) { throw failure.error }
         let id = StreamID(host.random())
         let creation = StoreLayout.creation(id)
         // Made under another name and renamed when it is whole: a crash leaves a stream or none.
@@ -98,13 +99,38 @@ extension StoreEngine {
 
     /// Removes a stream and its records for ever. The edit is the point of no return: a crash after
     /// it, and the next opening removes the rest.
-    package func delete(_ name: StreamName) throws(WeirError) {
+    ///
+    /// The stream is out of sight at once; `draining` then ends whatever is under way in it.
+    package func delete(
+        _ name: StreamName, draining: () -> Void = {}
+    ) throws(WeirError) {
         guard !isReadOnly else { throw Self.readOnly() }
-        if let failure = failure(of: name) { return try deleteUnread(name, failure.id) }
-        guard let stream = stream(name) else { throw noStream(name) }
-        try stream.writer?.delete()
-        remove(name)
-        try StoreDirectory.removeTree(StoreLayout.stream(stream.id), files: files)
+        try exclusively { () throws(WeirError) in
+            guard let stream = take(name) else {
+                if let failure = failure(of: name) { return try deleteUnread(name, failure.id) }
+                throw noStream(name)
+            }
+            draining()
+            do throws(WeirError) {
+                try stream.writer?.delete()
+            } catch {
+                _ = insert(stream)
+                throw error
+            }
+            try StoreDirectory.removeTree(StoreLayout.stream(stream.id), files: files)
+        }
+    }
+
+    /// One at a time creates or deletes a stream, or takes one up. Blocks the thread.
+    package func exclusively<Result>(
+        _ body: () throws(WeirError) -> Result
+    ) throws(WeirError) -> Result {
+        _ = creation.wait { isBusy -> Void? in
+            if isBusy { return nil }
+            isBusy = true
+        }
+        defer { creation.signal { $0 = false } }
+        return try body()
     }
 
     /// A stream that could not be opened, a full disk's among them, can still make room: under the
@@ -162,7 +188,18 @@ extension StoreEngine {
                 add(reports: [StoreDirectory.report(.copiedStream, StoreLayout.stream(id))])
                 continue
             }
-            try adoptLive(id, slots[id])
+            do throws(WeirError) {
+                try adoptLive(id, slots[id])
+            } catch {
+                // Deleted while it was looked at; or its trouble is its own.
+                guard error.code != .notFound else { continue }
+                add(reports: [
+                    DamageReport(
+                        kind: .unreadableStream, stream: id.description,
+                        path: StoreLayout.stream(id),
+                        detail: "the stream cannot be opened: \(error)")
+                ])
+            }
         }
     }
 
@@ -188,9 +225,15 @@ extension StoreEngine {
     /// What readers see never shrinks: a reader that found the end itself, while no writer lived,
     /// has seen records that no writer has yet made durable.
     package func refresh(_ stream: OpenStream) throws(WeirError) {
-        guard let slot = tail?.slot(of: stream.id)?.slot, slot.epoch > epoch else { return }
+        guard isBehind(stream) else { return }
+        // One at a time: an older slot must not be laid over a newer one.
+        _ = refreshing.wait { isBusy -> Void? in
+            if isBusy { return nil }
+            isBusy = true
+        }
+        defer { refreshing.signal { $0 = false } }
+        guard isBehind(stream), let slot = tail?.slot(of: stream.id)?.slot else { return }
         let view = stream.view
-        guard slot.flushedEnd > view.flushedEnd || slot.durableEnd > view.durableEnd else { return }
         if let last = view.segments.last, last.id == slot.segment {
             last.advance(readableEnd: max(slot.writtenEnd, last.readableEnd))
         } else if slot.flushedEnd > view.flushedEnd {
@@ -199,6 +242,12 @@ extension StoreEngine {
         view.advance(
             flushedEnd: max(slot.flushedEnd, view.flushedEnd),
             durableEnd: max(slot.durableEnd, view.durableEnd))
+    }
+
+    private func isBehind(_ stream: OpenStream) -> Bool {
+        guard let slot = tail?.slot(of: stream.id)?.slot, slot.epoch > epoch else { return false }
+        return slot.flushedEnd > stream.view.flushedEnd
+            || slot.durableEnd > stream.view.durableEnd
     }
 
     /// The writer rolled: manifest and directory tell the segments. Known ones are kept, with their

@@ -42,6 +42,8 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
     }
     /// Creations come one after the other: two of one name would both find it free.
     let creation = Monitor(false)
+    /// Readers: views are brought up to date one after the other.
+    let refreshing = Monitor(false)
 
     private init(
         files: Files, host: Host, header: StoreHeader, epoch: Epoch, hasLiveWriter: Bool,
@@ -254,7 +256,10 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
     /// Why a stream that is there could not be opened.
     func failure(of name: StreamName) -> Failure? { state.withLock { $0.failures[name] } }
 
-    func remove(_ name: StreamName) { state.withLock { $0.streams[name] = nil } }
+    /// Out of sight, for whoever deletes it.
+    func take(_ name: StreamName) -> OpenStream? {
+        state.withLock { $0.streams.removeValue(forKey: name) }
+    }
 
     func add(reports: some Sequence<DamageReport>) {
         state.withLock { $0.reports += Array(reports) }
@@ -282,6 +287,7 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
         do throws(WeirError) {
             if let epochs {
                 if failure == nil {
+                    try epochs.expectNoLater()
                     try epochs.append(
                         EpochRecord(
                             kind: .closedClean, epoch: epoch, bootID: host.bootID,

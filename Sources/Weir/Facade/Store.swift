@@ -22,8 +22,8 @@ import WeirLog
 public final class Store: Sendable {
     let engine: SystemEngine
     let pool: ThreadPool
-    /// Those who wait for another process's writer stand on threads of their own, so that they keep
-    /// nobody from reading.
+    /// Who waits for another process's writer, or for a stream to come to rest, does so on threads
+    /// of its own: it would keep from working whom it waits for.
     let waiters = ThreadPool(countMax: 256)
     let logger: Logger
     private let housekeeper: Housekeeper
@@ -140,7 +140,7 @@ public final class Store: Sendable {
     ) async throws -> LogStream {
         let name = try StreamName(name)
         if let stream = try known(name) { return stream }
-        return try await pool.call { () throws(WeirError) in
+        return try await waiters.call { () throws(WeirError) in
             try self.openStream(name, creating: configuration)
         }
     }
@@ -164,8 +164,8 @@ public final class Store: Sendable {
     private func openStream(
         _ name: StreamName, creating configuration: StreamConfiguration?
     ) throws(WeirError) -> LogStream {
-        if let failure = engine.failure(of: name) { throw failure.error }
         if engine.stream(name) == nil {
+            if let failure = engine.failure(of: name) { throw failure.error }
             guard let configuration else { throw engine.noStream(name) }
             try Self.expectUserName(name)
             try configuration.validate()
@@ -177,9 +177,12 @@ public final class Store: Sendable {
                 if error.code != .alreadyExists { throw error }
             }
         }
-        guard let open = engine.stream(name) else {
-            throw engine.noStream(name)
-        }
+        // Beside no deletion: a stream that is going must not be appended to.
+        return try engine.exclusively { () throws(WeirError) in try takeUp(name) }
+    }
+
+    private func takeUp(_ name: StreamName) throws(WeirError) -> LogStream {
+        guard let open = engine.stream(name) else { throw engine.noStream(name) }
         return try state.withLock { state throws(WeirError) in
             if state.isClosed { throw Self.closed() }
             if let stream = state.streams[name] { return stream }
@@ -212,7 +215,7 @@ public final class Store: Sendable {
     /// Removes a stream and all its records, for ever.
     public func deleteStream(_ name: String) async throws {
         let name = try StreamName(name)
-        try await pool.call { () throws(WeirError) in try self.delete(name) }
+        try await waiters.call { () throws(WeirError) in try self.delete(name) }
     }
 
     /// As `deleteStream`, and blocks the thread.
@@ -221,16 +224,16 @@ public final class Store: Sendable {
     }
 
     private func delete(_ name: StreamName) throws(WeirError) {
-        let stream = state.withLock { $0.streams.removeValue(forKey: name) }
-        stream?.drain()
-        try engine.delete(name)
+        try engine.delete(name) {
+            state.withLock { $0.streams.removeValue(forKey: name) }?.drain()
+        }
         logger.debug("deleted stream \(name)")
     }
 
     /// Ends everything in good order: what was appended is written and synced, and the next opening
     /// needs no scan. Appends and reads after it throw `closed`. May be called more than once.
     public func close() async throws {
-        try await pool.call { () throws(WeirError) in try self.closeBlocking() }
+        try await waiters.call { () throws(WeirError) in try self.closeBlocking() }
     }
 
     /// As `close`, and blocks the thread.
