@@ -222,6 +222,11 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
 
     /// Remembers why nothing more may be written, and gives the error to throw.
     func poisoned(by error: WeirError) -> WeirError {
+        // Another process has become the writer: that says it all.
+        if error.code == .locked {
+            poison = error
+            return error
+        }
         let poison = WeirError(
             .poisoned,
             "A sync of stream \(view.name) failed, so what was not acknowledged may be lost and "

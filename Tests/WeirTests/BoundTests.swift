@@ -3,6 +3,7 @@ import Testing
 import Weir
 import WeirBase
 import WeirFiles
+import WeirFormat
 import WeirLog
 import WeirTesting
 
@@ -72,6 +73,28 @@ struct BoundTests {
         #expect(files.hits > 0)
     }
 
+    @Test func `is nothing of a copy whose reading failed`() throws {
+        let files = FaultyFileSystem(disk)
+        let engine = try StoreEngine.open(files: files, host: machine.host, creating: true)
+        let writer = try SmallStream.create(in: engine)
+        try SmallStream.append(to: writer)
+        var cursor = LogCursor(view: writer.view, at: .zero, mode: .copied)
+        let first = try cursor.next()
+        guard case .batch = first else { throw first.unexpected }
+        try SmallStream.append(to: writer)
+        files.follow { operation, _ in operation == .read ? .fails(.system) : nil }
+        do throws(WeirError) {
+            _ = try cursor.next()
+            Issue.record("the failed reading was not told")
+        } catch {
+            #expect(error.code == .system)
+        }
+        files.follow { _, _ in nil }
+        let again = try cursor.next()
+        guard case .batch(let header) = again else { throw again.unexpected }
+        #expect(header.firstOffset == Offset(1))
+    }
+
     @Test(arguments: [ReadingMode.mapped, .copied])
     func `is no open file of a segment that was left`(mode: ReadingMode) throws {
         let folder = TemporaryFolder()
@@ -101,5 +124,11 @@ struct BoundTests {
             }
         }
         return found.sorted()
+    }
+}
+
+extension LogCursor.Step {
+    fileprivate var unexpected: WeirError {
+        WeirError(.damaged, "\(self) where a batch is expected")
     }
 }

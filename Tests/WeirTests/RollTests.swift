@@ -27,6 +27,12 @@ struct RollTests {
         try SmallStream.offsets(try SmallStream.view(engine))
     }
 
+    private func refuseManifests(_ files: FaultyFileSystem<SimulatedFileSystem>) {
+        files.follow { operation, path in
+            operation == .write && path.hasSuffix("MANIFEST") ? .fails(.noSpace) : nil
+        }
+    }
+
     @Test func `goes on in a new segment without one`() throws {
         let engine = try open(disk)
         let writer = try writer(engine)
@@ -82,6 +88,22 @@ struct RollTests {
         #expect(engine.reports.isEmpty)
     }
 
+    @Test func `is refused, not cut short, while an unlisted segment cannot be looked at`() throws {
+        let writer = try writer(try open(disk))
+        try SmallStream.append(3, to: writer)
+        let unlisted = try #require(writer.view.segments.last?.path)
+        let files = FaultyFileSystem(disk.afterKill()) { operation, path in
+            operation == .open(.readWrite) && path == unlisted ? .fails(.exhausted) : nil
+        }
+        let first = try StoreEngine.open(files: files, host: machine.host, creating: true)
+        #expect(first.reports.map(\.kind) == [.unreadableStream])
+        try first.close()
+        files.follow { _, _ in nil }
+        let second = try StoreEngine.open(files: files, host: machine.host, creating: true)
+        #expect(second.reports.isEmpty)
+        #expect(try offsets(second) == [0, 1, 2, 3])
+    }
+
     @Test func `leaves a segment of another epoch alone, and reports it`() throws {
         let engine = try open(disk)
         _ = try writer(engine)
@@ -106,9 +128,7 @@ struct RollTests {
         let engine = try StoreEngine.open(files: files, host: machine.host, creating: true)
         let writer = try writer(engine)
         try SmallStream.append(3, to: writer)
-        files.follow { operation, path in
-            operation == .write && path.hasSuffix("MANIFEST") ? .fails(.noSpace) : nil
-        }
+        refuseManifests(files)
         var builder = BatchBuilder(byteLimit: 4 << 10)
         let added = builder.append(value: [7].span.bytes)
         #expect(added)
@@ -130,9 +150,7 @@ struct RollTests {
         let engine = try StoreEngine.open(files: files, host: machine.host, creating: true)
         let writer = try writer(engine)
         try SmallStream.append(to: writer, needsSync: true)
-        files.follow { operation, path in
-            operation == .write && path.hasSuffix("MANIFEST") ? .fails(.noSpace) : nil
-        }
+        refuseManifests(files)
         // The second of the same group rolls, and finds no room for that.
         let error = #expect(throws: WeirError.self) {
             try SmallStream.append(to: writer, needsSync: true)
@@ -149,9 +167,7 @@ struct RollTests {
         let engine = try StoreEngine.open(files: files, host: machine.host, creating: true)
         let writer = try writer(engine)
         try SmallStream.append(3, to: writer)
-        files.follow { operation, path in
-            operation == .write && path.hasSuffix("MANIFEST") ? .fails(.noSpace) : nil
-        }
+        refuseManifests(files)
         #expect(throws: WeirError.self) { try engine.delete(try StreamName("s")) }
         files.follow { _, _ in nil }
         // It is there, and takes nothing until the store is opened again.

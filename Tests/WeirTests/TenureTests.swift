@@ -32,6 +32,23 @@ struct TenureTests {
         try other.close()
     }
 
+    @Test func `seals and closes nothing either`() throws {
+        let engine = try open()
+        let writer = try SmallStream.create(in: engine)
+        try SmallStream.append(3, to: writer)
+        try disk.removeFile("LOCK")
+        let other = try open()
+        writer.work()
+        let error = #expect(throws: WeirError.self) { try engine.close() }
+        #expect(error?.code == .locked)
+        let newer = try SmallStream.writer(other)
+        try SmallStream.append(to: newer)
+        try other.close()
+        let last = try open()
+        #expect(last.reports.isEmpty)
+        #expect(try SmallStream.offsets(try SmallStream.view(last)) == [0, 1, 2, 3])
+    }
+
     @Test func `goes on if it is still the only one`() throws {
         let engine = try open()
         let writer = try SmallStream.create(in: engine)
