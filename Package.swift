@@ -8,10 +8,12 @@ let layers: [String: [String]] = [
     "WeirBase": [],  // units, limits, errors, events, the one lock we use
     "WeirFormat": ["WeirBase"],  // bytes <-> values; no files
     "WeirFiles": ["WeirBase", "CWeirSystem"],  // the seam to the system; knows no format
+    "WeirFlow": ["WeirBase"],  // FLOW PATH: numbers, never bytes
     "WeirLog": ["WeirBase", "WeirFormat", "WeirFiles"],  // DATA PATH: segments, writer, readers
     "WeirRecovery": ["WeirBase", "WeirFormat", "WeirFiles"],  // FAILURE PATH: scan, plan, repair
-    "Weir": ["WeirBase", "WeirFormat", "WeirFiles", "WeirLog", "WeirRecovery"],  // the facade
-    "WeirCLI": ["Weir"],  // product `weir`
+    // The facade: the paths meet here; tasks and threads are owned here.
+    "Weir": ["WeirBase", "WeirFormat", "WeirFiles", "WeirFlow", "WeirLog", "WeirRecovery"],
+    "WeirCLI": ["Weir", "WeirFlow"],  // product `weir`; WeirFlow for the simulated load patterns
     "WeirTesting": ["WeirBase", "WeirFormat", "WeirFiles"],  // crashing and faulty file systems
 ]
 
@@ -70,16 +72,18 @@ let package = Package(
         module("WeirBase"),
         module("WeirFormat", system: ["CLZ4", "CISAL"]),
         module("WeirFiles"),
+        module("WeirFlow"),
         module("WeirLog"),
         module("WeirRecovery"),
         module("Weir", products: [logging, lifecycle]),
         module("WeirTesting"),
         .executableTarget(
-            name: "WeirCLI", dependencies: ["Weir", argumentParser],
+            name: "WeirCLI", dependencies: ["Weir", "WeirFlow", argumentParser],
             swiftSettings: settings + [.strictMemorySafety()]),
         tests("WeirBaseTests", of: ["WeirBase"]),
         tests("WeirFormatTests", of: ["WeirBase", "WeirFormat", "WeirTesting"]),
         tests("WeirFilesTests", of: ["WeirBase", "WeirFiles", "WeirTesting"]),
+        tests("WeirFlowTests", of: ["WeirBase", "WeirFlow", "WeirTesting"]),
         tests(
             "WeirRecoveryTests",
             of: ["WeirBase", "WeirFormat", "WeirFiles", "WeirRecovery", "WeirTesting"]),
@@ -89,8 +93,8 @@ let package = Package(
         tests(
             "WeirTests",
             of: [
-                "WeirBase", "WeirFormat", "WeirFiles", "WeirLog", "WeirRecovery", "Weir",
-                "WeirTesting",
+                "WeirBase", "WeirFormat", "WeirFiles", "WeirFlow", "WeirLog", "WeirRecovery",
+                "Weir", "WeirTesting",
             ], products: [logging, lifecycle]),
         .target(name: "CMallocCount", path: "Tests/CMallocCount"),
         tests("AllocationTests", of: ["Weir", "CMallocCount"]),

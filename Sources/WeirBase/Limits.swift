@@ -45,4 +45,8 @@ public enum Limits {
     /// What one read-ahead asks of the kernel.
     package static let prefetchBytes = 4 << 20
     package static let producersMax = 4_096
+
+    /// Consumers whose signals are counted apart, and events that wait for a listener.
+    package static let signalSourcesMax = 4_096
+    package static let signalFeedMax = 1_024
 }

@@ -1,0 +1,118 @@
+/// What flow control can tell. A closed set: each is counted by stream, partition and consumer.
+public enum SignalKind: String, Sendable, Hashable, CaseIterable, Codable {
+    // A consumer's window.
+    /// A consumer's credit was used up while the log had more for it.
+    case exhausted
+    /// Credit came back after `exhausted`, and reading ahead goes on.
+    case resumed
+    /// One batch larger than the credit left was read, since the consumer waited for it.
+    case overdraft
+    /// The controller made the window larger, smaller, or cut it in half after a failure.
+    case grew
+    case shrank
+    case halved
+    /// A consumer holds a batch for longer than its latency budget.
+    case leaseHeld
+    /// A consumer that cannot signal gets a small fixed window.
+    case degraded
+
+    // The store's budget.
+    /// A subscription waits until the store's budget has room for its first batch.
+    case budgetWaited
+    /// A subscription was refused, since the store's budget has no room for its first batch.
+    case budgetRefused
+
+    // Producers.
+    /// Appends wait: permits are used up, or a consumer that the stream waits for lags too far.
+    case gateClosed
+    case gateOpened
+    /// The gate opened although a consumer still lags: it had been closed for as long as it may.
+    case gateCapped
+    /// An append was refused at once or after its timeout, since the gate was closed.
+    case gateRefused
+
+    // The failure path.
+    /// A consumer waited with credit left and data in the log, and nothing came.
+    case stalled
+    /// Reading began anew at the last offset, after an error or a stall.
+    case reopened
+    /// A deadline passed before there was a batch.
+    case timedOut
+    /// Records that were expected are not there: told as an error, or skipped by choice.
+    case gap
+    case gapSkipped
+    /// A subscription ended before its stream did: cancelled, or let go.
+    case cancelled
+}
+
+/// How often each kind of signal came, and when last.
+public struct SignalCounts: Sendable, Hashable {
+    public struct Entry: Sendable, Hashable {
+        public var count = 0
+        /// `nil` before the first.
+        public var last: Timestamp?
+    }
+    private var entries = [Entry](repeating: Entry(), count: SignalKind.allCases.count)
+
+    public init() {}
+
+    public subscript(kind: SignalKind) -> Entry { entries[kind.index] }
+
+    package mutating func note(_ kind: SignalKind, at time: Timestamp) {
+        entries[kind.index].count += 1
+        entries[kind.index].last = max(entries[kind.index].last ?? time, time)
+    }
+
+    package mutating func merge(_ other: SignalCounts) {
+        for index in entries.indices {
+            entries[index].count += other.entries[index].count
+            if let last = other.entries[index].last {
+                entries[index].last = max(entries[index].last ?? last, last)
+            }
+        }
+    }
+
+    /// The kinds that came at least once.
+    public var nonZero: [(kind: SignalKind, entry: Entry)] {
+        SignalKind.allCases.map { ($0, self[$0]) }.filter { $0.1.count > 0 }
+    }
+}
+
+extension SignalKind {
+    /// Its place in tables.
+    package var index: Int { Self.indices[self] ?? 0 }
+
+    private static let indices: [SignalKind: Int] = Dictionary(
+        uniqueKeysWithValues: allCases.enumerated().map { ($1, $0) })
+}
+
+/// Whom a signal is about.
+public struct SignalSource: Sendable, Hashable {
+    public var stream: String
+    /// Of a partitioned stream.
+    public var partition: Int?
+    /// Empty for a producer's signal, and for consumers without a name.
+    public var consumer: String
+
+    public init(stream: String, partition: Int? = nil, consumer: String = "") {
+        self.stream = stream
+        self.partition = partition
+        self.consumer = consumer
+    }
+}
+
+/// One signal, as the event feed tells it.
+public struct Signal: Sendable, Hashable {
+    public let kind: SignalKind
+    public let source: SignalSource
+    public let time: Timestamp
+    /// For a person; may be empty.
+    public let detail: String
+
+    package init(_ kind: SignalKind, _ source: SignalSource, at time: Timestamp, detail: String) {
+        self.kind = kind
+        self.source = source
+        self.time = time
+        self.detail = detail
+    }
+}
