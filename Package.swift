@@ -45,6 +45,7 @@ func tests(_ name: String, of modules: [String], products: [Target.Dependency] =
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(
     name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
 let argumentParser: Target.Dependency = .product(
     name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -59,6 +60,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
     ],
     targets: [
@@ -75,7 +77,7 @@ let package = Package(
         module("WeirFlow"),
         module("WeirLog"),
         module("WeirRecovery"),
-        module("Weir", products: [logging, lifecycle]),
+        module("Weir", products: [logging, lifecycle, histogram]),
         module("WeirTesting"),
         .executableTarget(
             name: "WeirCLI", dependencies: ["Weir", "WeirFlow", argumentParser],

@@ -46,6 +46,12 @@ public enum Limits {
     package static let prefetchBytes = 4 << 20
     package static let producersMax = 4_096
 
+    /// What all subscriptions of a store may hold, in bytes of records, unless it is opened with
+    /// another budget; and the range of that.
+    public static let subscriptionBytesDefault = 256 << 20
+    public static let subscriptionBytesMin = 1 << 20
+    public static let subscriptionBytesMax = 1 << 50
+
     /// Consumers whose signals are counted apart, and events that wait for a listener.
     package static let signalSourcesMax = 4_096
     package static let signalFeedMax = 1_024

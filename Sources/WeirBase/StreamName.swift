@@ -6,17 +6,20 @@ public struct StreamName: Sendable, Hashable, CustomStringConvertible {
     public let description: String
 
     /// Throws `invalidArgument` for a name outside the allowed set.
-    public init(_ text: String) throws(WeirError) {
+    public init(_ text: String) throws(WeirError) { try self.init(text, what: "stream") }
+
+    /// The same rule for the names of other things, such as consumers.
+    package init(_ text: String, what: String) throws(WeirError) {
         let bytes = Array(text.utf8)
         guard let first = bytes.first else {
             throw WeirError(
                 .invalidArgument,
-                "The stream name is empty; expected 1 to 128 characters of A-Z a-z 0-9 . _ -.")
+                "The \(what) name is empty; expected 1 to 128 characters of A-Z a-z 0-9 . _ -.")
         }
         guard bytes.count <= Limits.streamNameBytesMax else {
             throw WeirError(
                 .invalidArgument,
-                "The stream name has \(bytes.count) bytes; expected at most "
+                "The \(what) name has \(bytes.count) bytes; expected at most "
                     + "\(Limits.streamNameBytesMax).")
         }
         guard StreamName.isAlphanumeric(first),
@@ -24,7 +27,7 @@ public struct StreamName: Sendable, Hashable, CustomStringConvertible {
         else {
             throw WeirError(
                 .invalidArgument,
-                "The stream name \"\(StreamName.escaped(text))\" is not allowed; expected 1 to 128 "
+                "The \(what) name \"\(StreamName.escaped(text))\" is not allowed; expected 1 to 128 "
                     + "characters of A-Z a-z 0-9 . _ -, the first a letter or a digit.")
         }
         self.description = text

@@ -38,6 +38,10 @@ public struct WeirError: Error, Sendable, CustomStringConvertible {
         public static let closed = Code("closed")
         /// The call would have to wait, and it may not.
         public static let wouldBlock = Code("wouldBlock")
+        /// Records that were expected are not there.
+        public static let gap = Code("gap")
+        /// A deadline passed before it was done; nothing was.
+        public static let timedOut = Code("timedOut")
         /// Input text (NDJSON, CSV) is malformed.
         public static let malformedInput = Code("malformedInput")
     }

@@ -70,6 +70,21 @@ package struct SegmentScanner: Sendable {
         }
     }
 
+    /// The header that stands at the position, if one does; the batch may reach beyond `bytes`.
+    package func header(in bytes: RawSpan, origin: FilePosition = .zero) -> BatchHeader? {
+        let start = position - origin
+        guard position >= origin, start <= bytes.byteCount - BatchHeader.byteCount else {
+            return nil
+        }
+        do throws(BatchHeader.Defect) {
+            return try BatchHeader.decode(
+                bytes.extracting(start..<start + BatchHeader.byteCount),
+                at: BatchPlace(segment: segment, position: position))
+        } catch {
+            return nil
+        }
+    }
+
     /// Moves to a place that the caller knows of, such as a block's start.
     package mutating func move(to position: FilePosition) { self.position = position }
 

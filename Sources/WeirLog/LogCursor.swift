@@ -16,10 +16,16 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
         case gap(Gap)
         /// Nothing more is shown at the moment.
         case end
+        /// A batch is there, and whoever was asked held it back; the next step meets it again.
+        case held
     }
+
+    /// Asked with a batch's size before any of it but its header is read.
+    package typealias Admitting = (Credit) -> Admission
 
     private let view: LogView<Files>
     private let mode: ReadingMode
+    private let isExact: Bool
     /// The offset that the reader wants next.
     package private(set) var nextOffset: Offset
     private var segment: ReadableSegment<Files>?
@@ -39,8 +45,12 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
     /// Damage that cost no record, such as a marker's; told once.
     package private(set) var reports: [DamageReport] = []
 
-    /// Begins at an offset; `LogSearch` turns every other start into one.
-    package init(view: LogView<Files>, at offset: Offset, mode: ReadingMode = .mapped) {
+    /// Begins at an offset; `LogSearch` turns every other start into one. `isExact`: nothing is read
+    /// that was not admitted.
+    package init(
+        view: LogView<Files>, at offset: Offset, mode: ReadingMode = .mapped, isExact: Bool = false
+    ) {
+        self.isExact = isExact
         self.view = view
         self.mode = mode
         self.nextOffset = offset
@@ -52,6 +62,11 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
     /// Throws what the medium said, `damaged` if mapped pages vanished, `newerFormat`. Damage on
     /// disk is no error but a gap. A cursor that threw may be asked again.
     package mutating func next() throws(WeirError) -> Step {
+        try next { _ in .read(ahead: nil) }
+    }
+
+    /// The same, as far as `admitting` lets it.
+    package mutating func next(admitting: Admitting) throws(WeirError) -> Step {
         header = nil
         unpackedByteCount = nil
         let start = view.logStart
@@ -65,8 +80,17 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
             if segment == nil {
                 guard try enter() else { return .end }
             }
-            if let step = try stepInSegment() { return step }
+            if let step = try stepInSegment(admitting) { return step }
         }
+    }
+
+    /// What to do about a batch that stands here, by its header.
+    private func admission(_ found: BatchHeader, _ admitting: Admitting) -> Admission {
+        guard found.kind == .records, found.endOffset > nextOffset else { return .pass }
+        guard found.firstOffset < view.visibleEnd else { return .hide }
+        // What is missing before it is told first, and costs nothing.
+        if found.firstOffset > nextOffset, !isHole(before: found) { return .pass }
+        return admitting(found.credit)
     }
 
     /// Opens the segment that holds `nextOffset` and goes to its block. `false` if there is none.
@@ -93,19 +117,32 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
 
     private mutating func stand(in next: ReadableSegment<Files>?) {
         segment = next
-        window = next.map { SegmentWindow(segment: $0, mode: mode) }
+        window = next.map { SegmentWindow(segment: $0, mode: mode, isExact: isExact) }
     }
 
     /// One batch, gap or end of this segment; `nil` to look again.
-    private mutating func stepInSegment() throws(WeirError) -> Step? {
-        let found: SegmentScanner.Step
+    private mutating func stepInSegment(_ admitting: Admitting) throws(WeirError) -> Step? {
+        let found: SegmentScanner.Step?
+        var isRefused = false
+        // Taken out for the while: what is asked by a header looks at this value.
+        var taken = window.take()
+        var place = scanner
         do throws(WeirError) {
-            found = try window?.next(&scanner, checkingBody: true) ?? .end(at: .zero)
+            defer {
+                scanner = place
+                window = taken.take()
+            }
+            found = try taken?.next(&place) { header in
+                let admission = admission(header, admitting)
+                isRefused = admission == .hold
+                return admission
+            }
         } catch {
             guard error.code == .notFound else { throw error }
             return leave(because: "its file is missing")
         }
         switch found {
+        case nil: return isRefused ? .held : .end
         case .batch(let header, let position): return try take(header, at: position)
         case .damage(let range, let lost):
             // With the header of a lost batch, its offsets are known at once.

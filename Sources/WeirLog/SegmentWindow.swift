@@ -10,6 +10,18 @@ package enum ReadingMode: Sendable, Hashable {
     case copied
 }
 
+/// What to do about a batch whose header was found.
+package enum Admission: Sendable, Hashable {
+    /// Bring it in and prove it. Behind it the reader may bring in whole batches of so much; `nil`
+    /// for whoever reads on its own thread, and takes some megabytes at a time.
+    case read(ahead: Credit?)
+    /// Go past it: nobody wants it.
+    case pass
+    /// Leave it there for now: there is no credit for it, or nobody may see it yet.
+    case hold
+    case hide
+}
+
 /// The part of a segment that a reader looks at: a map, or a copy of some of it.
 ///
 ///     segment   |··········[ window )···············) readable end
@@ -17,6 +29,7 @@ package enum ReadingMode: Sendable, Hashable {
 package struct SegmentWindow<Files: FileSystem>: ~Copyable {
     package let segment: ReadableSegment<Files>
     private var mode: ReadingMode
+    private let isExact: Bool
     private let files: Files
     private(set) var map: SegmentMap?
     private var file: Files.File?
@@ -35,7 +48,9 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
         Limits.decodedBodyBytesMax + Limits.extensionBytesMax + BatchHeader.byteCount + 8
     }
 
-    package init(segment: ReadableSegment<Files>, mode: ReadingMode) {
+    /// `isExact`: nothing is read that was not admitted, batch by batch.
+    package init(segment: ReadableSegment<Files>, mode: ReadingMode, isExact: Bool = false) {
+        self.isExact = isExact
         self.segment = segment
         self.mode = mode
         self.files = segment.files
@@ -69,6 +84,16 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
     package mutating func next(
         _ scanner: inout SegmentScanner, checkingBody: Bool
     ) throws(WeirError) -> SegmentScanner.Step {
+        let step = try next(&scanner) { _ in checkingBody ? .read(ahead: nil) : .pass }
+        guard let step else { return .end(at: scanner.position) }
+        return step
+    }
+
+    /// The same for a reader that decides by each header whether its batch is brought in: nothing
+    /// but that header is read before. `nil` if it is held; then the scanner stays in front of it.
+    package mutating func next(
+        _ scanner: inout SegmentScanner, admitting admits: (BatchHeader) -> Admission
+    ) throws(WeirError) -> SegmentScanner.Step? {
         let limit = segment.readableEnd
         self.limit = limit
         if mode == .mapped, map == nil {
@@ -78,7 +103,7 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
         }
         if let mapping = map?.mapping {
             do throws(WeirError) {
-                return try nextMapped(mapping, &scanner, limit: limit, checkingBody: checkingBody)
+                return try nextMapped(mapping, &scanner, limit: limit, admits)
             } catch {
                 // The file was cut, or its medium fails. Copies tell which bytes are still there;
                 // what was lost under the reader is told first.
@@ -88,26 +113,32 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
                 if error.code == .damaged { throw error }
             }
         }
-        return try nextCopied(&scanner, limit: limit, checkingBody: checkingBody)
+        return try nextCopied(&scanner, limit: limit, admits)
     }
 
     private mutating func nextMapped(
         _ mapping: Mapping, _ scanner: inout SegmentScanner, limit: FilePosition,
-        checkingBody: Bool
-    ) throws(WeirError) -> SegmentScanner.Step {
+        _ admits: (BatchHeader) -> Admission
+    ) throws(WeirError) -> SegmentScanner.Step? {
         byteCount = Int(clamping: limit.value)
-        try populate(mapping, from: scanner.position, byteCount: BatchHeader.byteCount, limit)
+        try bring(mapping, scanner.position, to: scanner.position + BatchHeader.byteCount, limit)
         let start = scanner.position
         var trial = scanner
         var step = trial.next(in: bytes, checkingBody: false)
-        if case .batch(let header, let position) = step, checkingBody {
-            try populate(mapping, from: position, byteCount: header.storedByteCount, limit)
-            if !SegmentScanner.isWhole(header, in: bytes, at: position) {
-                step = .damage(start.value..<trial.position.value, lost: header)
-            } else if header.extensionLength > 0 {
-                // What its sections ask of a reader is looked at only where there are any.
-                trial = scanner
-                step = trial.next(in: bytes)
+        if case .batch(let header, let position) = step {
+            switch admits(header) {
+            case .hold, .hide: return nil
+            case .pass: break
+            case .read(let ahead):
+                let end = position + header.storedByteCount
+                try bringIn(mapping, position..<end, ahead: ahead, limit)
+                if !SegmentScanner.isWhole(header, in: bytes, at: position) {
+                    step = .damage(start.value..<trial.position.value, lost: header)
+                } else if header.extensionLength > 0 {
+                    // What its sections ask of a reader is looked at only where there are any.
+                    trial = scanner
+                    step = trial.next(in: bytes)
+                }
             }
         }
         if mapping.lostPages { throw lost(at: start) }
@@ -115,18 +146,56 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
         return step
     }
 
-    private mutating func populate(
-        _ mapping: Mapping, from position: FilePosition, byteCount: Int, _ limit: FilePosition
+    /// Brings a batch into memory, and what may come in behind it.
+    private mutating func bringIn(
+        _ mapping: Mapping, _ batch: Range<FilePosition>, ahead: Credit?, _ limit: FilePosition
     ) throws(WeirError) {
-        let needed = min(position + byteCount, limit)
-        guard needed > populatedEnd || position + Limits.prefetchBytes < populatedEnd else {
-            return
+        guard batch.upperBound > populatedEnd || isFarBelow(batch.lowerBound) else { return }
+        var end = batch.upperBound
+        if let ahead {
+            end = try granted(mapping, behind: end, ahead, limit)
+        } else {
+            end = max(end, batch.lowerBound + Limits.prefetchBytes)
         }
-        let end = min(limit, position + max(byteCount, Limits.prefetchBytes))
-        if end > position {
-            try mapping.populate(Int(clamping: position.value)..<Int(clamping: end.value))
+        try bring(mapping, batch.lowerBound, to: end, limit)
+    }
+
+    /// The end of the whole batches behind a position that a credit covers, some megabytes at most.
+    /// Their headers are looked at, a page each.
+    private mutating func granted(
+        _ mapping: Mapping, behind start: FilePosition, _ credit: Credit, _ limit: FilePosition
+    ) throws(WeirError) -> FilePosition {
+        var walker = SegmentScanner(segment: segment.id, position: start)
+        var left = credit
+        while left.isPositive, walker.position < start + Limits.prefetchBytes {
+            let place = walker.position
+            guard place + BatchHeader.byteCount <= limit else { break }
+            try bring(mapping, place, to: place + BatchHeader.byteCount, limit)
+            guard let header = walker.header(in: bytes), left.covers(header.credit),
+                place + header.storedByteCount <= limit
+            else { break }
+            left -= header.credit
+            walker.move(to: place + header.storedByteCount)
         }
-        populatedEnd = end
+        // The header that ended the walk is in memory alone: what lies before it is not yet.
+        populatedEnd = .zero
+        return walker.position
+    }
+
+    /// Brings a range into memory, as far as it is not there already.
+    private mutating func bring(
+        _ mapping: Mapping, _ start: FilePosition, to end: FilePosition, _ limit: FilePosition
+    ) throws(WeirError) {
+        let end = min(end, limit)
+        guard end > start, end > populatedEnd || isFarBelow(start) else { return }
+        try mapping.populate(Int(clamping: start.value)..<Int(clamping: end.value))
+        // The kernel brings in whole pages.
+        populatedEnd = FilePosition((end.value + 4095) & ~4095)
+    }
+
+    /// Whether a reader went back so far that what it brought in once may be gone again.
+    private func isFarBelow(_ position: FilePosition) -> Bool {
+        position + Limits.prefetchBytes < populatedEnd
     }
 
     private func lost(at position: FilePosition) -> WeirError {
@@ -136,18 +205,41 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
             path: segment.path, at: position)
     }
 
-    /// A window that is too short makes a whole batch look cut: it grows until the batch fits, the
-    /// segment ends, or no batch could be longer.
     private mutating func nextCopied(
-        _ scanner: inout SegmentScanner, limit: FilePosition, checkingBody: Bool
+        _ scanner: inout SegmentScanner, limit: FilePosition,
+        _ admits: (BatchHeader) -> Admission
+    ) throws(WeirError) -> SegmentScanner.Step? {
+        let start = scanner.position
+        let chunk = isExact ? 0 : Self.copiedBytesFirst
+        try load(from: start, byteCount: BatchHeader.byteCount, chunk: chunk, limit)
+        if let header = scanner.header(in: bytes, origin: origin),
+            start + header.storedByteCount <= limit
+        {
+            switch admits(header) {
+            case .hold, .hide: return nil
+            case .pass:
+                scanner.move(to: start + header.storedByteCount)
+                return .batch(header, at: start)
+            case .read:
+                try load(from: start, byteCount: header.storedByteCount, chunk: chunk, limit)
+                return scanner.next(in: bytes, origin: origin)
+            }
+        }
+        return try resynchroniseCopied(&scanner, limit: limit)
+    }
+
+    /// No header stands here. A copy that is too short makes a whole batch look cut: it grows until
+    /// a header is found, the segment ends, or no batch could be longer.
+    private mutating func resynchroniseCopied(
+        _ scanner: inout SegmentScanner, limit: FilePosition
     ) throws(WeirError) -> SegmentScanner.Step {
         let start = scanner.position
         var wanted = Self.copiedBytesFirst
         while true {
-            try load(from: start, byteCount: wanted, limit)
+            try load(from: start, byteCount: wanted, chunk: wanted, limit)
             let reachesLimit = origin + byteCount >= limit || isCut
             var trial = scanner
-            let step = trial.next(in: bytes, origin: origin, checkingBody: checkingBody)
+            let step = trial.next(in: bytes, origin: origin, checkingBody: false)
             switch step {
             case .batch, .newer, .damage(_, lost: .some):
                 scanner = trial
@@ -176,16 +268,13 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
         return step
     }
 
+    /// Has so many bytes from `start` on in the copy, as far as the segment goes; reads `chunk`
+    /// bytes at once where it must read.
     private mutating func load(
-        from start: FilePosition, byteCount wanted: Int, _ limit: FilePosition
+        from start: FilePosition, byteCount wanted: Int, chunk: Int, _ limit: FilePosition
     ) throws(WeirError) {
-        let needed = min(wanted, limit - start)
-        // A copy is good for several batches, but not for bytes that were appended since.
-        if start >= origin, start + min(needed, Self.copiedBytesFirst / 4) <= origin + byteCount,
-            wanted == Self.copiedBytesFirst
-        {
-            return
-        }
+        if start >= origin, start + min(wanted, limit - start) <= origin + byteCount { return }
+        let needed = min(max(wanted, chunk), limit - start)
         scratch.reserve(max(needed, 1))
         origin = start
         // A read that fails leaves nothing to look at.
@@ -196,4 +285,9 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
         byteCount = unsafe try files.read(file, into: scratch.bytes(0..<needed), at: start)
         isCut = byteCount < needed
     }
+}
+
+extension BatchHeader {
+    /// What the batch costs its reader.
+    package var credit: Credit { Credit(bytes: rawBodyLength, records: recordCount) }
 }

@@ -314,7 +314,7 @@ struct CrashTrial {
                     gap.next.value == spoiled.upperBound
                 else { throw broken("gap \(gap), spoiled \(spoiled?.description ?? "nothing")") }
                 next = gap.next.value
-            case .end:
+            case .end, .held:
                 let end = view.visibleEnd.value
                 guard next == end else { throw broken("\(next) records where \(end) are shown") }
                 return found

@@ -59,7 +59,7 @@ struct StoreTests {
         try await stream.append(value: bytes("first"))
         let reader = Task {
             var seen: [String] = []
-            for try await batch in stream.subscribe(from: .first) {
+            for try await batch in try stream.subscribe(from: .first) {
                 for record in batch { seen.append(text(record.value)) }
                 if seen.count == 3 { break }
             }

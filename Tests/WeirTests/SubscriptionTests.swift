@@ -24,7 +24,7 @@ struct SubscriptionTests {
         for _ in 0..<3 {
             try await stream.append(value: [UInt8](repeating: 7, count: 200_000))
         }
-        var iterator = stream.subscribe(from: .first).makeAsyncIterator()
+        var iterator = try stream.subscribe(from: .first).makeAsyncIterator()
         let batch = try #require(try await iterator.next())
         let file = try #require(FileHandle(forUpdatingAtPath: try segmentPath()))
         try file.truncate(atOffset: 8192)
@@ -41,7 +41,8 @@ struct SubscriptionTests {
         let store = try await Store.open(at: folder.path)
         let stream = try await store.stream("s", creating: .init())
         try await stream.append(value: [UInt8](repeating: 7, count: 200_000))
-        var iterator = stream.subscribe(from: .first, reading: .copied).makeAsyncIterator()
+        var iterator = try stream.subscribe(from: .first, .init(reading: .copied))
+            .makeAsyncIterator()
         let batch = try #require(try await iterator.next())
         let file = try #require(FileHandle(forUpdatingAtPath: try segmentPath()))
         try file.truncate(atOffset: 8192)
@@ -58,7 +59,7 @@ struct SubscriptionTests {
             creating: .init(durability: .interval(milliseconds: 20), visibility: .durable))
         let receipt = try await stream.append(value: bytes("one"))
         #expect(receipt.level == .flushed)
-        var iterator = stream.subscribe(from: .first).makeAsyncIterator()
+        var iterator = try stream.subscribe(from: .first).makeAsyncIterator()
         let batch = try await iterator.next()
         #expect(batch?.map { text($0.value) } == ["one"])
         try await store.close()

@@ -87,42 +87,45 @@ final class Housekeeper: Sendable {
 /// Wakes those who wait at the end of a stream.
 final class TailWatch: Sendable {
     private struct State {
-        var tasks: [UInt64: CheckedContinuation<Void, Never>] = [:]
-        var next: UInt64 = 0
+        var calls: [UInt64: Call] = [:]
+    }
+    private struct Call {
+        let isReady: @Sendable () -> Bool
+        let body: @Sendable () -> Void
     }
     private let state = Lock(State())
     private let threads = Monitor(UInt64(0))
 
     /// Cheap when nobody waits.
     func wake() {
-        let tasks = state.withLock { state in
-            defer { if !state.tasks.isEmpty { state.tasks = [:] } }
-            return state.tasks
+        let ready = state.withLock { state -> [Call] in
+            guard !state.calls.isEmpty else { return [] }
+            let ready = state.calls.filter { $0.value.isReady() }
+            for key in ready.keys { state.calls[key] = nil }
+            return Array(ready.values)
         }
-        for task in tasks.values { task.resume() }
+        for call in ready { call.body() }
         threads.signal { $0 &+= 1 }
     }
 
-    /// Waits for the next wake, unless `isReady` holds already. A cancelled task ends it.
-    func wait(unless isReady: @Sendable () -> Bool) async {
-        let id = state.withLock { state in
-            state.next += 1
-            return state.next
+    /// Calls `body` once, on some thread, when `isReady` holds: at once, or after a wake. A second
+    /// call with the same key takes the first one's place.
+    func call(
+        _ key: UInt64, when isReady: @escaping @Sendable () -> Bool,
+        _ body: @escaping @Sendable () -> Void
+    ) {
+        let isNow = state.withLock { state in
+            // Asked under the lock: a wake after this finds the call in the list.
+            let isNow = isReady()
+            state.calls[key] = isNow ? nil : Call(isReady: isReady, body: body)
+            return isNow
         }
-        await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                let goesOn = state.withLock { state in
-                    // Asked under the lock: a wake after this finds the task in the list.
-                    if isReady() || Task.isCancelled { return true }
-                    state.tasks[id] = continuation
-                    return false
-                }
-                if goesOn { continuation.resume() }
-            }
-        } onCancel: {
-            let task = state.withLock { $0.tasks.removeValue(forKey: id) }
-            if let task = task { task.resume() }
-        }
+        if isNow { body() }
+    }
+
+    func forget(_ key: UInt64) {
+        let call = state.withLock { $0.calls.removeValue(forKey: key) }
+        withExtendedLifetime(call) {}
     }
 
     /// Waits on a thread, at most so long. Blocks.

@@ -61,7 +61,7 @@ public struct Cursor: ~Copyable {
             appendTime = header.appendTime
             return .batch
         case .gap(let gap): return .gap(gap)
-        case .end: return .end
+        case .end, .held: return .end
         }
     }
 
@@ -106,28 +106,5 @@ extension LogStream {
             stream: self,
             inner: LogCursor(
                 view: view, at: offset, mode: reading == .mapped ? .mapped : .copied))
-    }
-
-    /// The batches from a position on, for as long as the stream lives.
-    ///
-    /// It tails at the end, and reads from disk when it lags; nobody is cut off for being slow. A
-    /// task that is cancelled gets the end of the sequence.
-    public func subscribe(
-        from start: StartPosition = .next, reading: Reading = .mapped,
-        window: Window = Window()
-    ) -> Subscription {
-        Subscription(stream: self, start: start, reading: reading, window: window)
-    }
-}
-
-/// How much a subscription reads ahead when it is asked: never more than this.
-public struct Window: Sendable, Hashable {
-    /// Bytes of records, unpacked; one batch may go over it.
-    public var bytes: Int
-    public var records: Int
-
-    public init(bytes: Int = 4 << 20, records: Int = 65_536) {
-        self.bytes = max(1, bytes)
-        self.records = max(1, records)
     }
 }

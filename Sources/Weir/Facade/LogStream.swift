@@ -15,13 +15,16 @@ public final class LogStream: Sendable {
     let pool: ThreadPool
     let waiters: ThreadPool
     let watch: TailWatch
+    let flow: StoreFlow
+    let feeds = StreamFeeds()
     private let committer: Committer?
     private let closed = Lock(false)
 
     init(
         _ open: SystemStream, engine: SystemEngine, pool: ThreadPool, waiters: ThreadPool,
-        housekeeper: Housekeeper
+        housekeeper: Housekeeper, flow: StoreFlow
     ) {
+        self.flow = flow
         self.name = open.name
         self.configuration = open.configuration
         self.open = open
@@ -193,13 +196,14 @@ public final class LogStream: Sendable {
         return committer
     }
 
-    /// Ends appending in good order, and wakes those who wait for more.
-    func drain() {
+    /// Ends appending in good order, and every subscription.
+    func drain(_ error: WeirError = Store.closed()) {
         let isFirst = closed.withLock { isClosed in
             defer { isClosed = true }
             return !isClosed
         }
-        if isFirst { committer?.drain(Store.closed()) }
+        if isFirst { committer?.drain(error) }
+        feeds.finish(error)
         watch.wake()
     }
 

@@ -27,6 +27,7 @@ public final class Store: Sendable {
     let waiters = ThreadPool(countMax: 256)
     let logger: Logger
     private let housekeeper: Housekeeper
+    let flow: StoreFlow
     private let state: Lock<State>
     private static let threadsMax = 16
 
@@ -40,6 +41,8 @@ public final class Store: Sendable {
         self.pool = pool
         self.logger = logger
         self.housekeeper = Housekeeper()
+        self.flow = StoreFlow(
+            budgetBytes: Limits.subscriptionBytesDefault, flags: FlowFlags())
         self.state = Lock(State())
     }
 
@@ -47,6 +50,7 @@ public final class Store: Sendable {
         pool.end()
         waiters.end()
         housekeeper.end()
+        flow.end()
     }
 
     /// How a store is opened.
@@ -187,7 +191,8 @@ public final class Store: Sendable {
             if state.isClosed { throw Self.closed() }
             if let stream = state.streams[name] { return stream }
             let stream = LogStream(
-                open, engine: engine, pool: pool, waiters: waiters, housekeeper: housekeeper)
+                open, engine: engine, pool: pool, waiters: waiters, housekeeper: housekeeper,
+                flow: flow)
             state.streams[name] = stream
             return stream
         }
@@ -225,7 +230,7 @@ public final class Store: Sendable {
 
     private func delete(_ name: StreamName) throws(WeirError) {
         try engine.delete(name) {
-            state.withLock { $0.streams.removeValue(forKey: name) }?.drain()
+            state.withLock { $0.streams.removeValue(forKey: name) }?.drain(Self.deleted(name))
         }
         logger.debug("deleted stream \(name)")
     }
@@ -245,9 +250,16 @@ public final class Store: Sendable {
         }
         for stream in streams { stream.drain() }
         housekeeper.end()
+        flow.end()
         try engine.close()
         pool.end()
         waiters.end()
+    }
+
+    private static func deleted(_ name: StreamName) -> WeirError {
+        WeirError(
+            .closed, "The stream \(name) was deleted; nothing more can be read from it or appended."
+        )
     }
 
     static func closed() -> WeirError {

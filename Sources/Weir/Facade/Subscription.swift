@@ -1,44 +1,70 @@
 public import WeirBase
-import WeirFiles
-import WeirFormat
+import WeirFlow
 import WeirLog
 
 /// The batches of a stream as an asynchronous sequence, without an end until the task's own.
 ///
-/// Asking for a batch is the demand: nothing is read before, and then at most a window. Reading
-/// happens on Weir's threads, never on Swift's.
+/// ```swift
+/// for try await batch in try orders.subscribe(from: .first) {
+///     batch.forEach { record in … }
+/// }
+/// ```
 ///
-/// Records that are missing are told by `SubscriptionElement.gap` in `events()`; the plain sequence
-/// steps over them, which `gapCount` counts.
+/// Weir's threads read ahead, prove and unpack batches, exactly as far as the consumer's credit
+/// allows. The credit of a batch comes back when the consumer asks for the next one, or calls
+/// `release()` before; `keep()` takes a batch onto the consumer's own account.
+///
+/// A subscription is one position: a second loop over it goes on where the first one stopped. It
+/// tails at the end, and reads from disk when it lags; nobody is cut off for being slow. It ends
+/// when its task is cancelled, by `cancel()`, or when nobody holds it any more; then everything that
+/// was held for it is given back at once.
+///
+/// Errors of the device are tried again from the last offset; the others are thrown, and the next
+/// call goes on. Records that are not there are an error with the code `gap`, unless the options
+/// say to skip; `events()` tells them as values.
 public struct Subscription: AsyncSequence, Sendable {
     public typealias Element = RecordBatch
-    let stream: LogStream
-    let start: StartPosition
-    let reading: Reading
-    let window: Window
+    let consumer: Consumer
 
-    public func makeAsyncIterator() -> Iterator {
-        Iterator(events: events().makeAsyncIterator())
+    public func makeAsyncIterator() -> Iterator { Iterator(consumer: consumer) }
+
+    /// The same with gaps as events, whatever the options say of them.
+    public func events() -> Events { Events(consumer: consumer) }
+
+    /// The next batch; `nil` when the subscription has ended.
+    ///
+    /// Throws `gap`, `closed`, `damaged` where a mapped page vanished under the last batch, and what
+    /// the medium said. With a timeout, `timedOut` if there is none within it: nothing is lost then,
+    /// and the next call may get it.
+    public func nextBatch(timeout: Duration? = nil) async throws -> RecordBatch? {
+        try await consumer.nextBatch(timeout: timeout)
     }
 
-    /// The same with gaps: an event for each stretch of records that are not there.
-    public func events() -> Events { Events(subscription: self) }
+    /// As `nextBatch`, and blocks the thread: for tools, and threads of one's own.
+    public func nextBatchBlocking(timeout: Duration? = nil) throws(WeirError) -> RecordBatch? {
+        try consumer.nextBatchBlocking(timeout: timeout)
+    }
+
+    /// Gives credit to a subscription whose mode is `manual`.
+    ///
+    /// Throws `invalidArgument` for what is not positive or would overflow, and where the store
+    /// chooses the window; `closed` after the end.
+    public func grant(_ credit: Credit) throws(WeirError) { try consumer.grant(credit) }
+
+    /// Ends it: nothing is read any more, and what was read ahead is given back.
+    public func cancel() { consumer.end(nil) }
+
+    /// Gaps that were skipped or told.
+    public var gapCount: Int { consumer.gapCount }
+
+    /// The name that its figures bear.
+    public var name: String { consumer.name }
 
     public struct Iterator: AsyncIteratorProtocol {
-        var events: Events.Iterator
-        /// Gaps that were stepped over.
-        public private(set) var gapCount = 0
-
-        init(events: Events.Iterator) { self.events = events }
+        let consumer: Consumer
 
         public mutating func next() async throws -> RecordBatch? {
-            while let event = try await events.next() {
-                switch event {
-                case .batch(let batch): return batch
-                case .gap: gapCount += 1
-                }
-            }
-            return nil
+            try await consumer.nextBatch(timeout: nil)
         }
     }
 }
@@ -52,102 +78,33 @@ public enum SubscriptionEvent: Sendable {
 /// A subscription's batches and gaps.
 public struct Events: AsyncSequence, Sendable {
     public typealias Element = SubscriptionEvent
-    let subscription: Subscription
+    let consumer: Consumer
 
-    public func makeAsyncIterator() -> Iterator {
-        Iterator(reader: SubscriptionReader(subscription))
-    }
+    public func makeAsyncIterator() -> Iterator { Iterator(consumer: consumer) }
 
     public struct Iterator: AsyncIteratorProtocol {
-        let reader: SubscriptionReader
-        private var buffer: [SubscriptionEvent] = []
+        let consumer: Consumer
 
-        init(reader: SubscriptionReader) { self.reader = reader }
-
-        /// The next event; `nil` when the task was cancelled.
-        ///
-        /// Throws `closed`, `damaged` where a mapped page vanished under the last batch, and what
-        /// the medium said. May be asked again after an error.
+        /// The next event; `nil` when the subscription has ended. Throws as `nextBatch`, but `gap`.
         public mutating func next() async throws -> SubscriptionEvent? {
-            try reader.checkLast()
-            while buffer.isEmpty {
-                if Task.isCancelled { return nil }
-                buffer = try await reader.fill().reversed()
-                if buffer.isEmpty { await reader.waitForMore() }
-            }
-            let event = buffer.removeLast()
-            reader.noteLast(event)
-            return event
+            try await consumer.nextEvent(timeout: nil)
         }
     }
 }
 
-/// The part of a subscription that blocks: owns the cursor, one call at a time.
-final class SubscriptionReader: @unchecked Sendable {
-    // @unchecked: an iterator awaits each call before it makes the next.
-    private let subscription: Subscription
-    private var cursor: Cursor?
-    private var last: RecordBatch?
-
-    init(_ subscription: Subscription) { self.subscription = subscription }
-
-    /// Reads up to a window; empty at the end.
-    func fill() async throws -> [SubscriptionEvent] {
-        try await subscription.stream.pool.call { () throws(WeirError) in try self.read() }
-    }
-
-    private func read() throws(WeirError) -> [SubscriptionEvent] {
-        if subscription.stream.isClosed { throw Store.closed() }
-        if cursor == nil {
-            cursor = try subscription.stream.cursor(
-                from: subscription.start, reading: subscription.reading)
-        }
-        var events: [SubscriptionEvent] = []
-        var bytes = 0
-        var records = 0
-        while bytes < subscription.window.bytes, records < subscription.window.records {
-            switch try cursor?.next() {
-            case .batch:
-                guard let lent = cursor?.lend() else { return events }
-                bytes += lent.header.rawBodyLength
-                records += lent.header.recordCount
-                events.append(.batch(RecordBatch(lent)))
-            case .gap(let gap): events.append(.gap(gap))
-            case .end, nil: return events
-            }
-        }
-        return events
-    }
-
-    /// Waits until there is more to see than the cursor has seen, or the task is cancelled.
-    func waitForMore() async {
-        let stream = subscription.stream
-        let wanted = cursor?.nextOffset ?? .zero
-        let view = stream.view
-        guard stream.engine.isReadOnly else {
-            return await stream.watch.wait { view.visibleEnd > wanted || stream.isClosed }
-        }
-        // A reading process waits on a thread, a second at a time, so that it sees a cancellation.
-        do {
-            try await stream.waiters.call { () throws(WeirError) in
-                try stream.engine.wait(stream.open, beyond: wanted, milliseconds: 1000)
-            }
-        } catch {
-            // The next reading meets the same failure and tells it.
-            return
-        }
-    }
-
-    func noteLast(_ event: SubscriptionEvent) {
-        if case .batch(let batch) = event { last = batch } else { last = nil }
-    }
-
-    /// Whether the batch that was handed out kept its bytes while it was used.
-    func checkLast() throws(WeirError) {
-        guard let batch = last, !batch.lent.isIntact else { return }
-        last = nil
-        throw WeirError.damaged(
-            "Pages of a segment vanished while a batch was read: the file was cut, or its medium "
-                + "fails. Read it with copying, and check the disk", offset: batch.firstOffset)
+extension LogStream {
+    /// The batches from a position on, for as long as the stream lives.
+    ///
+    /// `consumer` labels its figures, and is whom a stream may wait for; it takes the place of the
+    /// options' own. Throws `invalidArgument` for options outside their range, `exhausted` where
+    /// the store's budget has no room and the options do not wait for it, `closed`.
+    public func subscribe(
+        from start: StartPosition = .next, as consumer: String? = nil,
+        _ options: SubscriptionOptions = SubscriptionOptions()
+    ) throws(WeirError) -> Subscription {
+        var options = options
+        options.consumer = consumer ?? options.consumer
+        try options.validate()
+        return Subscription(consumer: try Consumer(stream: self, start: start, options: options))
     }
 }

@@ -1,0 +1,293 @@
+import Synchronization
+import WeirBase
+import WeirFiles
+import WeirFlow
+import WeirLog
+
+/// Whoever holds a subscription. With the last reference it ends.
+///
+/// Admission comes first: one batch of the stream's largest size is set aside in the store's budget.
+/// Then there is a `Feed`, which reads ahead.
+final class Consumer: Sendable {
+    private let stream: LogStream
+    private let start: StartPosition
+    private let options: SubscriptionOptions
+    private let variant: FlowVariant
+    let name: String
+    private let key: UInt64
+    private let state: Lock<State>
+    private let gaps = Atomic(0)
+
+    private struct State {
+        var feed: Feed<RealFileSystem>?
+        /// Granted before there was a feed.
+        var granted: [Credit] = []
+        /// Who waits for a place in the budget, and with which number.
+        var pending: (@Sendable (FeedOutcome) -> Void)?
+        var place: UInt64?
+        /// The feed's number of who waits.
+        var waiter: UInt64 = 0
+        /// Set once; `nil` within for an end without an error.
+        var end: WeirError??
+    }
+
+    init(
+        stream: LogStream, start: StartPosition, options: SubscriptionOptions
+    ) throws(WeirError) {
+        if stream.isClosed { throw Store.closed() }
+        self.stream = stream
+        self.start = start
+        self.options = options
+        key = stream.flow.nextKey()
+        name = options.consumer ?? "#\(key)"
+        variant = stream.flow.variant(for: name)
+        state = Lock(State())
+        let reserve = stream.configuration.batchBytesMax
+        guard stream.flow.budget.couldAdmit(reserve: reserve) else { throw refused() }
+        if let place = stream.flow.budget.admit(reserve: reserve) {
+            open(place)
+        } else if options.whenFull == .fail {
+            note(.budgetRefused, "")
+            throw refused()
+        }
+    }
+
+    deinit { end(nil) }
+
+    private func refused() -> WeirError {
+        WeirError(
+            .exhausted,
+            "The subscription \(name) of \(stream.name) does not fit into the store's budget of "
+                + "\(stream.flow.budget.report.totalBytes) bytes: a batch may have "
+                + "\(stream.configuration.batchBytesMax). End other subscriptions, open the store "
+                + "with a larger budget, or let it wait.")
+    }
+
+    private func note(_ kind: SignalKind, _ detail: String) {
+        stream.flow.signals.note(
+            kind, SignalSource(stream: stream.name.description, consumer: label), detail: detail)
+    }
+
+    /// Without a name, figures of ended consumers are counted together.
+    private var label: String { options.consumer ?? "" }
+
+    // MARK: admission
+
+    /// Begins to read ahead, with a place in the budget.
+    private func open(_ place: UInt64) {
+        let account = BudgetAccount(budget: stream.flow.budget, id: place)
+        let settings = FeedSettings(
+            options, variant: variant, batchBytesMax: stream.configuration.batchBytesMax)
+        let label = FeedLabel(
+            key: key, name: name, source: self.label, mode: settings.modeName, variant: variant)
+        let feed = stream.makeFeed(
+            label, settings: settings, account: account, start: start, reading: options.reading)
+        let (granted, end) = state.withLock { state in
+            state.feed = feed
+            defer { state.granted = [] }
+            return (state.granted, state.end)
+        }
+        // Ended while it was made: nobody else would end it.
+        if let end { return feed.finish(end) }
+        do throws(WeirError) {
+            for credit in granted { try feed.grant(credit) }
+        } catch {
+            feed.finish(error)
+        }
+    }
+
+    /// There is a place in the budget, or `nil`: there will be none.
+    private func admit(_ place: UInt64?) {
+        if let place { open(place) }
+        let (resume, feed) = state.withLock { state in
+            state.place = nil
+            return (state.pending.take(), state.feed)
+        }
+        guard let resume else { return }
+        guard let feed else { return resume(ended() ?? .failure(refused())) }
+        let waiter = feed.wait(resume)
+        state.withLock { $0.waiter = waiter }
+    }
+
+    private func ended() -> FeedOutcome? {
+        guard let end = state.withLock({ $0.end }) else { return nil }
+        return end.map { .failure($0) } ?? .end
+    }
+
+    // MARK: asking
+
+    /// Calls `resume` once, with what comes next.
+    private func wait(_ resume: @escaping @Sendable (FeedOutcome) -> Void) {
+        if let feed = state.withLock({ $0.feed }) {
+            let waiter = feed.wait(resume)
+            return state.withLock { $0.waiter = waiter }
+        }
+        if let outcome = ended() { return resume(outcome) }
+        let (isSecond, isNew) = state.withLock { state in
+            if state.pending != nil { return (true, false) }
+            state.pending = resume
+            return (false, state.place == nil)
+        }
+        if isSecond { return resume(.failure(FeedState.twoAtOnce())) }
+        if isNew { queueUp() }
+    }
+
+    /// Waits for a place in the budget, in the order of those who ask.
+    private func queueUp() {
+        note(.budgetWaited, "")
+        let budget = stream.flow.budget
+        let number = budget.wait(reserve: stream.configuration.batchBytesMax) { self.admit($0) }
+        let isOver = state.withLock { state in
+            if state.feed == nil { state.place = number }
+            return state.end != nil
+        }
+        if isOver { giveUp() }
+        guard case .wait(let timeout?) = options.whenFull else { return }
+        stream.flow.timers.schedule(after: timeout.nanoseconds) { [weak self] in
+            guard let self, self.giveUp() else { return }
+            self.note(.budgetRefused, "")
+            self.admit(nil)
+        }
+    }
+
+    /// Leaves the queue for a place; `false` if it was given already.
+    @discardableResult
+    private func giveUp() -> Bool {
+        guard let place = state.withLock({ $0.place }) else { return false }
+        return stream.flow.budget.giveUp(place)
+    }
+
+    /// Whoever waits gets this instead.
+    private func leave(_ outcome: FeedOutcome) {
+        let (resume, feed, waiter) = state.withLock { state in
+            (state.pending.take(), state.feed, state.waiter)
+        }
+        if let resume { return resume(outcome) }
+        feed?.leave(waiter, outcome)
+    }
+
+    /// What comes next. A cancelled task ends the subscription.
+    private func next(timeout: Duration?) async throws -> FeedOutcome {
+        if let timeout { try SubscriptionOptions.expect(timeout, "timeout") }
+        if Task.isCancelled { end(nil) }
+        if let outcome = state.withLock({ $0.feed })?.poll() { return outcome }
+        let timer = expire(after: timeout)
+        let outcome = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                wait { continuation.resume(returning: $0) }
+            }
+        } onCancel: {
+            end(nil)
+        }
+        if let timer { stream.flow.timers.cancel(timer) }
+        return outcome
+    }
+
+    /// The same on a thread of the caller's.
+    private func nextBlocking(timeout: Duration?) throws(WeirError) -> FeedOutcome {
+        if let timeout { try SubscriptionOptions.expect(timeout, "timeout") }
+        if let outcome = state.withLock({ $0.feed })?.poll() { return outcome }
+        let found = Monitor<FeedOutcome?>(nil)
+        wait { outcome in found.signal { $0 = outcome } }
+        let milliseconds = timeout.map { Int(max(1, $0.nanoseconds / 1_000_000)) }
+        if let outcome = found.wait(milliseconds: milliseconds, until: { $0 }) { return outcome }
+        leave(.timedOut)
+        return found.wait { $0 } ?? .timedOut
+    }
+
+    private func expire(after timeout: Duration?) -> TimerID? {
+        guard let timeout else { return nil }
+        return stream.flow.timers.schedule(after: timeout.nanoseconds) { [weak self] in
+            self?.leave(.timedOut)
+        }
+    }
+
+    // MARK: what it gets
+
+    private func event(_ outcome: FeedOutcome) throws(WeirError) -> SubscriptionEvent? {
+        switch outcome {
+        case .batch(let batch, let id):
+            let holder = state.withLock { $0.feed }
+            return .batch(RecordBatch(batch, lease: holder.map { Lease(id, of: $0) }))
+        case .gap(let gap):
+            gaps.add(1, ordering: .relaxed)
+            return .gap(gap)
+        case .failure(let error): throw error
+        case .timedOut:
+            note(.timedOut, "")
+            throw WeirError(
+                .timedOut,
+                "No batch of \(stream.name) came within the timeout; ask again, or look with "
+                    + "`weir flow` at what the producers do.")
+        case .end: return nil
+        }
+    }
+
+    func nextEvent(timeout: Duration?) async throws -> SubscriptionEvent? {
+        let event = try event(try await next(timeout: timeout))
+        if case .gap(let gap)? = event { note(.gap, gap.detail) }
+        return event
+    }
+
+    func nextBatch(timeout: Duration?) async throws -> RecordBatch? {
+        while true {
+            if let batch = try batch(try event(try await next(timeout: timeout))) { return batch }
+            if ended() != nil { return nil }
+        }
+    }
+
+    func nextBatchBlocking(timeout: Duration?) throws(WeirError) -> RecordBatch? {
+        while true {
+            if let batch = try batch(try event(try nextBlocking(timeout: timeout))) { return batch }
+            if ended() != nil { return nil }
+        }
+    }
+
+    /// `nil` for a gap that is skipped, and for the end.
+    private func batch(_ event: SubscriptionEvent?) throws(WeirError) -> RecordBatch? {
+        switch event {
+        case .batch(let batch): return batch
+        case .gap(let gap) where options.onGap == .skip:
+            note(.gapSkipped, gap.detail)
+            return nil
+        case .gap(let gap):
+            note(.gap, gap.detail)
+            throw WeirError(
+                .gap,
+                "\(gap.next - gap.expected) records are not there, from offset \(gap.expected) to "
+                    + "before \(gap.next) (\(gap.reason.rawValue)); ask again to go on behind them, "
+                    + "or subscribe with onGap: .skip.",
+                at: .init(stream: stream.name.description, offset: gap.expected),
+                cause: gap.detail)
+        case nil: return nil
+        }
+    }
+
+    var gapCount: Int { gaps.load(ordering: .relaxed) }
+
+    func grant(_ credit: Credit) throws(WeirError) {
+        if let feed = state.withLock({ $0.feed }) { return try feed.grant(credit) }
+        // Tried on an account of its own, which says what is wrong with it.
+        try state.withLock { state throws(WeirError) in
+            var trial = CreditLedger(
+                window: .zero, maxQueue: .zero, isManual: options.mode == .manual)
+            if state.end != nil { trial.end() }
+            for credit in state.granted + [credit] { try trial.grant(credit) }
+            state.granted.append(credit)
+        }
+    }
+
+    /// Nothing is read any more; whoever waits is told so.
+    func end(_ error: WeirError?) {
+        let (isFirst, resume, feed) = state.withLock { state in
+            let isFirst = state.end == nil
+            if isFirst { state.end = .some(error) }
+            return (isFirst, state.pending.take(), state.feed)
+        }
+        guard isFirst else { return }
+        giveUp()
+        resume?(error.map { .failure($0) } ?? .end)
+        feed?.finish(error)
+        note(.cancelled, "")
+    }
+}

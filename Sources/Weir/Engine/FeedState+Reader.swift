@@ -1,0 +1,172 @@
+import WeirBase
+import WeirFlow
+import WeirLog
+
+/// What a reader does: meets batches, reads them, rests at the end, fails, is watched.
+extension FeedState {
+    /// Whether a reader that begins or goes on is still the one.
+    func isCurrent(_ generation: UInt64) -> Bool {
+        self.generation == generation && end == nil && reader == .reading
+    }
+
+    /// The reader met a batch: whether it may read it, and how much it may bring in behind it.
+    mutating func admit(_ size: Credit, generation: UInt64) -> Admission {
+        guard isCurrent(generation) else { return .hold }
+        let waits = consumerWaits
+        guard settings.readsAhead || waits else { return .hold }
+        let wasExhausted = ledger.isExhausted
+        switch ledger.reserve(size, consumerWaits: waits) {
+        case .hold:
+            if ledger.isExhausted, !wasExhausted { effects.append(.note(.exhausted, "")) }
+            return .hold
+        case .read(let ahead, let isOverdraft):
+            guard account.take(size.bytes) else {
+                ledger.drop(size)
+                return .hold
+            }
+            if wasExhausted, !ledger.isExhausted { effects.append(.note(.resumed, "")) }
+            // Without reading ahead nothing is ever queued, and that is no overdraft.
+            if isOverdraft, settings.readsAhead { effects.append(.note(.overdraft, "\(size)")) }
+            inFlight = size
+            return .read(ahead: settings.readsAhead ? ahead.limited(to: account.room) : .zero)
+        }
+    }
+
+    /// What was reserved did not become a batch.
+    mutating func dropInFlight() {
+        guard inFlight != .zero else { return }
+        ledger.drop(inFlight)
+        account.give(inFlight.bytes)
+        inFlight = .zero
+    }
+
+    /// A batch or a gap was read. `false` ends the reader.
+    mutating func push(
+        _ outcome: FeedOutcome, readEnd: Offset, generation: UInt64, at now: Moment
+    ) -> Bool {
+        guard isCurrent(generation) else { return false }
+        backoff.reset()
+        self.readEnd = readEnd
+        var outcome = outcome
+        var size = Credit.zero
+        if case .batch(let batch, _) = outcome {
+            nextID += 1
+            outcome = .batch(batch, lease: nextID)
+            size = inFlight
+            inFlight = .zero
+        } else {
+            dropInFlight()
+        }
+        queue.append(Queued(outcome: outcome, size: size, at: now))
+        if let waiter {
+            self.waiter = nil
+            effects.append(.resume(waiter, takeNext(at: now)))
+        }
+        noteOccupancy(at: now)
+        return true
+    }
+
+    /// The batch was held back. `false` parks the reader: nothing has changed since `changes`.
+    mutating func park(since changes: UInt64, readEnd: Offset, generation: UInt64) -> Bool {
+        guard isCurrent(generation) else { return false }
+        self.readEnd = readEnd
+        if self.changes != changes { return true }
+        reader = .parked
+        return false
+    }
+
+    /// The log's end: the reader comes back when there is more.
+    mutating func rest(at readEnd: Offset, generation: UInt64) -> Bool {
+        guard isCurrent(generation) else { return false }
+        self.readEnd = readEnd
+        reader = .waiting
+        return true
+    }
+
+    /// The log has more for a reader that waits at its end.
+    mutating func more(generation: UInt64) {
+        guard self.generation == generation, end == nil, reader == .waiting else { return }
+        reader = .reading
+        effects.append(.read(generation: generation))
+    }
+
+    /// Reading failed. What may pass is tried again; the rest is told when the queue is empty.
+    mutating func fail(
+        _ error: WeirError, readEnd: Offset?, generation: UInt64, random: UInt64
+    ) {
+        guard isCurrent(generation) else { return }
+        dropInFlight()
+        self.readEnd = readEnd ?? self.readEnd
+        let mayPass = error.code == .system || error.code == .exhausted
+        if mayPass, backoff.attempts < settings.retry.attemptsMax {
+            reader = .resting
+            let wait = backoff.next(random: random)
+            effects.append(.rest(nanoseconds: wait, generation: generation))
+            return
+        }
+        backoff.reset()
+        reader = .parked
+        if let waiter, isQueueEmpty {
+            self.waiter = nil
+            effects.append(.resume(waiter, .failure(error)))
+        } else {
+            failure = error
+        }
+    }
+
+    /// The backoff is over.
+    mutating func reopen(generation: UInt64, because reason: String) {
+        guard self.generation == generation, end == nil, reader == .resting else { return }
+        restart(because: reason)
+    }
+
+    private mutating func restart(because reason: String) {
+        generation += 1
+        reader = .reading
+        effects.append(.note(.reopened, reason))
+        effects.append(.read(generation: generation))
+    }
+
+    /// The watchdog: a stall counts only while the consumer waits, credit is left, and the log has
+    /// data for it.
+    mutating func checkStall(visibleEnd: Offset, at now: Moment) {
+        isWatched = false
+        guard end == nil, waiter != nil else { return }
+        let isLong = now - waitingSince >= settings.stallNanoseconds
+        let hasData = readEnd.map { visibleEnd > $0 } ?? true
+        if isLong, hasData, ledger.available.isPositive, reader != .resting {
+            effects.append(
+                .note(.stalled, "no batch for \((now - waitingSince) / 1_000_000) milliseconds"))
+            dropInFlight()
+            waitingSince = now
+            restart(because: "the reader stalled")
+        }
+        watch()
+    }
+
+    mutating func watch() {
+        guard waiter != nil, !isWatched else { return }
+        isWatched = true
+        effects.append(.watch(nanoseconds: settings.stallNanoseconds))
+    }
+
+    /// Something came back that the reader may have waited for.
+    mutating func changed(at now: Moment) {
+        changes += 1
+        noteOccupancy(at: now)
+    }
+
+    mutating func noteOccupancy(at now: Moment) {
+        let window = max(1, settings.mode == .manual ? settings.window.bytes : ledger.window.bytes)
+        occupancy.note(ledger.outstanding.bytes, of: window, at: now)
+    }
+
+    mutating func resumeReader() {
+        changes += 1
+        guard reader == .parked, end == nil, failure == nil else { return }
+        guard ledger.mayResume(consumerWaits: consumerWaits) else { return }
+        guard settings.readsAhead || consumerWaits else { return }
+        reader = .reading
+        effects.append(.read(generation: generation))
+    }
+}

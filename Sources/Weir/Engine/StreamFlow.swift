@@ -1,0 +1,136 @@
+import Synchronization
+import WeirBase
+import WeirFiles
+import WeirFlow
+import WeirFormat
+import WeirLog
+
+/// What all subscriptions of a store share.
+final class StoreFlow: Sendable {
+    let budget: StoreBudget
+    let signals = SignalBook()
+    let timers = Timers()
+    private let flags: Lock<FlowFlags>
+    private let keys = Atomic<UInt64>(0)
+
+    init(budgetBytes: Int, flags: FlowFlags) {
+        budget = StoreBudget(total: budgetBytes)
+        self.flags = Lock(flags)
+    }
+
+    func nextKey() -> UInt64 { keys.add(1, ordering: .relaxed).newValue }
+    func variant(for consumer: String) -> FlowVariant {
+        flags.withLock { $0.variant(for: consumer) }
+    }
+    func set(_ new: FlowFlags) { flags.withLock { $0 = new } }
+    var currentFlags: FlowFlags { flags.withLock { $0 } }
+
+    func end() {
+        budget.end()
+        timers.end()
+        signals.end()
+    }
+}
+
+/// Whom a feed's figures are about.
+struct FeedLabel: Sendable {
+    let key: UInt64
+    let name: String
+    /// Under which its signals are counted; empty for those without a name.
+    let source: String
+    let mode: String
+    let variant: FlowVariant
+}
+
+/// The subscriptions of one stream.
+final class StreamFeeds: Sendable {
+    struct Entry: Sendable {
+        let feed: Feed<RealFileSystem>
+        let label: FeedLabel
+        let account: BudgetAccount
+    }
+    private let entries = Lock<[UInt64: Entry]>([:])
+    let latencies = LatencyBook()
+
+    func add(_ entry: Entry) { entries.withLock { $0[entry.label.key] = entry } }
+
+    func remove(_ key: UInt64) {
+        let entry = entries.withLock { $0.removeValue(forKey: key) }
+        // Let go outside the lock.
+        withExtendedLifetime(entry) {}
+        entry?.account.close()
+    }
+
+    var all: [Entry] {
+        entries.withLock { Array($0.values) }.sorted { $0.label.key < $1.label.key }
+    }
+
+    /// Ends every subscription with an error.
+    func finish(_ error: WeirError) { for entry in all { entry.feed.finish(error) } }
+}
+
+extension LogStream {
+    /// A subscription's reader, known to the stream until it ends.
+    func makeFeed(
+        _ label: FeedLabel, settings: FeedSettings, account: BudgetAccount, start: StartPosition,
+        reading: Reading
+    ) -> Feed<RealFileSystem> {
+        let feed = Feed(
+            view: view, settings: settings, reading: reading == .mapped ? .mapped : .copied,
+            account: account, around: surroundings(label)
+        ) { () throws(WeirError) in try self.offset(of: start) }
+        feeds.add(.init(feed: feed, label: label, account: account))
+        // A stream that was closed meanwhile has told the others already.
+        if isClosed { feed.finish(Store.closed()) }
+        return feed
+    }
+
+    private func surroundings(_ label: FeedLabel) -> FeedSurroundings {
+        let source = SignalSource(stream: name.description, consumer: label.source)
+        let began = Host.wallClock()
+        let latencies = feeds.latencies
+        return FeedSurroundings(
+            run: { self.pool.run($0) },
+            whenMore: { self.whenMore(than: $0, key: label.key, $1) },
+            after: { self.flow.timers.schedule(after: $0, $1) },
+            now: MonotonicClock.now,
+            random: { UInt64.random(in: 0 ... .max) },
+            note: { self.flow.signals.note($0, source, detail: $1) },
+            released: { _ in },
+            delivered: { batch in
+                // Of what had been there before, it would tell the log's age.
+                guard batch.header.appendTime >= began else { return }
+                latencies.noteDelivery(
+                    microseconds: Host.wallClock().microseconds
+                        - batch.header.appendTime.microseconds,
+                    records: batch.header.recordCount, variant: label.variant)
+            },
+            residence: { nanoseconds, records in
+                latencies.noteRelease(
+                    microseconds: nanoseconds / 1000, records: records, variant: label.variant)
+            },
+            ended: {
+                self.watch.forget(label.key)
+                self.feeds.remove(label.key)
+            })
+    }
+
+    /// Calls once when the stream shows more than it did up to an offset.
+    private func whenMore(
+        than offset: Offset, key: UInt64, _ body: @escaping @Sendable () -> Void
+    ) {
+        guard engine.isReadOnly else {
+            return watch.call(key, when: { self.view.visibleEnd > offset || self.isClosed }, body)
+        }
+        // A reading process waits on a thread, a second at a time, so that it sees an end.
+        waiters.run {
+            do throws(WeirError) {
+                try self.engine.wait(self.open, beyond: offset, milliseconds: 1000)
+            } catch {
+                // The next reading meets the same failure and tells it.
+                return body()
+            }
+            body()
+        }
+    }
+}

@@ -1,0 +1,37 @@
+public import WeirBase
+import WeirFiles
+
+extension Store {
+    /// How often each signal came, by stream and consumer, since the store was opened.
+    public var signalCounts: [SignalSource: SignalCounts] { flow.signals.counts }
+
+    /// Every signal from now on. A listener that does not keep up loses the oldest events (1,024 are
+    /// kept for it), never the counts. Ends with the store.
+    public var signals: AsyncStream<Signal> { flow.signals.events() }
+
+    /// The mechanisms of flow control that are on, and for which share of the consumers.
+    public var flowFlags: FlowFlags { flow.currentFlags }
+
+    /// Changes them for subscriptions that begin from now on. Throws `invalidArgument` for a
+    /// percentage outside 0 to 100.
+    public func setFlowFlags(_ flags: FlowFlags) throws(WeirError) {
+        try flags.validate()
+        flow.set(flags)
+    }
+}
+
+extension LogStream {
+    /// The stream's subscriptions, for an operator.
+    func consumerReports() -> [FlowReport.Consumer] {
+        feeds.all.map { entry in
+            var report = FlowReport.Consumer(
+                name: entry.label.name, stream: name.description, partition: nil,
+                mode: entry.label.mode, variant: "\(entry.label.variant)", releasedOffset: 0,
+                lagRecords: 0, windowBytes: 0, windowRecords: 0, queuedBytes: 0,
+                queuedRecords: 0, leasedBytes: 0, keptBytes: 0, shareBytes: entry.account.share,
+                isWaiting: false, occupancy: [], occupancyMilliseconds: 0)
+            entry.feed.report(into: &report)
+            return report
+        }
+    }
+}
