@@ -1,7 +1,7 @@
 /// Whether a mechanism is at work: for nobody, for all, or for a share of the consumers.
 ///
-/// Who belongs to a share is decided by a hash of the consumer's name, the same in every process and
-/// every version, so that a consumer keeps its variant.
+/// Who belongs to a share is decided by a hash of the consumer's name, the same in every process
+/// and every version, so that a consumer keeps its variant.
 public enum Rollout: Sendable, Hashable {
     case off
     case on

@@ -1,5 +1,5 @@
-/// How far reading ahead may go for a consumer: the same three words in the API, on the command line
-/// and in documents.
+/// How far reading ahead may go for a consumer: the same three words in the API, on the command
+/// line and in documents.
 public struct FlowKnobs: Sendable, Hashable {
     /// What may wait, read ahead and not yet taken. Less than one batch is legal and means that a
     /// batch is read only when the consumer waits for it.
@@ -20,7 +20,8 @@ public struct FlowKnobs: Sendable, Hashable {
         self.maxOutstanding = maxOutstanding
     }
 
-    /// Throws `invalidArgument` for the first knob that is outside its range, or contradicts another.
+    /// Throws `invalidArgument` for the first knob that is outside its range, or contradicts
+    /// another.
     public func validate() throws(WeirError) {
         try FlowKnobs.expect(maxQueue, "maxQueue", minimum: 0)
         try FlowKnobs.expect(maxOutstanding, "maxOutstanding", minimum: 1)

@@ -27,8 +27,8 @@ public struct StreamName: Sendable, Hashable, CustomStringConvertible {
         else {
             throw WeirError(
                 .invalidArgument,
-                "The \(what) name \"\(StreamName.escaped(text))\" is not allowed; expected 1 to 128 "
-                    + "characters of A-Z a-z 0-9 . _ -, the first a letter or a digit.")
+                "The \(what) name \"\(StreamName.escaped(text))\" is not allowed; expected 1 "
+                    + "to 128 characters of A-Z a-z 0-9 . _ -, the first a letter or a digit.")
         }
         self.description = text
     }

@@ -48,11 +48,14 @@ package struct CreditLedger: Sendable {
     /// Read ahead or in the consumer's hands.
     package var outstanding: Credit { queued + leased }
 
+    /// Whether anything more may wait for the consumer.
+    package var hasRoom: Bool { maxQueue.covers(queued + Credit(bytes: 1, records: 1)) }
+
     /// Whether a reader that held may look again.
     package func mayResume(consumerWaits: Bool) -> Bool {
         guard !hasEnded, available.isPositive else { return false }
         if consumerWaits { return true }
-        guard let held else { return maxQueue.covers(queued + Credit(bytes: 1, records: 1)) }
+        guard let held else { return hasRoom }
         return available.covers(Self.enough(of: window, for: held, isManual))
             && (maxQueue - queued).covers(Self.enough(of: maxQueue, for: held, isManual))
     }

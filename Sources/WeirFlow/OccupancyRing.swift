@@ -1,7 +1,7 @@
 /// How full a window was, over time: milliseconds at each tenth, a row for each stretch of time.
 ///
-/// Noted when the occupancy changes, so it needs no clock of its own and costs nothing while nothing
-/// happens; the time between two notes counts for the first one's level.
+/// Noted when the occupancy changes, so it needs no clock of its own and costs nothing while
+/// nothing happens; the time between two notes counts for the first one's level.
 package struct OccupancyRing: Sendable {
     /// Empty, up to each tenth, full, and more than full.
     package static let levelCount = 12

@@ -45,8 +45,8 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
     /// Damage that cost no record, such as a marker's; told once.
     package private(set) var reports: [DamageReport] = []
 
-    /// Begins at an offset; `LogSearch` turns every other start into one. `isExact`: nothing is read
-    /// that was not admitted.
+    /// Begins at an offset; `LogSearch` turns every other start into one. `isExact`: nothing is
+    /// read that was not admitted.
     package init(
         view: LogView<Files>, at offset: Offset, mode: ReadingMode = .mapped, isExact: Bool = false
     ) {

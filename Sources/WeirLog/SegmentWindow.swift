@@ -17,7 +17,7 @@ package enum Admission: Sendable, Hashable {
     case read(ahead: Credit?)
     /// Go past it: nobody wants it.
     case pass
-    /// Leave it there for now: there is no credit for it, or nobody may see it yet.
+    /// Leave it there: there is no credit for it, or nobody may see it yet.
     case hold
     case hide
 }

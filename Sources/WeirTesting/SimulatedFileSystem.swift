@@ -35,6 +35,14 @@ package final class SimulatedFileSystem: FileSystem {
         var failingWrite: Int?
         var lockedPaths: Set<ObjectIdentifier> = []
         var random: SeededRandom
+        /// What was read or brought in, if somebody asked for it.
+        var touched: [Touch]?
+    }
+
+    /// Bytes of a file that were read, or brought into memory through a map.
+    package struct Touch: Sendable, Hashable {
+        package let path: String
+        package let bytes: Range<Int>
     }
     private let capacity: Int
     private let world: Lock<World>
@@ -48,6 +56,14 @@ package final class SimulatedFileSystem: FileSystem {
     private init(root: SimulatedDirectory, capacity: Int, random: SeededRandom) {
         self.capacity = capacity
         world = Lock(World(root: root, random: random))
+    }
+
+    /// What was read or brought in since the last call; the first call begins the record.
+    package func takeTouched() -> [Touch] {
+        world.withLock { world in
+            defer { world.touched = [] }
+            return world.touched ?? []
+        }
     }
 
     // MARK: faults
@@ -237,9 +253,10 @@ package final class SimulatedFileSystem: FileSystem {
     package func read(
         _ file: File, into buffer: UnsafeMutableRawBufferPointer, at position: FilePosition
     ) throws(WeirError) -> Int {
-        try operate(path: file.path) { _ throws(WeirError) in
+        try operate(path: file.path) { world throws(WeirError) in
             let start = Int(clamping: position.value)
             let count = min(buffer.count, max(0, file.inode.size - start))
+            world.touched?.append(Touch(path: file.path, bytes: start..<start + count))
             if count > 0, let target = buffer.baseAddress {
                 unsafe target.copyMemory(from: file.inode.cached + start, byteCount: count)
             }
@@ -322,7 +339,10 @@ package final class SimulatedFileSystem: FileSystem {
             base: UnsafeRawPointer(inode.cached), byteCount: byteCount,
             operations: MappingOperations(
                 unmap: { _, _ in withExtendedLifetime(inode) {} },
-                populate: { (_, range) throws(WeirError) in
+                populate: { [world] (_, range) throws(WeirError) in
+                    world.withLock {
+                        $0.touched?.append(Touch(path: file.path, bytes: range))
+                    }
                     if range.lowerBound > inode.size {
                         throw Self.fail(.system, "beyond the end of", file.path)
                     }

@@ -6,8 +6,8 @@ import WeirLog
 
 /// Whoever holds a subscription. With the last reference it ends.
 ///
-/// Admission comes first: one batch of the stream's largest size is set aside in the store's budget.
-/// Then there is a `Feed`, which reads ahead.
+/// Admission comes first: one batch of the stream's largest size is set aside in the store's
+/// budget. Then there is a `Feed`, which reads ahead.
 final class Consumer: Sendable {
     private let stream: LogStream
     private let start: StartPosition
@@ -255,8 +255,8 @@ final class Consumer: Sendable {
             throw WeirError(
                 .gap,
                 "\(gap.next - gap.expected) records are not there, from offset \(gap.expected) to "
-                    + "before \(gap.next) (\(gap.reason.rawValue)); ask again to go on behind them, "
-                    + "or subscribe with onGap: .skip.",
+                    + "before \(gap.next) (\(gap.reason.rawValue)); ask again to go on behind "
+                    + "them, or subscribe with onGap: .skip.",
                 at: .init(stream: stream.name.description, offset: gap.expected),
                 cause: gap.detail)
         case nil: return nil

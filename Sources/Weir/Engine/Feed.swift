@@ -24,8 +24,8 @@ struct FeedSurroundings: Sendable {
 /// Reads a stream ahead for one consumer, exactly as far as its credit allows.
 ///
 /// The state decides behind one lock; what it wants done is performed outside it. The reader is a
-/// job on one of Weir's threads that lives as long as there is credit and data; between jobs nothing
-/// waits, so an idle subscription costs memory only.
+/// job on one of Weir's threads that lives as long as there is credit and data; between jobs
+/// nothing waits, so an idle subscription costs memory only.
 final class Feed<Files: FileSystem>: Sendable {
     private let view: LogView<Files>
     private let settings: FeedSettings
@@ -174,7 +174,11 @@ final class Feed<Files: FileSystem>: Sendable {
     /// One batch, gap, or reason to stop.
     private func step(_ place: ReaderPlace<Files>) -> Bool {
         let generation = place.generation
-        let changes = state.withLock { $0.feed.changes }
+        let (changes, mayLook) = state.withLock { ($0.feed.changes, $0.feed.mayLook) }
+        if !mayLook, let end = place.offset {
+            // Not even at a header.
+            return act { $0.park(since: changes, readEnd: end, generation: generation) }
+        }
         do throws(WeirError) {
             try place.open { (offset: Offset?) throws(WeirError) -> LogCursor<Files> in
                 let begin: Offset

@@ -9,6 +9,11 @@ extension FeedState {
         self.generation == generation && end == nil && reader == .reading
     }
 
+    /// Whether there is credit for anything at all.
+    var mayLook: Bool {
+        ledger.available.isPositive && (consumerWaits || settings.readsAhead && ledger.hasRoom)
+    }
+
     /// The reader met a batch: whether it may read it, and how much it may bring in behind it.
     mutating func admit(_ size: Credit, generation: UInt64) -> Admission {
         guard isCurrent(generation) else { return .hold }

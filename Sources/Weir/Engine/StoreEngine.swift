@@ -30,6 +30,8 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
     package let hasLiveWriter: Bool
     let tail: TailFile<Files>?
     let maps: SegmentMaps
+    /// Segments that are mapped now.
+    package var mapCount: Int { maps.count }
     private let lockFile: Files.File?
     private let epochs: EpochFile<Files>?
     private let state: Lock<State>

@@ -7,8 +7,8 @@ struct TimerID: Sendable, Hashable {
     fileprivate let value: UInt64
 }
 
-/// Calls back after a time: deadlines, backoffs, watchdogs. One thread a store, started on first use
-/// and asleep until the next call is due.
+/// Calls back after a time: deadlines, backoffs, watchdogs. One thread a store, started on first
+/// use and asleep until the next call is due.
 ///
 /// A body must not block: the others wait for it.
 final class Timers: Sendable {

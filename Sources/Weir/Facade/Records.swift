@@ -98,13 +98,13 @@ public struct RecordBatch: Sendable, Sequence {
     /// Says that the work on the batch is done: its credit comes back at once, and not only when
     /// the next one is asked for. A batch that was kept goes off the consumer's own account.
     ///
-    /// Throws `invalidArgument` if it was released already, `damaged` if its pages vanished while it
-    /// was used.
+    /// Throws `invalidArgument` if it was released already, `damaged` if its pages vanished while
+    /// it was used.
     public func release() throws(WeirError) { try lease?.release() }
 
-    /// Takes the batch onto the consumer's own account: its credit comes back, and its memory counts
-    /// for the consumer, not for the store, until `release()`. Throws `invalidArgument` if it was
-    /// released already.
+    /// Takes the batch onto the consumer's own account: its credit comes back, and its memory
+    /// counts for the consumer, not for the store, until `release()`. Throws `invalidArgument` if
+    /// it was released already.
     public func keep() throws(WeirError) { try lease?.keep() }
 
     public var firstOffset: Offset { Swift.max(lent.header.firstOffset, lent.firstWanted) }

@@ -36,13 +36,15 @@ public final class Store: Sendable {
         var isClosed = false
     }
 
-    private init(engine: SystemEngine, pool: ThreadPool, logger: Logger) {
+    private init(
+        engine: SystemEngine, pool: ThreadPool, subscriptionBytes: Int, logger: Logger
+    ) {
         self.engine = engine
         self.pool = pool
         self.logger = logger
         self.housekeeper = Housekeeper()
         self.flow = StoreFlow(
-            budgetBytes: Limits.subscriptionBytesDefault, flags: FlowFlags())
+            budgetBytes: subscriptionBytes, flags: FlowFlags())
         self.state = Lock(State())
     }
 
@@ -68,14 +70,20 @@ public final class Store: Sendable {
     /// Throws `locked` if another process has it open for writing (and says which), `notFound`,
     /// `invalidArgument` for a directory that is no store, `newerFormat`, `permissionDenied`.
     /// Damage is no error: `reports` says what was found, and so does the log.
+    ///
+    /// `subscriptionBytes` is the memory that all subscriptions of the store share, in bytes of
+    /// records: 1 MiB to 1 PiB.
     public static func open(
         at path: String, _ access: Access = .createOrWrite,
+        subscriptionBytes: Int = Limits.subscriptionBytesDefault,
         logger: Logger = Logger(label: "weir")
     ) async throws -> Store {
         let pool = ThreadPool(countMax: threadsMax)
         do {
             return try await pool.call { () throws(WeirError) in
-                try open(at: path, access, pool: pool, logger: logger)
+                try open(
+                    at: path, access, pool: pool, subscriptionBytes: subscriptionBytes,
+                    logger: logger)
             }
         } catch {
             pool.end()
@@ -86,14 +94,25 @@ public final class Store: Sendable {
     /// Opens a store and blocks the thread while it does: for tools, and threads of one's own.
     public static func openBlocking(
         at path: String, _ access: Access = .createOrWrite,
+        subscriptionBytes: Int = Limits.subscriptionBytesDefault,
         logger: Logger = Logger(label: "weir")
     ) throws(WeirError) -> Store {
-        try open(at: path, access, pool: ThreadPool(countMax: threadsMax), logger: logger)
+        try open(
+            at: path, access, pool: ThreadPool(countMax: threadsMax),
+            subscriptionBytes: subscriptionBytes, logger: logger)
     }
 
     private static func open(
-        at path: String, _ access: Access, pool: ThreadPool, logger: Logger
+        at path: String, _ access: Access, pool: ThreadPool, subscriptionBytes: Int,
+        logger: Logger
     ) throws(WeirError) -> Store {
+        let range = Limits.subscriptionBytesMin...Limits.subscriptionBytesMax
+        guard range.contains(subscriptionBytes) else {
+            throw WeirError(
+                .invalidArgument,
+                "The budget of subscriptions is \(subscriptionBytes) bytes; expected "
+                    + "\(range.lowerBound) to \(range.upperBound).")
+        }
         let host = Host.system()
         let engine: SystemEngine
         do throws(WeirError) {
@@ -109,7 +128,8 @@ public final class Store: Sendable {
         for report in engine.reports {
             logger.log(level: report.isDamage ? .warning : .notice, "\(report)")
         }
-        return Store(engine: engine, pool: pool, logger: logger)
+        return Store(
+            engine: engine, pool: pool, subscriptionBytes: subscriptionBytes, logger: logger)
     }
 
     private static func root(

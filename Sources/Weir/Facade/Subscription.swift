@@ -16,8 +16,8 @@ import WeirLog
 ///
 /// A subscription is one position: a second loop over it goes on where the first one stopped. It
 /// tails at the end, and reads from disk when it lags; nobody is cut off for being slow. It ends
-/// when its task is cancelled, by `cancel()`, or when nobody holds it any more; then everything that
-/// was held for it is given back at once.
+/// when its task is cancelled, by `cancel()`, or when nobody holds it any more; then everything
+/// that was held for it is given back at once.
 ///
 /// Errors of the device are tried again from the last offset; the others are thrown, and the next
 /// call goes on. Records that are not there are an error with the code `gap`, unless the options
@@ -33,9 +33,9 @@ public struct Subscription: AsyncSequence, Sendable {
 
     /// The next batch; `nil` when the subscription has ended.
     ///
-    /// Throws `gap`, `closed`, `damaged` where a mapped page vanished under the last batch, and what
-    /// the medium said. With a timeout, `timedOut` if there is none within it: nothing is lost then,
-    /// and the next call may get it.
+    /// Throws `gap`, `closed`, `damaged` where a mapped page vanished under the last batch, and
+    /// what the medium said. With a timeout, `timedOut` if there is none within it: nothing is lost
+    /// then, and the next call may get it.
     public func nextBatch(timeout: Duration? = nil) async throws -> RecordBatch? {
         try await consumer.nextBatch(timeout: timeout)
     }

@@ -101,7 +101,8 @@ public struct SubscriptionOptions: Sendable, Hashable {
             throw WeirError(
                 .invalidArgument,
                 "The retry policy has \(retry.attempts) attempts from \(retry.first) to "
-                    + "\(retry.cap); expected 0 to 1000, the longest wait no shorter than the first."
+                    + "\(retry.cap); expected 0 to 1000, the longest wait no shorter than "
+                    + "the first."
             )
         }
     }

@@ -1,0 +1,231 @@
+import Testing
+import WeirBase
+import WeirFiles
+import WeirFlow
+import WeirFormat
+import WeirLog
+import WeirTesting
+
+@testable import Weir
+
+/// A subscription whose threads, clock and timers are run by hand, over a disk that fails by rule.
+private final class FeedByHand {
+    typealias Files = FaultyFileSystem<SimulatedFileSystem>
+    let disk: Files
+    let writer: LogWriter<Files>
+    let feed: Feed<Files>
+    private let jobs = Lock<[@Sendable () -> Void]>([])
+    private let timers = Lock<[(nanoseconds: Int64, body: @Sendable () -> Void)]>([])
+    private let outcomes = Lock<[FeedOutcome]>([])
+    private let clock = Lock(Moment.zero)
+    private let noted = Lock<[SignalKind]>([])
+
+    init(
+        _ options: SubscriptionOptions, flags: FlowFlags = FlowFlags()
+    ) throws {
+        disk = FaultyFileSystem(SimulatedFileSystem(seed: 3))
+        let engine = try StoreEngine.open(
+            files: disk, host: SimulatedMachine(seed: 3).host, creating: true)
+        writer = try SmallStream.create(in: engine)
+        let budget = StoreBudget(total: 1 << 20)
+        let place = try #require(budget.admit(reserve: 4 << 10))
+        let (jobs, timers, clock, noted) = (jobs, timers, clock, noted)
+        feed = Feed(
+            view: writer.view,
+            settings: FeedSettings(
+                options, variant: flags.variant(for: "c"), batchBytesMax: 4 << 10),
+            reading: .copied, account: BudgetAccount(budget: budget, id: place),
+            around: FeedSurroundings(
+                run: { job in jobs.withLock { $0.append(job) } }, whenMore: { _, _ in },
+                after: { time, body in timers.withLock { $0.append((time, body)) } },
+                now: { clock.withLock { $0 } }, random: { .max },
+                note: { kind, _ in noted.withLock { $0.append(kind) } }, released: { _ in },
+                delivered: { _ in }, residence: { _, _ in }, ended: {}),
+            start: { .zero })
+    }
+
+    func ask() {
+        let outcomes = outcomes
+        _ = feed.wait { outcome in outcomes.withLock { $0.append(outcome) } }
+    }
+
+    /// Runs the readers that are due, and no timer.
+    func work() { while let job = takeJob() { job() } }
+    /// A reader that its thread never gets to.
+    func takeJob() -> (@Sendable () -> Void)? {
+        jobs.withLock { $0.isEmpty ? nil : $0.removeFirst() }
+    }
+    /// Lets the time of every timer pass.
+    func fire() {
+        let due = timers.withLock { timers in
+            defer { timers = [] }
+            return timers
+        }
+        for timer in due {
+            clock.withLock { $0 = $0 + timer.nanoseconds }
+            timer.body()
+        }
+    }
+    var timerTimes: [Int64] { timers.withLock { $0.map(\.nanoseconds) } }
+    var signals: [SignalKind] { noted.withLock { $0 } }
+
+    var offsets: [UInt64] {
+        outcomes.withLock {
+            $0.compactMap { outcome in
+                guard case .batch(let batch, _) = outcome else { return nil }
+                return batch.header.firstOffset.value
+            }
+        }
+    }
+    var failures: [WeirError.Code] {
+        outcomes.withLock {
+            $0.compactMap { outcome in
+                if case .failure(let error) = outcome { error.code } else { nil }
+            }
+        }
+    }
+}
+
+@Suite("A subscription in trouble")
+struct FeedFailureTests {
+    private func options(attempts: Int = 3) -> SubscriptionOptions {
+        var options = SubscriptionOptions(
+            mode: .fixed(Credit(bytes: 4000, records: 100)), reading: .copied)
+        options.retry = RetryPolicy(
+            attempts: attempts, first: .milliseconds(10), cap: .milliseconds(40))
+        options.stallTimeout = .seconds(2)
+        return options
+    }
+
+    private typealias Disk = FaultyFileSystem<SimulatedFileSystem>
+    private static let failingReads: Disk.Rule = { operation, path in
+        operation == .read && path.hasSuffix(".segment") ? .fails(.system) : nil
+    }
+
+    @Test func `goes on from its last offset once the device reads again`() throws {
+        let hand = try FeedByHand(options())
+        try SmallStream.append(4, to: hand.writer)
+        hand.ask()
+        hand.work()
+        #expect(hand.offsets == [0])
+        hand.disk.follow(Self.failingReads)
+        hand.ask()
+        hand.ask()
+        hand.work()
+        hand.fire()
+        hand.work()
+        hand.disk.follow { _, _ in nil }
+        hand.fire()
+        hand.work()
+        hand.ask()
+        hand.work()
+        #expect(hand.offsets == [0, 1, 2, 3])
+        #expect(hand.signals.contains(.reopened))
+        #expect(hand.disk.hits > 0)
+    }
+
+    @Test func `waits twice as long each time, and no longer than the cap`() throws {
+        let hand = try FeedByHand(options(attempts: 5))
+        try SmallStream.append(1, to: hand.writer)
+        hand.disk.follow(Self.failingReads)
+        hand.ask()
+        var waits: [Int64] = []
+        for _ in 0..<5 {
+            hand.work()
+            let wait = try #require(hand.timerTimes.last)
+            waits.append(wait / 1_000_000)
+            hand.fire()
+        }
+        // The largest draw of each: up to 10, 20, 40, 40, 40 milliseconds.
+        #expect(zip(waits, [10, 20, 40, 40, 40]).allSatisfy { $0 <= $1 })
+    }
+
+    @Test func `tells the consumer when no retry helped, and may be asked again`() throws {
+        let hand = try FeedByHand(options(attempts: 1))
+        try SmallStream.append(2, to: hand.writer)
+        hand.disk.follow(Self.failingReads)
+        hand.ask()
+        hand.work()
+        hand.fire()
+        hand.work()
+        #expect(hand.failures == [.system])
+        hand.disk.follow { _, _ in nil }
+        hand.ask()
+        hand.work()
+        #expect(hand.offsets == [0])
+    }
+
+    @Test func `reopens when its reader stalls silently, and reads nothing twice`() throws {
+        let hand = try FeedByHand(options())
+        try SmallStream.append(3, to: hand.writer)
+        hand.ask()
+        // Its thread hangs.
+        let hanging = try #require(hand.takeJob())
+        hand.fire()
+        #expect(hand.signals == [.stalled, .reopened])
+        hand.work()
+        #expect(hand.offsets == [0])
+        // The thread comes back: what it brings is thrown away.
+        hanging()
+        hand.ask()
+        hand.work()
+        #expect(hand.offsets == [0, 1])
+    }
+
+    @Test func `is not stalled while the log has nothing for it, or it has no credit`() throws {
+        let idle = try FeedByHand(options())
+        try SmallStream.append(1, to: idle.writer)
+        idle.ask()
+        idle.work()
+        idle.ask()
+        idle.work()
+        idle.fire()
+        #expect(!idle.signals.contains(.stalled))
+        var manual = options()
+        manual.mode = .manual
+        let poor = try FeedByHand(manual)
+        try SmallStream.append(1, to: poor.writer)
+        poor.ask()
+        poor.fire()
+        #expect(!poor.signals.contains(.stalled))
+    }
+
+    @Test func `without prefetch reads a batch when it is asked, and not before`() throws {
+        let hand = try FeedByHand(options(), flags: FlowFlags(prefetch: .off))
+        try SmallStream.append(4, to: hand.writer)
+        hand.work()
+        hand.ask()
+        hand.work()
+        #expect(hand.offsets == [0])
+        var report = FlowReport.Consumer.empty
+        hand.feed.report(into: &report)
+        #expect(report.queuedRecords == 0)
+        #expect(!hand.signals.contains(.overdraft))
+    }
+
+    @Test func `gives back what it holds when it ends, whatever its reader is at`() throws {
+        let hand = try FeedByHand(options())
+        try SmallStream.append(4, to: hand.writer)
+        hand.ask()
+        hand.work()
+        hand.ask()
+        let late = hand.takeJob()
+        hand.feed.finish(nil)
+        late?()
+        var report = FlowReport.Consumer.empty
+        hand.feed.report(into: &report)
+        #expect(report.queuedBytes == 0)
+        #expect(report.leasedBytes == 0)
+        #expect(hand.feed.poll().map { "\($0)" } == "end")
+    }
+}
+
+extension FlowReport.Consumer {
+    fileprivate static var empty: FlowReport.Consumer {
+        FlowReport.Consumer(
+            name: "", stream: "", partition: nil, mode: "", variant: "", releasedOffset: 0,
+            lagRecords: 0, windowBytes: 0, windowRecords: 0, queuedBytes: 0, queuedRecords: 0,
+            leasedBytes: 0, keptBytes: 0, shareBytes: 0, isWaiting: false, occupancy: [],
+            occupancyMilliseconds: 0)
+    }
+}
