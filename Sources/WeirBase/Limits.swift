@@ -42,6 +42,8 @@ public enum Limits {
     package static let mapsMax = 4_096
     /// Of these, how many stay mapped when no reader stands in them.
     package static let recentMapsMax = 256
+    /// Memory of unpacked bodies that a store keeps for the next ones.
+    package static let spareBodyBytesMax = 16 << 20
     /// What one read-ahead asks of the kernel.
     package static let prefetchBytes = 4 << 20
     package static let producersMax = 4_096

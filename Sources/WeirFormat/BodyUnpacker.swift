@@ -2,13 +2,16 @@ package import WeirBase
 
 /// Turns a batch's stored body into a plain row of entries.
 ///
-/// Memory is taken once and used for every batch; what a batch may unpack to was bounded when its
-/// header was decoded. Sub-batches in a codec that is not built in stay as they are.
+/// Memory is used again for the next batch, unless the last one was lent; what a batch may unpack
+/// to was bounded when its header was decoded. Sub-batches in a codec that is not built in stay as
+/// they are.
 package struct BodyUnpacker: ~Copyable {
-    private var scratch = ScratchMemory()
+    private let pool: BodyPool
+    /// What the last `unpack` filled.
+    private var body: UnpackedBody?
     private var decompressor: LZ4Decompressor?
 
-    package init() {}
+    package init(pool: BodyPool = BodyPool()) { self.pool = pool }
 
     /// Unpacks into memory of this value and returns how many bytes stand there.
     ///
@@ -17,18 +20,20 @@ package struct BodyUnpacker: ~Copyable {
     package mutating func unpack(_ body: RawSpan, header: BatchHeader) throws(WeirError) -> Int {
         // A sub-batch that stays packed may be longer than its raw bytes: it is bounded by both.
         let bound = header.rawBodyLength + body.byteCount
+        let scratch = takeScratch()
         scratch.reserve(max(bound, 1))
         var read = 0
         var written = 0
         while read < body.byteCount {
             if let head = SubBatchHead(body, at: read) {
                 let stored = read..<read + SubBatchHead.byteCount + head.storedByteCount
-                written += try unpack(head, body.extracting(stored), at: written, of: bound)
+                written += try unpack(
+                    head, body.extracting(stored), to: scratch, at: written, of: bound)
                 read = stored.upperBound
             } else {
                 let count = try BodyUnpacker.entryByteCount(body, at: read)
                 guard written + count <= bound else { throw BodyUnpacker.overflow() }
-                copy(body.extracting(read..<read + count), to: written)
+                scratch.copy(body.extracting(read..<read + count), to: written)
                 read += count
                 written += count
             }
@@ -36,36 +41,55 @@ package struct BodyUnpacker: ~Copyable {
         return written
     }
 
+    /// Memory that nobody else looks at: the last batch's, if it was not lent.
+    private mutating func takeScratch() -> UnpackedBody {
+        var last = body.take()
+        if last != nil, isKnownUniquelyReferenced(&last), let last {
+            body = last
+            return last
+        }
+        let scratch = pool.take()
+        body = scratch
+        return scratch
+    }
+
+    /// The memory that the last `unpack` filled, to hold on to.
+    package borrowing func filled() -> UnpackedBody? { body }
+
     /// What the last `unpack` made, borrowed.
     @_lifetime(borrow self)
     package borrowing func bytes(_ byteCount: Int) -> RawSpan {
+        guard let body else { return RawSpan() }
         let span = unsafe RawSpan(
-            _unsafeBytes: UnsafeRawBufferPointer(scratch.bytes(0..<byteCount)))
+            _unsafeBytes: UnsafeRawBufferPointer(body.bytes(0..<byteCount)))
         return unsafe _overrideLifetime(span, borrowing: self)
     }
 
     private mutating func unpack(
-        _ head: SubBatchHead, _ stored: RawSpan, at written: Int, of bound: Int
+        _ head: SubBatchHead, _ stored: RawSpan, to scratch: UnpackedBody, at written: Int,
+        of bound: Int
     ) throws(WeirError) -> Int {
         let packed = stored.extracting(SubBatchHead.byteCount..<stored.byteCount)
         switch head.codec {
         case SubBatchHead.codecLZ4:
             guard written + head.rawByteCount <= bound else { throw BodyUnpacker.overflow() }
-            try inflate(packed, to: written..<written + head.rawByteCount)
+            try inflate(packed, to: scratch, written..<written + head.rawByteCount)
             return head.rawByteCount
         case SubBatchHead.codecNone:
             guard packed.byteCount == head.rawByteCount, written + packed.byteCount <= bound
             else { throw BodyUnpacker.overflow() }
-            copy(packed, to: written)
+            scratch.copy(packed, to: written)
             return packed.byteCount
         default:
             guard written + stored.byteCount <= bound else { throw BodyUnpacker.overflow() }
-            copy(stored, to: written)
+            scratch.copy(stored, to: written)
             return stored.byteCount
         }
     }
 
-    private mutating func inflate(_ packed: RawSpan, to range: Range<Int>) throws(WeirError) {
+    private mutating func inflate(
+        _ packed: RawSpan, to scratch: UnpackedBody, _ range: Range<Int>
+    ) throws(WeirError) {
         if decompressor == nil { decompressor = try LZ4Decompressor() }
         guard let decompressor else { return }
         let whole = unsafe packed.withUnsafeBytes {
@@ -74,13 +98,6 @@ package struct BodyUnpacker: ~Copyable {
         guard whole else {
             throw WeirError.damaged(
                 "A compressed batch does not unpack to the \(range.count) bytes that it declares.")
-        }
-    }
-
-    private mutating func copy(_ bytes: RawSpan, to position: Int) {
-        unsafe bytes.withUnsafeBytes { source in
-            let target = unsafe scratch.bytes(position..<position + source.count)
-            unsafe target.copyMemory(from: source)
         }
     }
 

@@ -13,6 +13,8 @@ package final class LentBatch: @unchecked Sendable {
     private let base: UnsafeRawPointer
     private let bodyByteCount: Int
     private let owned: CopiedBytes?
+    private let unpacked: UnpackedBody?
+    private let pool: BodyPool?
     private let table: CopiedBytes
 
     /// Shares a map: no byte is copied, and the segment's file stays mapped for as long.
@@ -27,16 +29,39 @@ package final class LentBatch: @unchecked Sendable {
         unsafe self.base = map.mapping.base + position
         self.bodyByteCount = header.bodyLength
         self.owned = nil
+        self.unpacked = nil
+        self.pool = nil
         self.table = CopiedBytes(table)
     }
 
-    /// Copies an unpacked body.
+    /// Shares the memory that its body was unpacked into, which goes back to the pool afterwards.
+    init(
+        _ header: BatchHeader, firstWanted: Offset, unpacked: UnpackedBody, byteCount: Int,
+        pool: BodyPool, table: RawSpan
+    ) {
+        self.header = header
+        self.firstWanted = firstWanted
+        self.map = nil
+        self.owned = nil
+        self.unpacked = unpacked
+        self.pool = pool
+        // Nobody writes there while this object holds it.
+        unsafe self.base = UnsafeRawPointer(unpacked.base)
+        self.bodyByteCount = byteCount
+        self.table = CopiedBytes(table)
+    }
+
+    deinit { if let unpacked { pool?.giveBack(unpacked) } }
+
+    /// Copies a body that stands in its reader's own memory.
     init(_ header: BatchHeader, firstWanted: Offset, copying body: RawSpan, table: RawSpan) {
         self.header = header
         self.firstWanted = firstWanted
         self.map = nil
         let copy = CopiedBytes(body)
         self.owned = copy
+        self.unpacked = nil
+        self.pool = nil
         unsafe self.base = copy.base
         self.bodyByteCount = body.byteCount
         self.table = CopiedBytes(table)
@@ -92,6 +117,11 @@ extension LogCursor {
             return LentBatch(
                 header, firstWanted: firstWanted, map: map,
                 bodyAt: Int(clamping: position.value) + header.bodyStart, table: table)
+        }
+        if let (body, byteCount, pool) = unpackedBody() {
+            return LentBatch(
+                header, firstWanted: firstWanted, unpacked: body, byteCount: byteCount, pool: pool,
+                table: table)
         }
         return LentBatch(
             header, firstWanted: firstWanted, copying: bodySpan(header), table: table)

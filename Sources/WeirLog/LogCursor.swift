@@ -32,7 +32,7 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
     private var window: SegmentWindow<Files>?
     private var scanner: SegmentScanner
     private var shownEnd = Offset.zero
-    private var unpacker: BodyUnpacker? = BodyUnpacker()
+    private var unpacker: BodyUnpacker?
     /// What `batch` shows.
     var header: BatchHeader?
     var position = FilePosition.zero
@@ -51,6 +51,7 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
         view: LogView<Files>, at offset: Offset, mode: ReadingMode = .mapped, isExact: Bool = false
     ) {
         self.isExact = isExact
+        self.unpacker = BodyUnpacker(pool: view.maps.bodies)
         self.view = view
         self.mode = mode
         self.nextOffset = offset
@@ -289,6 +290,12 @@ extension LogCursor {
                     path: segment?.path, stream: view.name.description,
                     position: position, offset: header.firstOffset))
         }
+    }
+
+    /// What the last batch was unpacked into, and how many bytes of it.
+    borrowing func unpackedBody() -> (body: UnpackedBody, byteCount: Int, pool: BodyPool)? {
+        guard let unpackedByteCount, let body = unpacker?.filled() else { return nil }
+        return (body, unpackedByteCount, view.maps.bodies)
     }
 
     @_lifetime(borrow self)

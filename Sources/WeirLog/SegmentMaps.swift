@@ -1,6 +1,7 @@
 import Synchronization
 import WeirBase
 package import WeirFiles
+import WeirFormat
 
 /// The maps of a store's segments: a bounded number, of which the newest stay when nobody reads.
 ///
@@ -17,6 +18,8 @@ package final class SegmentMaps: Sendable {
     private let counter = MapCounter()
     private let countMax: Int
     private let recentMax: Int
+    /// Beside the maps, what bodies that cannot be read in them are unpacked into.
+    let bodies = BodyPool()
 
     package init(countMax: Int = Limits.mapsMax, recentMax: Int = Limits.recentMapsMax) {
         precondition(recentMax > 0 && recentMax <= countMax, "more recent maps than maps")
