@@ -38,6 +38,13 @@ public enum Limits {
     package static let rollsMax = 4
     /// Raw bytes that may wait in a stream's commit queue before appends wait for room.
     package static let commitQueueBytesMax = 8 << 20
+    /// Bytes and records that a stream's producers may have under way unless its policy says
+    /// otherwise, and the longest that a policy may let anybody wait.
+    public static let producerBytesDefault = 8 << 20
+    public static let producerRecordsDefault = 1 << 20
+    public static let producerSecondsMax: Int64 = 86_400
+    /// Consumers whose lag a stream's producers can be bound to.
+    public static let boundConsumersMax = 4_096
     /// Mapped segments of a store; beyond it readers use `pread`.
     package static let mapsMax = 4_096
     /// Of these, how many stay mapped when no reader stands in them.

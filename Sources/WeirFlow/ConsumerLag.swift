@@ -1,0 +1,62 @@
+package import WeirBase
+
+/// How far the slowest of a stream's named consumers is behind what the stream shows.
+package struct ConsumerLag: Sendable, Hashable {
+    private struct Consumer: Sendable, Hashable {
+        var released: Offset
+        var isLive: Bool
+    }
+    private var consumers: [String: Consumer] = [:]
+    /// The smallest released position; `nil` without a consumer.
+    private var slowest: Offset?
+    /// Somebody may be there who is not live: spares a search where nobody is.
+    private var hasEnded = false
+    /// The offset behind the last record that consumers can see.
+    package private(set) var end: Offset
+
+    package init(end: Offset) { self.end = end }
+
+    /// `nil` without a consumer.
+    package var records: Int? { slowest.map { end - $0 } }
+
+    package mutating func appended(end: Offset) { self.end = max(self.end, end) }
+
+    /// A live consumer has released everything below an offset. It may go back, as one does that
+    /// starts anew.
+    ///
+    /// Beyond `countMax` names, further consumers are not counted.
+    package mutating func note(_ name: String, released: Offset, countMax: Int) {
+        let old = consumers[name]
+        guard old != nil || consumers.count < countMax else { return }
+        consumers[name] = Consumer(released: released, isLive: true)
+        // What was released was there.
+        end = max(end, released)
+        if let slowest, released >= slowest, old?.released != slowest { return }
+        findSlowest()
+    }
+
+    /// The consumer is gone; its last position counts on.
+    package mutating func end(_ name: String) {
+        consumers[name]?.isLive = false
+        hasEnded = true
+    }
+
+    /// Forgets those who are gone and more than so many records behind.
+    package mutating func forgetEnded(beyond recordCount: Int) {
+        guard hasEnded else { return }
+        let end = end
+        consumers = consumers.filter { _, consumer in
+            consumer.isLive || end - consumer.released <= recordCount
+        }
+        hasEnded = consumers.values.contains { !$0.isLive }
+        findSlowest()
+    }
+
+    /// Forgets those whom `isKept` refuses.
+    package mutating func keep(where isKept: (String) -> Bool) {
+        consumers = consumers.filter { name, _ in isKept(name) }
+        findSlowest()
+    }
+
+    private mutating func findSlowest() { slowest = consumers.values.map(\.released).min() }
+}

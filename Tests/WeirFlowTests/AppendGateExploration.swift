@@ -1,0 +1,200 @@
+import Testing
+import WeirBase
+import WeirFlow
+
+/// A gate, and what a world around it knows: who holds permits, who waits, where the consumer is.
+private struct World {
+    static let cap: Int64 = 3
+    static let sizes = [(1, 1), (2, 1), (3, 2)].map { Credit(bytes: $0, records: $1) }
+
+    let bound: Int?
+    var gate: AppendGate
+    var out: [Credit] = []
+    var line: [(ticket: AppendGate.Ticket, size: Credit)] = []
+    var end: UInt64 = 0
+    var released: UInt64 = 0
+    var isLive = true
+    var now = Moment.zero
+
+    init(limit: Credit, bound: Int?) {
+        self.bound = bound
+        gate = AppendGate(limit: limit, end: .zero)
+        guard let bound else { return }
+        _ = gate.change(
+            limit: limit,
+            bound: .init(names: nil, lagRecords: bound, capNanoseconds: Self.cap), at: now)
+        _ = gate.consumer("c", released: .zero, at: now)
+    }
+
+    enum Event: Hashable {
+        case take(Credit, mayWait: Bool)
+        case giveBack(Int, isAppended: Bool)
+        case cancel(Int)
+        case release(UInt64)
+        case consumerEnds
+        case consumerComes
+        case time
+    }
+
+    /// Everything that can happen next, with few appends at a time.
+    var events: [Event] {
+        var events: [Event] = []
+        if out.count + line.count < 4 {
+            for size in Self.sizes {
+                events += [.take(size, mayWait: true), .take(size, mayWait: false)]
+            }
+        }
+        for index in out.indices {
+            if end - released < 8 { events.append(.giveBack(index, isAppended: true)) }
+            events.append(.giveBack(index, isAppended: false))
+        }
+        events += line.indices.map { .cancel($0) }
+        guard bound != nil else { return events }
+        if isLive {
+            if released < end { events += [.release(released + 1), .release(end)] }
+            events.append(.consumerEnds)
+        } else {
+            events.append(.consumerComes)
+        }
+        return gate.isShutForLag ? events + [.time] : events
+    }
+
+    /// Happens, and holds what must hold whatever happens.
+    mutating func happen(_ event: Event) {
+        let wasOpen = gate.isOpen
+        var effects = AppendGate.Effects()
+        switch event {
+        case .take(let size, let mayWait): effects = take(size, mayWait: mayWait)
+        case .giveBack(let index, let isAppended):
+            let size = out.remove(at: index)
+            if isAppended { end += UInt64(size.records) }
+            effects = gate.giveBack(size, end: isAppended ? Offset(end) : nil, at: now)
+        case .cancel(let index):
+            effects = gate.cancel(line.remove(at: index).ticket, at: now)
+        case .release(let offset):
+            released = offset
+            effects = gate.consumer("c", released: Offset(offset), at: now)
+        case .consumerEnds:
+            isLive = false
+            effects = gate.consumerEnded("c", at: now)
+        case .consumerComes:
+            (isLive, released) = (true, end)
+            effects = gate.consumer("c", released: Offset(end), at: now)
+        case .time:
+            now = now + 1
+            effects = gate.tick(at: now)
+        }
+        admit(effects.admitted)
+        hold(
+            effects.signals.contains(.gateOpened) == (!wasOpen && gate.isOpen),
+            "the opening was told wrongly")
+        hold(
+            effects.signals.contains(.gateClosed) == (wasOpen && !gate.isOpen),
+            "the closing was told wrongly")
+        check()
+    }
+
+    private mutating func take(_ size: Credit, mayWait: Bool) -> AppendGate.Effects {
+        let passes = line.isEmpty && !gate.isShutForLag && fits(size)
+        hold(gate.wouldPass(size) == passes, "what would pass is told wrongly")
+        let (answer, effects) = gate.take(size, at: now, mayWait: mayWait)
+        switch answer {
+        case .taken: out.append(size)
+        case .wait(let ticket): line.append((ticket, size))
+        case .refused: hold(!mayWait, "who may wait was refused")
+        case .closed: Issue.record("a gate that nobody closed is closed")
+        }
+        hold((answer == .taken) == passes, "who may pass did not, or who may not did")
+        return effects
+    }
+
+    /// First come, first served.
+    private mutating func admit(_ tickets: [AppendGate.Ticket]) {
+        hold(
+            tickets == line.prefix(tickets.count).map(\.ticket), "not the first was admitted")
+        out += line.prefix(tickets.count).map(\.size)
+        line.removeFirst(tickets.count)
+    }
+
+    private var outSum: Credit { out.reduce(.zero, +) }
+
+    private func fits(_ size: Credit) -> Bool {
+        out.isEmpty || gate.limit.covers(outSum + size)
+    }
+
+    private func check() {
+        hold(gate.used == outSum, "permits were lost or invented")
+        hold(out.count <= 1 || gate.limit.covers(outSum), "more than the limit is out")
+        hold(gate.waitingCount == line.count, "the line is told wrongly")
+        if let first = line.first {
+            hold(gate.isShutForLag || !fits(first.size), "somebody waits who may pass")
+        }
+        guard let bound else { return }
+        if let since = gate.lagsSince, !gate.isCapped {
+            hold(now - since < Self.cap, "shut for longer than the cap")
+        }
+        guard isLive else { return }
+        let lag = Int(end - released) + outSum.records
+        hold(gate.isCapped || lag <= bound + 2, "the lag exceeds its bound by two appends")
+        hold(lag > 0 || !gate.isShutForLag, "shut without a lag")
+    }
+
+    /// Lets every append end, and the consumer release all it sees; time passes only where nobody
+    /// is there to release. Then nobody may be left waiting.
+    func checkLiveness() {
+        var world = self
+        for _ in 0..<24 where !(world.line.isEmpty && world.out.isEmpty) {
+            while !world.out.isEmpty { world.happen(.giveBack(0, isAppended: true)) }
+            if world.bound != nil, world.isLive { world.happen(.release(world.end)) }
+            if world.bound != nil, !world.isLive { world.happen(.time) }
+        }
+        hold(world.line.isEmpty, "somebody waits for ever")
+        hold(world.gate.used == .zero, "permits are out for ever")
+    }
+
+    /// Cheaper than an expectation, of which millions would be met.
+    private func hold(_ condition: Bool, _ text: String) {
+        if !condition { Issue.record("\(text): \(key)") }
+    }
+
+    /// Equal for worlds that go on alike: positions and times matter by their differences only.
+    struct Key: Hashable {
+        let out: [[Int]]
+        let line: [Credit]
+        let lag: UInt64
+        let isLive: Bool
+        let gateLag: Int?
+        let isCapped: Bool
+        let shutFor: Int64?
+        let refused: Credit?
+    }
+    var key: Key {
+        Key(
+            out: out.map { [$0.bytes, $0.records] }.sorted { $0.lexicographicallyPrecedes($1) },
+            line: line.map(\.size), lag: bound == nil ? 0 : end - released, isLive: isLive,
+            gateLag: gate.lagRecords, isCapped: gate.isCapped,
+            shutFor: gate.lagsSince.map { min(now - $0, Self.cap) }, refused: gate.refusedSize)
+    }
+}
+
+@Suite("Every state of a small gate")
+struct AppendGateExploration {
+    @Test(arguments: [(1, nil), (2, nil), (3, nil), (1, 2), (2, 1), (3, 4)] as [(Int, Int?)])
+    func `keeps its permits, its order and its bound, and lets everybody pass at last`(
+        limit: Int, bound: Int?
+    ) {
+        var seen: Set<World.Key> = []
+        var open = [World(limit: Credit(bytes: limit, records: 2), bound: bound)]
+        while let world = open.popLast() {
+            guard seen.insert(world.key).inserted else { continue }
+            world.checkLiveness()
+            for event in world.events {
+                var next = world
+                next.happen(event)
+                open.append(next)
+            }
+        }
+        // So many that the walk did not end at its beginning.
+        #expect(seen.count > (bound == nil ? 30 : 1000))
+    }
+}
