@@ -36,8 +36,6 @@ public enum Limits {
     package static let growthStepMax = 16 << 20
     /// Segments that a stream may have left without having sealed them.
     package static let rollsMax = 4
-    /// Raw bytes that may wait in a stream's commit queue before appends wait for room.
-    package static let commitQueueBytesMax = 8 << 20
     /// Bytes and records that a stream's producers may have under way unless its policy says
     /// otherwise, and the longest that a policy may let anybody wait.
     public static let producerBytesDefault = 8 << 20

@@ -108,13 +108,3 @@ extension ProducerPolicy.LagBound {
         }
     }
 }
-
-extension Duration {
-    /// Whole nanoseconds; saturates.
-    package var nanosecondCount: Int64 {
-        let (seconds, attoseconds) = components
-        let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        let (sum, isOver) = product.addingReportingOverflow(attoseconds / 1_000_000_000)
-        return overflow || isOver ? (seconds < 0 ? .min : .max) : sum
-    }
-}

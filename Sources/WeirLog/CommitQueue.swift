@@ -9,8 +9,9 @@ package import WeirFormat
 ///             ◀─────────────── receipts ─────────────  finish: take again, or stop leading
 ///
 /// The first who finds no leader becomes it; the others wait. There is no timer: while a sync runs,
-/// the next group gathers. Nothing here writes, waits or calls back; every event returns what its
-/// caller must do, and the whole value stands behind one lock.
+/// the next group gathers. How much may wait is not decided here: each call holds permits of the
+/// stream's gate, given back when its outcome is known. Nothing here writes, waits or calls back;
+/// every event returns what its caller must do, and the whole value stands behind one lock.
 ///
 /// `Waiter` is whatever the caller resumes when the outcome is known.
 package struct CommitQueue<Waiter: Sendable>: ~Copyable, Sendable {
@@ -19,6 +20,8 @@ package struct CommitQueue<Waiter: Sendable>: ~Copyable, Sendable {
         package let firstIndex: Int
         package let recordCount: Int
         package let level: DurabilityLevel
+        /// Held until the outcome is known.
+        package let permits: Credit
         package let waiter: Waiter
     }
 
@@ -44,15 +47,12 @@ package struct CommitQueue<Waiter: Sendable>: ~Copyable, Sendable {
         case lead
         /// A leader is at work and will take it.
         case wait
-        /// There is no room: nothing was taken. Come back when there is.
-        case full
     }
 
     package let batchBytesMax: Int
     package private(set) var isLed = false
     private var open: Batch?
     private var ready: [Batch] = []
-    private var readyByteCount = 0
     /// Buffers of finished batches; two are enough for one to gather while one is written.
     private var spare: [Batch] = []
     private static var spareMax: Int { 2 }
@@ -62,10 +62,6 @@ package struct CommitQueue<Waiter: Sendable>: ~Copyable, Sendable {
         self.batchBytesMax = batchBytesMax
     }
 
-    /// Bytes that wait, written by nobody yet.
-    package var waitingByteCount: Int {
-        readyByteCount + (open?.builder.bodyByteCount ?? 0)
-    }
     package var isEmpty: Bool { ready.isEmpty && (open?.builder.isEmpty ?? true) }
 
     /// Adds one record by `encode` to the open batch.
@@ -74,30 +70,27 @@ package struct CommitQueue<Waiter: Sendable>: ~Copyable, Sendable {
     /// `tooLarge` for a record that fits into no batch of this stream, and whatever refuses all
     /// appends: `poisoned`, `closed`.
     package mutating func append(
-        level: DurabilityLevel, waiter: Waiter,
+        permits: Credit, level: DurabilityLevel, waiter: Waiter,
         encode: (inout BatchBuilder) throws(WeirError) -> Bool
     ) throws(WeirError) -> Action {
         if let refusal { throw refusal }
         let batch = try room(for: encode)
-        guard let batch else { return .full }
         batch.calls.append(
             Call(
                 firstIndex: batch.builder.recordCount - 1, recordCount: 1, level: level,
-                waiter: waiter))
+                permits: permits, waiter: waiter))
         return led()
     }
 
-    /// The open batch with the record in it, or `nil` if the queue has to drain first.
+    /// The open batch, with the record in it.
     private mutating func room(
         for encode: (inout BatchBuilder) throws(WeirError) -> Bool
-    ) throws(WeirError) -> Batch? {
+    ) throws(WeirError) -> Batch {
         let current = open ?? takeSpare()
         open = current
         if try encode(&current.builder) { return current }
         guard !current.builder.isEmpty else { throw tooLarge() }
-        guard readyByteCount + current.builder.bodyByteCount < Limits.commitQueueBytesMax
-        else { return nil }
-        push(current)
+        ready.append(current)
         let next = takeSpare()
         open = next
         guard try encode(&next.builder) else { throw tooLarge() }
@@ -105,10 +98,8 @@ package struct CommitQueue<Waiter: Sendable>: ~Copyable, Sendable {
     }
 
     /// Adds a whole batch that its caller filled; it is written as one, or not at all.
-    ///
-    /// A batch always finds room if the queue is empty. On `.full` nothing was taken.
     package mutating func append(
-        _ batch: Batch, level: DurabilityLevel, waiter: Waiter
+        _ batch: Batch, permits: Credit, level: DurabilityLevel, waiter: Waiter
     ) throws(WeirError) -> Action {
         if let refusal { throw refusal }
         let byteCount = batch.builder.bodyByteCount
@@ -119,18 +110,17 @@ package struct CommitQueue<Waiter: Sendable>: ~Copyable, Sendable {
                     + "batch. Append fewer records at once, or create the stream with a larger "
                     + "batch limit.")
         }
-        if !isEmpty, waitingByteCount + byteCount > Limits.commitQueueBytesMax { return .full }
         // Records that came before it are written before it.
         if let current = open, !current.builder.isEmpty {
-            push(current)
+            ready.append(current)
             open = nil
         }
         batch.calls = [
             Call(
                 firstIndex: 0, recordCount: batch.builder.recordCount, level: level,
-                waiter: waiter)
+                permits: permits, waiter: waiter)
         ]
-        push(batch)
+        ready.append(batch)
         return led()
     }
 
@@ -138,11 +128,6 @@ package struct CommitQueue<Waiter: Sendable>: ~Copyable, Sendable {
         if isLed { return .wait }
         isLed = true
         return .lead
-    }
-
-    private mutating func push(_ batch: Batch) {
-        ready.append(batch)
-        readyByteCount += batch.builder.bodyByteCount
     }
 
     /// Leads for a reason of the caller's own, such as upkeep; `false` if somebody leads already.
@@ -162,7 +147,7 @@ package struct CommitQueue<Waiter: Sendable>: ~Copyable, Sendable {
     package mutating func take(keepingLead: Bool = false) -> [Batch]? {
         precondition(isLed, "a group was taken without a lead")
         if let current = open, !current.builder.isEmpty {
-            push(current)
+            ready.append(current)
             open = nil
         }
         guard !ready.isEmpty else {
@@ -171,7 +156,6 @@ package struct CommitQueue<Waiter: Sendable>: ~Copyable, Sendable {
         }
         let group = ready
         ready.removeAll(keepingCapacity: true)
-        readyByteCount = 0
         return group
     }
 
@@ -191,7 +175,6 @@ package struct CommitQueue<Waiter: Sendable>: ~Copyable, Sendable {
         if let current = open, !current.builder.isEmpty { left.append(current) }
         ready = []
         open = nil
-        readyByteCount = 0
         return left
     }
 

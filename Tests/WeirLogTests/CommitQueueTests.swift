@@ -11,7 +11,7 @@ struct CommitQueueTests {
         _ queue: inout Queue, _ waiter: Int, bytes: Int = 10, level: DurabilityLevel = .durable
     ) throws -> Queue.Action {
         let value = [UInt8](repeating: 1, count: bytes)
-        return try queue.append(level: level, waiter: waiter) {
+        return try queue.append(permits: .zero, level: level, waiter: waiter) {
             builder throws(WeirError) in builder.append(value: value.span.bytes)
         }
     }
@@ -53,7 +53,7 @@ struct CommitQueueTests {
         let value: [UInt8] = [1]
         for _ in 0..<3 { _ = builder.append(value: value.span.bytes) }
         let batch = Queue.Batch(builder: builder, isLent: true)
-        #expect(try queue.append(batch, level: .flushed, waiter: 2) == .wait)
+        #expect(try queue.append(batch, permits: .zero, level: .flushed, waiter: 2) == .wait)
         _ = try add(&queue, 3)
         let group = queue.take() ?? []
         #expect(waiters(group) == [1, 2, 3])
@@ -67,14 +67,6 @@ struct CommitQueueTests {
         #expect(error?.code == .tooLarge)
         #expect(try self.add(&queue, 2) == .lead)
         #expect(waiters(queue.take()) == [2])
-    }
-
-    @Test func `is full at its limit, and takes nothing then`() throws {
-        var queue = Queue(batchBytesMax: 1 << 20)
-        var taken = 0
-        while try add(&queue, taken, bytes: 1 << 19) != .full { taken += 1 }
-        #expect(queue.waitingByteCount <= Limits.commitQueueBytesMax + (1 << 20))
-        #expect(waiters(queue.take()) == Array(0..<taken))
     }
 
     @Test func `gives back what waits when it closes, and says why from then on`() throws {

@@ -1,5 +1,7 @@
+import Synchronization
 import WeirBase
 import WeirFiles
+import WeirFlow
 import WeirFormat
 import WeirLog
 
@@ -9,7 +11,7 @@ typealias SystemWriter = LogWriter<RealFileSystem>
 
 /// Whoever waits for an append's outcome.
 enum AppendWaiter: Sendable {
-    /// Resumed with nil only by the one who found no room.
+    /// Resumed with nil only by the one who found the gate closed.
     case task(CheckedContinuation<Result<Receipt, WeirError>?, Never>)
     case thread(AppendSlot)
 
@@ -21,125 +23,83 @@ enum AppendWaiter: Sendable {
     }
 }
 
-/// An outcome that a thread waits for, or that nobody asks for yet.
-final class AppendSlot: Sendable {
-    private struct State {
-        var result: Result<Receipt, WeirError>?
-        var tasks: [CheckedContinuation<Result<Receipt, WeirError>, Never>] = []
-    }
-    private let monitor = Monitor(State())
-
-    var isFinished: Bool { monitor.read { $0.result != nil } }
-
-    func finish(_ result: Result<Receipt, WeirError>) {
-        let tasks = monitor.signal { state in
-            state.result = result
-            defer { state.tasks = [] }
-            return state.tasks
-        }
-        for task in tasks { task.resume(returning: result) }
-    }
-
-    /// Blocks the thread.
-    func wait() -> Result<Receipt, WeirError> {
-        monitor.wait { $0.result } ?? .failure(WeirError(.closed, "The append was given up."))
-    }
-
-    func outcome() async -> Result<Receipt, WeirError> {
-        await withCheckedContinuation { continuation in
-            let known = monitor.signal { state -> Result<Receipt, WeirError>? in
-                if state.result == nil { state.tasks.append(continuation) }
-                return state.result
-            }
-            if let known { continuation.resume(returning: known) }
-        }
-    }
-}
-
-/// Runs a stream's commit queue: performs what it decides, on Weir's threads or the caller's own.
+/// Runs a stream's commit queue, and the gate in front of it: performs what they decide, on Weir's
+/// threads or the caller's own. `Committer+Gate.swift` has the gate's part.
 final class Committer: Sendable {
     typealias Queue = CommitQueue<AppendWaiter>
 
     let writer: SystemWriter
+    let flow: StoreFlow
+    let queue: Lock<Shared>
+    let releaseRequests: ReleaseRequests
+    /// The gate has a lag bound; spares everybody else the lock.
+    let watchesLag = Atomic(false)
+    /// The gate is shut since a consumer lags.
+    let wantsReleases = Atomic(false)
     private let pool: ThreadPool
-    private let queue: Lock<Shared>
     private let watch: TailWatch
     private let housekeeper: Housekeeper
     private let durability: Durability
     private let lingerMicroseconds: Int
 
-    private struct Shared: ~Copyable {
+    struct Shared: ~Copyable {
         var queue: Queue
-        /// Appends that found no room; each tries again when a group is done.
-        var rooms: [Room] = []
+        var gate: AppendGate
+        var policy = ProducerPolicy()
+        /// Those who stand before the gate.
+        var waiting: [AppendGate.Ticket: GateWaiter] = [:]
         var wantsUpkeep = false
         /// A thread seals segments and makes the next file.
         var isWorking = false
-
-        mutating func takeRooms() -> [Room] {
-            defer { rooms = [] }
-            return rooms
-        }
     }
-    private typealias Room = CheckedContinuation<Void, Never>
     /// From so many calls on, another thread wakes them while the next sync runs already.
     private static let wakeHereMax = 4
 
     init(
-        writer: SystemWriter, pool: ThreadPool, watch: TailWatch, housekeeper: Housekeeper
+        writer: SystemWriter, pool: ThreadPool, watch: TailWatch, housekeeper: Housekeeper,
+        flow: StoreFlow, releaseRequests: ReleaseRequests
     ) {
         self.writer = writer
         self.pool = pool
         self.watch = watch
         self.housekeeper = housekeeper
+        self.flow = flow
+        self.releaseRequests = releaseRequests
         self.durability = writer.configuration.durability
         self.lingerMicroseconds = writer.configuration.lingerMicroseconds
+        // Weir's own streams pass no gate: what holds users back must not hold back Weir.
+        let permits = writer.view.name.isSystem ? Credit.unlimited : ProducerPolicy().permits
         self.queue = Lock(
-            Shared(queue: Queue(batchBytesMax: writer.configuration.batchBytesMax)))
+            Shared(
+                queue: Queue(batchBytesMax: writer.configuration.batchBytesMax),
+                gate: AppendGate(limit: permits, end: writer.view.visibleEnd)))
     }
 
     // MARK: appending
 
-    /// Adds a record; `.full` means that nothing was taken.
+    /// Adds a record of about this size.
     func enqueue(
-        level: DurabilityLevel, waiter: AppendWaiter,
+        _ size: Credit, _ passage: Passage, level: DurabilityLevel, waiter: AppendWaiter,
         encode: (inout BatchBuilder) throws(WeirError) -> Bool
-    ) throws(WeirError) -> Queue.Action {
-        try queue.withLock { shared throws(WeirError) in
-            try shared.queue.append(level: level, waiter: waiter, encode: encode)
+    ) throws(WeirError) -> Entry {
+        try enter(size, passage) { queue throws(WeirError) in
+            try queue.append(permits: size, level: level, waiter: waiter, encode: encode)
         }
     }
 
     func enqueue(
-        _ batch: Queue.Batch, level: DurabilityLevel, waiter: AppendWaiter
-    ) throws(WeirError) -> Queue.Action {
-        try queue.withLock { shared throws(WeirError) in
-            try shared.queue.append(batch, level: level, waiter: waiter)
+        _ batch: Queue.Batch, _ passage: Passage, level: DurabilityLevel, waiter: AppendWaiter
+    ) throws(WeirError) -> Entry {
+        let size = Credit(
+            bytes: batch.builder.bodyByteCount, records: batch.builder.recordCount)
+        return try enter(size, passage) { queue throws(WeirError) in
+            try queue.append(batch, permits: size, level: level, waiter: waiter)
         }
     }
 
     /// Has a thread of Weir's lead, if nobody does.
     func follow(_ action: Queue.Action) {
         if action == .lead { pool.run { self.lead(until: nil) } }
-    }
-
-    /// Waits until a group was written, if there is no room now.
-    func room() async {
-        await withCheckedContinuation { continuation in
-            let isFree = queue.withLock { shared in
-                if !shared.queue.isLed || shared.queue.isClosed { return true }
-                shared.rooms.append(continuation)
-                return false
-            }
-            if isFree { continuation.resume() }
-        }
-    }
-
-    /// The same on a thread, which leads itself if nobody does. Blocks.
-    func roomBlocking() {
-        if queue.withLock({ $0.queue.beginLead() }) { return lead(until: nil) }
-        let gate = Monitor(false)
-        _ = gate.wait(milliseconds: 1) { $0 ? true : nil }
     }
 
     // MARK: leading
@@ -171,13 +131,7 @@ final class Committer: Sendable {
         if lingerMicroseconds > 0, queue.withLock({ !$0.queue.isEmpty }) {
             SystemThread.pause(microseconds: lingerMicroseconds)
         }
-        // Whoever waits for room is woken when the lead ends, in the same step: later nobody would.
-        let (group, rooms) = queue.withLock { shared -> ([Queue.Batch]?, [Room]) in
-            let group = shared.queue.take()
-            return (group, group == nil ? shared.takeRooms() : [])
-        }
-        for room in rooms { room.resume() }
-        return group
+        return queue.withLock { $0.queue.take() }
     }
 
     private func perform(_ group: [Queue.Batch]) {
@@ -188,28 +142,37 @@ final class Committer: Sendable {
                     &batch.builder, expecting: batch.expecting, needsSync: batch.needsSync)
                 written.append((batch, first))
             } catch {
+                // Always before anybody is told: whoever is told finds the permits.
+                giveBack(batch.permits(of: nil))
                 for call in batch.calls { call.waiter.resume(.failure(error)) }
             }
         }
         watch.wake()
         if writer.hasUrgentWork { haveWorkDone() }
+        giveBack(permits(written, .flushed))
         for (batch, first) in written { finish(batch, first, .flushed) }
         if written.contains(where: { $0.batch.needsSync }) {
             do throws(WeirError) {
                 try writer.sync()
                 watch.wake()
+                giveBack(permits(written, .durable))
                 wake(written)
             } catch {
+                giveBack(permits(written, .durable))
                 fail(written, error)
             }
         } else if !written.isEmpty {
             housekeeper.note(self, after: syncDelayMilliseconds)
         }
-        let rooms = queue.withLock { shared in
+        queue.withLock { shared in
             for batch in group { shared.queue.recycle(batch) }
-            return shared.takeRooms()
         }
-        for room in rooms { room.resume() }
+    }
+
+    private func permits(
+        _ written: [(batch: Queue.Batch, first: Offset)], _ level: DurabilityLevel
+    ) -> Credit {
+        written.reduce(.zero) { $0 + $1.batch.permits(of: level) }
     }
 
     /// Those who wanted no more than this level.
@@ -282,8 +245,13 @@ final class Committer: Sendable {
 
     /// Takes nothing more, and tells those who wait.
     func refuse(_ error: WeirError) {
-        let (left, rooms) = queue.withLock { ($0.queue.refuse(error), $0.takeRooms()) }
-        for room in rooms { room.resume() }
+        let left = withGate { shared, chores in
+            let left = shared.queue.refuse(error)
+            let held = left.reduce(Credit.zero) { $0 + $1.permits(of: nil) }
+            shared.closeGate(error, &chores)
+            shared.perform(shared.gate.giveBack(held, at: shared.moment), &chores)
+            return left
+        }
         for batch in left {
             for call in batch.calls { call.waiter.resume(.failure(error)) }
         }
@@ -321,6 +289,7 @@ final class Committer: Sendable {
             if durability != .flushed { try writer.sync() }
             try writer.mark()
             watch.wake()
+            tellGateEnd()
         } catch {
             // Appends are told; there is nobody else to tell. A disk that is full may have room
             // later, and what an interval promises is still owed.
@@ -334,7 +303,10 @@ final class Committer: Sendable {
     /// The lead is kept for ever: neither an append nor upkeep comes between this and the closing
     /// of the log.
     func drain(_ error: WeirError) {
-        queue.withLock { $0.queue.close(error) }
+        withGate { shared, chores in
+            shared.queue.close(error)
+            shared.closeGate(error, &chores)
+        }
         let slot = Monitor(false)
         while !queue.withLock({ $0.queue.beginLead() }) {
             _ = slot.wait(milliseconds: 1) { $0 ? true : nil }

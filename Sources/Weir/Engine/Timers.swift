@@ -3,7 +3,7 @@ import WeirFiles
 import WeirFlow
 
 /// A call that is due at some moment.
-struct TimerID: Sendable, Hashable {
+package struct TimerID: Sendable, Hashable {
     fileprivate let value: UInt64
 }
 
@@ -11,7 +11,7 @@ struct TimerID: Sendable, Hashable {
 /// use and asleep until the next call is due.
 ///
 /// A body must not block: the others wait for it.
-final class Timers: Sendable {
+package final class Timers: Sendable {
     fileprivate struct Call {
         let at: Moment
         let id: UInt64
@@ -28,9 +28,11 @@ final class Timers: Sendable {
     }
     private let monitor = Monitor(State())
 
+    package init() {}
+
     /// Calls `body` once, on the timers' thread. After `end` it is never called.
     @discardableResult
-    func schedule(
+    package func schedule(
         after nanoseconds: Int64, _ body: @escaping @Sendable () -> Void
     ) -> TimerID {
         let at = MonotonicClock.now() + nanoseconds
@@ -46,10 +48,10 @@ final class Timers: Sendable {
     }
 
     /// The call is not made, unless it is being made already.
-    func cancel(_ id: TimerID) { monitor.signal { $0.cancel(id.value) } }
+    package func cancel(_ id: TimerID) { monitor.signal { $0.cancel(id.value) } }
 
     /// Makes no call any more, and lets the thread go.
-    func end() {
+    package func end() {
         monitor.signal {
             $0.isEnding = true
             $0.calls = []

@@ -17,7 +17,9 @@ public final class LogStream: Sendable {
     let watch: TailWatch
     let flow: StoreFlow
     let feeds = StreamFeeds()
-    private let committer: Committer?
+    /// Asked by a closing gate; a subscription enters itself.
+    package let releaseRequests = ReleaseRequests()
+    let committer: Committer?
     private let closed = Lock(false)
 
     init(
@@ -33,8 +35,11 @@ public final class LogStream: Sendable {
         self.waiters = waiters
         let watch = TailWatch()
         self.watch = watch
+        let requests = releaseRequests
         self.committer = open.writer.map {
-            Committer(writer: $0, pool: pool, watch: watch, housekeeper: housekeeper)
+            Committer(
+                writer: $0, pool: pool, watch: watch, housekeeper: housekeeper, flow: flow,
+                releaseRequests: requests)
         }
     }
 
@@ -55,14 +60,22 @@ public final class LogStream: Sendable {
     /// Appends a record and waits until it is as durable as the stream promises, or `level` asks.
     ///
     /// Throws `tooLarge`, `noSpace` (nothing was appended; try again when there is space),
-    /// `poisoned`, `closed`. Costs a share of a write and of a sync.
+    /// `poisoned`, `closed`; at a closed gate `timedOut` or `wouldBlock`, as `setProducerPolicy`
+    /// says, and `CancellationError` for a task that is cancelled while it waits there. Nothing was
+    /// appended then. Costs a share of a write and of a sync.
     @discardableResult
     public func append(
         key: [UInt8]? = nil, headers: Headers = [:], time: Timestamp? = nil, value: [UInt8]?,
         level: DurabilityLevel? = nil
     ) async throws -> Receipt {
-        try await append(level: level) { builder throws(WeirError) in
-            try builder.append(key: key, headers: headers, time: time, value: value)
+        let committer = try writable()
+        let level = level ?? acknowledgedLevel
+        let size = Credit.record(key: key?.count, headers: headers, value: value?.count ?? 0)
+        return try await send(through: committer) { passage, waiter throws(WeirError) in
+            try committer.enqueue(size, passage, level: level, waiter: waiter) {
+                builder throws(WeirError) in
+                try builder.append(key: key, headers: headers, time: time, value: value)
+            }
         }
     }
 
@@ -76,22 +89,24 @@ public final class LogStream: Sendable {
             key: Array(key.utf8), headers: headers, time: time, value: value, level: level)
     }
 
-    private func append(
-        level: DurabilityLevel?,
-        _ encode: (inout BatchBuilder) throws(WeirError) -> Bool
+    /// Enqueues and waits for the outcome; where the gate is closed, waits there and comes again.
+    private func send(
+        through committer: Committer,
+        _ enqueue: (Committer.Passage, AppendWaiter) throws(WeirError) -> Committer.Entry
     ) async throws -> Receipt {
-        let committer = try writable()
-        let level = level ?? acknowledgedLevel
+        var passage = Committer.Passage.asks
         while true {
             var failure: WeirError?
+            var place: GateWait?
             let result = await withCheckedContinuation {
                 (continuation: CheckedContinuation<Result<Receipt, WeirError>?, Never>) in
-                let waiter = AppendWaiter.task(continuation)
                 do throws(WeirError) {
-                    let action = try committer.enqueue(
-                        level: level, waiter: waiter, encode: encode)
-                    if action == .full { continuation.resume(returning: nil) }
-                    committer.follow(action)
+                    switch try enqueue(passage, .task(continuation)) {
+                    case .queued(let action): committer.follow(action)
+                    case .atGate(let wait):
+                        place = wait
+                        continuation.resume(returning: nil)
+                    }
                 } catch {
                     failure = error
                     continuation.resume(returning: nil)
@@ -99,7 +114,8 @@ public final class LogStream: Sendable {
             }
             if let failure { throw failure }
             if let result { return try result.get() }
-            await committer.room()
+            if let place { try await committer.pass(place) }
+            passage = .holds
         }
     }
 
@@ -121,28 +137,11 @@ public final class LogStream: Sendable {
         swap(&lent.builder, &batch.builder)
         // Given back whatever happens; the queue lets go of it before it tells the outcome.
         defer { swap(&lent.builder, &batch.builder) }
-        while true {
-            var failure: WeirError?
-            let result = await withCheckedContinuation {
-                (continuation: CheckedContinuation<Result<Receipt, WeirError>?, Never>) in
-                do throws(WeirError) {
-                    let action = try committer.enqueue(
-                        lent, level: level, waiter: .task(continuation))
-                    if action == .full { continuation.resume(returning: nil) }
-                    committer.follow(action)
-                } catch {
-                    failure = error
-                    continuation.resume(returning: nil)
-                }
-            }
-            if let failure { throw failure }
-            if let result {
-                let receipt = try result.get()
-                lent.builder.removeAll()
-                return receipt
-            }
-            await committer.room()
+        let receipt = try await send(through: committer) { passage, waiter throws(WeirError) in
+            try committer.enqueue(lent, passage, level: level, waiter: waiter)
         }
+        lent.builder.removeAll()
+        return receipt
     }
 
     /// Puts a record on its way and returns at once: many may be under way from one task.
@@ -153,7 +152,7 @@ public final class LogStream: Sendable {
     /// for append in pending { _ = try await append.receipt() }
     /// ```
     ///
-    /// Throws `wouldBlock` when the stream's buffers are full: wait for one of the receipts, or for
+    /// Throws `wouldBlock` when the stream's gate is closed: wait for one of the receipts, or for
     /// `ready()`, and try again. Records take their offsets in the order of these calls.
     public func enqueue(
         key: [UInt8]? = nil, headers: Headers = [:], time: Timestamp? = nil, value: [UInt8]?,
@@ -161,23 +160,21 @@ public final class LogStream: Sendable {
     ) throws(WeirError) -> PendingAppend {
         let committer = try writable()
         let slot = AppendSlot()
-        let action = try committer.enqueue(
-            level: level ?? acknowledgedLevel, waiter: .thread(slot)
+        let size = Credit.record(key: key?.count, headers: headers, value: value?.count ?? 0)
+        let entry = try committer.enqueue(
+            size, .asksAtOnce, level: level ?? acknowledgedLevel, waiter: .thread(slot)
         ) { builder throws(WeirError) in
             try builder.append(key: key, headers: headers, time: time, value: value)
         }
-        if action == .full {
-            throw WeirError(
-                .wouldBlock,
-                "The stream \(name) has \(Limits.commitQueueBytesMax) bytes under way; wait for a "
-                    + "receipt, or for ready(), before the next append.")
-        }
-        committer.follow(action)
+        if case .queued(let action) = entry { committer.follow(action) }
         return PendingAppend(slot: slot)
     }
 
-    /// Waits until `enqueue` has room again.
-    public func ready() async throws { await (try writable()).room() }
+    /// Waits until `enqueue` has room for what it refused last.
+    ///
+    /// Throws `timedOut` after the timeout of the stream's policy, if it has one, and
+    /// `CancellationError`.
+    public func ready() async throws { try await writable().ready() }
 
     /// A writer for a thread of one's own: it writes and syncs by itself when nobody else does,
     /// which spares two changes of thread an append.
@@ -191,7 +188,7 @@ public final class LogStream: Sendable {
         throw WeirError(.invalidArgument, "The batch is empty; append at least one record.")
     }
 
-    private func writable() throws(WeirError) -> Committer {
+    func writable() throws(WeirError) -> Committer {
         guard let committer else { throw StoreEngine<RealFileSystem>.readOnly() }
         return committer
     }
@@ -244,7 +241,8 @@ public struct SyncWriter: Sendable {
         key: [UInt8]? = nil, headers: Headers = [:], time: Timestamp? = nil, value: [UInt8]?,
         level: DurabilityLevel? = nil
     ) throws(WeirError) -> Receipt {
-        try append(level: level) { builder throws(WeirError) in
+        let size = Credit.record(key: key?.count, headers: headers, value: value?.count ?? 0)
+        return try append(size, level: level) { builder throws(WeirError) in
             try builder.append(key: key, headers: headers, time: time, value: value)
         }
     }
@@ -252,27 +250,25 @@ public struct SyncWriter: Sendable {
     /// Appends a record that is only a value.
     @discardableResult
     public func append(value: RawSpan, level: DurabilityLevel? = nil) throws(WeirError) -> Receipt {
-        try append(level: level) { builder throws(WeirError) in builder.append(value: value) }
+        let size = Credit.record(key: nil, headers: [:], value: value.byteCount)
+        return try append(size, level: level) { builder throws(WeirError) in
+            builder.append(value: value)
+        }
     }
 
     /// The same from an array.
     @discardableResult
     public func append(value: [UInt8], level: DurabilityLevel? = nil) throws(WeirError) -> Receipt {
-        try append(level: level) { builder throws(WeirError) in
-            unsafe builder.append(value: value.span.bytes)
-        }
+        unsafe try append(value: value.span.bytes, level: level)
     }
 
     private func append(
-        level: DurabilityLevel?,
+        _ size: Credit, level: DurabilityLevel?,
         _ encode: (inout BatchBuilder) throws(WeirError) -> Bool
     ) throws(WeirError) -> Receipt {
-        while true {
-            let slot = AppendSlot()
-            let action = try committer.enqueue(
-                level: level ?? stream.acknowledgedLevel, waiter: .thread(slot), encode: encode)
-            if action != .full { return try finish(action, slot) }
-            committer.roomBlocking()
+        let level = level ?? stream.acknowledgedLevel
+        return try send { passage, waiter throws(WeirError) in
+            try committer.enqueue(size, passage, level: level, waiter: waiter, encode: encode)
         }
     }
 
@@ -288,24 +284,30 @@ public struct SyncWriter: Sendable {
         lent.expecting = expecting
         swap(&lent.builder, &batch.builder)
         defer { swap(&lent.builder, &batch.builder) }
-        while true {
-            let slot = AppendSlot()
-            let action = try committer.enqueue(
-                lent, level: level ?? stream.acknowledgedLevel, waiter: .thread(slot))
-            if action != .full {
-                let receipt = try finish(action, slot)
-                lent.builder.removeAll()
-                return receipt
-            }
-            committer.roomBlocking()
+        let level = level ?? stream.acknowledgedLevel
+        let receipt = try send { passage, waiter throws(WeirError) in
+            try committer.enqueue(lent, passage, level: level, waiter: waiter)
         }
+        lent.builder.removeAll()
+        return receipt
     }
 
-    private func finish(
-        _ action: Committer.Queue.Action, _ slot: AppendSlot
+    /// Enqueues, leads if nobody does, and waits; at a closed gate it waits first.
+    private func send(
+        _ enqueue: (Committer.Passage, AppendWaiter) throws(WeirError) -> Committer.Entry
     ) throws(WeirError) -> Receipt {
-        if action == .lead { committer.lead(until: slot) }
-        return try slot.wait().get()
+        var passage = Committer.Passage.asks
+        while true {
+            let slot = AppendSlot()
+            switch try enqueue(passage, .thread(slot)) {
+            case .queued(let action):
+                if action == .lead { committer.lead(until: slot) }
+                return try slot.wait().get()
+            case .atGate(let place):
+                try committer.passBlocking(place)
+                passage = .holds
+            }
+        }
     }
 }
 

@@ -1,0 +1,354 @@
+import Synchronization
+import WeirBase
+import WeirFlow
+import WeirFormat
+import WeirLog
+
+/// Somebody who stands before the gate.
+struct GateWaiter: Sendable {
+    let slot: Slot<GateOutcome>
+    /// Wants to know only when so much would pass, and takes no permits then.
+    let probe: Credit?
+}
+
+/// How waiting at the gate ended.
+enum GateOutcome: Sendable {
+    /// The permits are held: the append must follow.
+    case admitted
+    case cancelled
+    case timedOut
+    case closed(WeirError)
+}
+
+/// A place in the gate's line.
+struct GateWait: Sendable {
+    let ticket: AppendGate.Ticket
+    let slot: Slot<GateOutcome>
+    let timeout: Duration?
+}
+
+extension Committer {
+    /// How an append comes to its permits.
+    enum Passage: Sendable {
+        /// As the stream's policy says.
+        case asks
+        /// Never waits.
+        case asksAtOnce
+        /// It has waited, and holds them.
+        case holds
+    }
+
+    enum Entry: Sendable {
+        case queued(Queue.Action)
+        /// Nothing was taken: wait for the place, and come again.
+        case atGate(GateWait)
+    }
+
+    /// What the gate left to be done once the lock is free.
+    struct Chores {
+        var effects = AppendGate.Effects()
+        var ended: [(slot: Slot<GateOutcome>, outcome: GateOutcome)] = []
+    }
+
+    var name: StreamName { writer.view.name }
+
+    // MARK: passing
+
+    /// Takes permits and adds to the queue, in one step under one lock.
+    func enter(
+        _ size: Credit, _ passage: Passage,
+        add: (inout Queue) throws(WeirError) -> Queue.Action
+    ) throws(WeirError) -> Entry {
+        let entry = try withGate { shared, chores throws(WeirError) -> Entry? in
+            switch try shared.take(size, passage, &chores) {
+            case .taken: break
+            case .refused, .closed: return nil
+            case .wait(let ticket): return .atGate(shared.standInLine(ticket, probe: nil))
+            }
+            do throws(WeirError) {
+                return .queued(try add(&shared.queue))
+            } catch {
+                shared.perform(shared.gate.giveBack(size, at: shared.moment), &chores)
+                throw error
+            }
+        }
+        guard let entry else { throw wouldBlock() }
+        return entry
+    }
+
+    /// Waits for a place in the line to be admitted. A cancelled task leaves the line at once.
+    func pass(_ wait: GateWait) async throws {
+        let timer = startTimeout(wait)
+        let outcome = await withTaskCancellationHandler {
+            await wait.slot.outcome()
+        } onCancel: {
+            leave(wait.ticket, .cancelled)
+        }
+        if let timer { flow.timers.cancel(timer) }
+        if case .cancelled = outcome { throw CancellationError() }
+        try expectAdmitted(outcome, wait)
+    }
+
+    /// The same on a thread, which it blocks.
+    func passBlocking(_ wait: GateWait) throws(WeirError) {
+        let timer = startTimeout(wait)
+        let outcome = wait.slot.wait()
+        if let timer { flow.timers.cancel(timer) }
+        try expectAdmitted(outcome, wait)
+    }
+
+    /// Waits until the append that was refused last would pass.
+    func ready() async throws {
+        let wait = withGate { shared, chores -> GateWait? in
+            let size = shared.gate.refusedSize ?? Credit(bytes: 1, records: 1)
+            if shared.gate.wouldPass(size) { return nil }
+            let (answer, effects) = shared.gate.take(size, at: shared.moment)
+            shared.perform(effects, &chores)
+            switch answer {
+            case .wait(let ticket): return shared.standInLine(ticket, probe: size)
+            case .taken:
+                shared.perform(shared.gate.giveBack(size, at: shared.moment), &chores)
+                return nil
+            case .refused, .closed: return nil
+            }
+        }
+        if let wait { try await pass(wait) }
+    }
+
+    private func startTimeout(_ wait: GateWait) -> TimerID? {
+        guard let timeout = wait.timeout else { return nil }
+        return flow.timers.schedule(after: timeout.nanoseconds) { [weak self] in
+            self?.leave(wait.ticket, .timedOut)
+        }
+    }
+
+    /// Gives up a place in the line, unless it was admitted before.
+    private func leave(_ ticket: AppendGate.Ticket, _ outcome: GateOutcome) {
+        withGate { shared, chores in
+            guard let waiter = shared.waiting.removeValue(forKey: ticket) else { return }
+            var isRefused = false
+            if case .timedOut = outcome { isRefused = true }
+            chores.ended.append((waiter.slot, outcome))
+            shared.perform(
+                shared.gate.cancel(ticket, isRefused: isRefused, at: shared.moment), &chores)
+        }
+    }
+
+    private func expectAdmitted(
+        _ outcome: GateOutcome, _ wait: GateWait
+    ) throws(WeirError) {
+        switch outcome {
+        case .admitted: return
+        case .closed(let error): throw error
+        case .timedOut, .cancelled:
+            throw WeirError(
+                .timedOut,
+                "The append waited for \(wait.timeout ?? .zero), as long as the stream's policy "
+                    + "lets it, and \(gateState()). Nothing was appended; try again, or give the "
+                    + "producers more permits or time.", at: .init(stream: name.description))
+        }
+    }
+
+    private func wouldBlock() -> WeirError {
+        WeirError(
+            .wouldBlock,
+            "The append may not wait, and \(gateState()). Nothing was appended; wait for a "
+                + "receipt, or for ready(), and try again.", at: .init(stream: name.description))
+    }
+
+    /// Why the gate is closed, for a person.
+    private func gateState() -> String {
+        let report = gateReport()
+        if let lag = report.lagRecords, let bound = report.lagBoundRecords, lag > 0 {
+            return "\(report.usedRecords) records are under way and a consumer is \(lag) behind, "
+                + "of the \(bound) that it may be; \(report.waiting) appends wait"
+        }
+        return "\(report.usedBytes) bytes in \(report.usedRecords) records are under way, of "
+            + "\(report.limitBytes) bytes and \(report.limitRecords) records; "
+            + "\(report.waiting) appends wait"
+    }
+
+    // MARK: events
+
+    /// Permits of appends whose outcome is known.
+    func giveBack(_ permits: Credit) {
+        if permits == .zero { return }
+        let end = writer.view.visibleEnd
+        withGate { shared, chores in
+            shared.perform(
+                shared.gate.giveBack(permits, end: end, at: shared.moment), &chores)
+        }
+    }
+
+    /// Records became visible without an append.
+    func tellGateEnd() {
+        guard watchesLag.load(ordering: .relaxed) else { return }
+        let end = writer.view.visibleEnd
+        withGate { shared, chores in
+            shared.perform(shared.gate.appended(end: end, at: shared.moment), &chores)
+        }
+    }
+
+    /// A named live consumer has released everything below an offset.
+    func consumer(_ name: String, released: Offset) {
+        guard watchesLag.load(ordering: .relaxed) else { return }
+        withGate { shared, chores in
+            shared.perform(
+                shared.gate.consumer(name, released: released, at: shared.moment), &chores)
+        }
+    }
+
+    func consumerEnded(_ name: String) {
+        guard watchesLag.load(ordering: .relaxed) else { return }
+        withGate { shared, chores in
+            shared.perform(shared.gate.consumerEnded(name, at: shared.moment), &chores)
+        }
+    }
+
+    /// Holds from now on, for those who wait already too (except for their timeouts).
+    func setPolicy(_ policy: ProducerPolicy) {
+        let bound = policy.lagBound.map {
+            AppendGate.Bound(
+                names: $0.consumers.map { Set($0) }, lagRecords: $0.records,
+                capNanoseconds: $0.cap.nanoseconds)
+        }
+        watchesLag.store(bound != nil, ordering: .relaxed)
+        wantsReleases.store(false, ordering: .relaxed)
+        let end = writer.view.visibleEnd
+        withGate { shared, chores in
+            shared.policy = policy
+            let time = MonotonicClock.now()
+            shared.perform(shared.gate.appended(end: end, at: time), &chores)
+            shared.perform(
+                shared.gate.change(limit: policy.permits, bound: bound, at: time), &chores)
+        }
+    }
+
+    var policy: ProducerPolicy { queue.withLock { $0.policy } }
+
+    func gateReport() -> FlowReport.Gate {
+        queue.withLock { shared in
+            FlowReport.Gate(
+                stream: name.description, isOpen: shared.gate.isOpen,
+                usedBytes: shared.gate.used.bytes, usedRecords: shared.gate.used.records,
+                limitBytes: shared.gate.limit.bytes, limitRecords: shared.gate.limit.records,
+                waiting: shared.gate.waitingCount, lagRecords: shared.gate.lagRecords,
+                lagBoundRecords: shared.gate.bound?.lagRecords)
+        }
+    }
+
+    // MARK: performing
+
+    /// Events of the gate under the lock, and what they leave to be done after it.
+    func withGate<Result, Failure: Error>(
+        _ body: (inout Shared, inout Chores) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        var chores = Chores()
+        defer { perform(chores) }
+        return try queue.withLock { shared throws(Failure) in
+            defer {
+                if watchesLag.load(ordering: .relaxed) {
+                    wantsReleases.store(shared.gate.isShutForLag, ordering: .relaxed)
+                }
+            }
+            return try body(&shared, &chores)
+        }
+    }
+
+    private func perform(_ chores: Chores) {
+        let effects = chores.effects
+        if effects.isNothing, chores.ended.isEmpty { return }
+        let source = SignalSource(stream: name.description)
+        for signal in effects.signals { flow.signals.note(signal, source) }
+        for (slot, outcome) in chores.ended { slot.finish(outcome) }
+        if effects.asksReleases { releaseRequests.ask() }
+        if let tickAt = effects.tickAt {
+            flow.timers.schedule(after: tickAt - MonotonicClock.now()) { [weak self] in
+                self?.tick()
+            }
+        }
+    }
+
+    private func tick() {
+        withGate { shared, chores in
+            shared.perform(shared.gate.tick(at: shared.moment), &chores)
+        }
+    }
+}
+
+extension Committer.Shared {
+    /// Read only where the gate looks at it.
+    var moment: Moment { gate.bound == nil ? .zero : MonotonicClock.now() }
+
+    /// Takes permits as far as it must; throws why nobody passes any more.
+    mutating func take(
+        _ size: Credit, _ passage: Committer.Passage, _ chores: inout Committer.Chores
+    ) throws(WeirError) -> AppendGate.Answer {
+        if passage == .holds { return .taken }
+        if let refusal = gate.refusal { throw refusal }
+        let mayWait = passage == .asks && policy.admission != .failFast
+        let (answer, effects) = gate.take(size, at: moment, mayWait: mayWait)
+        perform(effects, &chores)
+        return answer
+    }
+
+    /// Keeps what an event left to be done. Those who only wanted to know give their permits back
+    /// at once, which may admit the next.
+    mutating func perform(_ effects: AppendGate.Effects, _ chores: inout Committer.Chores) {
+        if effects.isNothing { return }
+        chores.effects.merge(effects)
+        for ticket in effects.admitted {
+            guard let waiter = waiting.removeValue(forKey: ticket) else { continue }
+            chores.ended.append((waiter.slot, .admitted))
+            if let probe = waiter.probe {
+                perform(gate.giveBack(probe, at: moment), &chores)
+            }
+        }
+    }
+
+    mutating func standInLine(_ ticket: AppendGate.Ticket, probe: Credit?) -> GateWait {
+        let slot = Slot<GateOutcome>()
+        waiting[ticket] = GateWaiter(slot: slot, probe: probe)
+        var timeout: Duration?
+        if case .wait(let found) = policy.admission { timeout = found }
+        return GateWait(ticket: ticket, slot: slot, timeout: timeout)
+    }
+
+    mutating func closeGate(_ error: WeirError, _ chores: inout Committer.Chores) {
+        for ticket in gate.close(error) {
+            guard let waiter = waiting.removeValue(forKey: ticket) else { continue }
+            chores.ended.append((waiter.slot, .closed(error)))
+        }
+    }
+}
+
+extension CommitQueue.Batch {
+    /// What calls of a level hold, or all of them.
+    func permits(of level: DurabilityLevel?) -> Credit {
+        calls.reduce(.zero) { sum, call in
+            level == nil || call.level == level ? sum + call.permits : sum
+        }
+    }
+}
+
+extension Credit {
+    /// What a record holds before its bytes are copied: about what it takes in a batch.
+    static func record(key: Int?, headers: Headers, value: Int) -> Credit {
+        var bytes = 16 + value
+        if let key { bytes += 16 + key }
+        for (name, value) in headers { bytes += 8 + name.utf8.count + value.byteCountAbout }
+        return Credit(bytes: bytes, records: 1)
+    }
+}
+
+extension HeaderValue {
+    fileprivate var byteCountAbout: Int {
+        switch self {
+        case .null, .bool: 1
+        case .int, .unsigned, .double, .timestamp: 8
+        case .uuid: 16
+        case .bytes(let bytes): bytes.count
+        case .string(let text), .symbol(let text): text.utf8.count
+        }
+    }
+}

@@ -1,0 +1,48 @@
+import Synchronization
+public import WeirBase
+
+extension LogStream {
+    /// What appends may have under way, what the others do, and which consumers hold them back.
+    ///
+    /// ```swift
+    /// try orders.setProducerPolicy(
+    ///     ProducerPolicy(
+    ///         admission: .failFast, lagBound: .init(consumers: ["billing"], records: 100_000)))
+    /// ```
+    ///
+    /// Holds at once, for appends that wait already too; each of them keeps its timeout. It is not
+    /// stored: set it again after the store was opened. Throws `invalidArgument` for a policy that
+    /// contradicts itself, and for Weir's own streams, which pass no gate.
+    public func setProducerPolicy(_ policy: ProducerPolicy) throws(WeirError) {
+        guard !name.isSystem else {
+            throw WeirError(
+                .invalidArgument,
+                "The stream \(name) is one of Weir's own, whose appends pass no gate; set policies "
+                    + "for streams of your own.")
+        }
+        try policy.validate()
+        try writable().setPolicy(policy)
+    }
+
+    /// The policy that holds now.
+    public var producerPolicy: ProducerPolicy { committer?.policy ?? ProducerPolicy() }
+
+    /// The gate in front of the producers; `nil` where there is none: in a reading process, and for
+    /// Weir's own streams.
+    package func gateReport() -> FlowReport.Gate? {
+        name.isSystem ? nil : committer?.gateReport()
+    }
+
+    /// A named live consumer has released everything below an offset. Cheap without a lag bound.
+    package func consumer(_ name: String, released: Offset) {
+        committer?.consumer(name, released: released)
+    }
+
+    /// A named consumer is gone; its last position holds producers back until the cap.
+    package func consumerEnded(_ name: String) { committer?.consumerEnded(name) }
+
+    /// Whether producers wait for a consumer to release: it should tell at once what it has.
+    package var wantsReleases: Bool {
+        committer?.wantsReleases.load(ordering: .relaxed) ?? false
+    }
+}
