@@ -62,4 +62,11 @@ public enum Limits {
     /// Consumers whose signals are counted apart, and events that wait for a listener.
     package static let signalSourcesMax = 4_096
     package static let signalFeedMax = 1_024
+
+    /// The writer's socket: who may ask at once, a request, an answer, and how long either side
+    /// waits for the other's line.
+    package static let controlConnectionsMax = 16
+    package static let controlRequestBytesMax = 64 << 10
+    package static let controlAnswerBytesMax = 16 << 20
+    package static let controlDeadlineMilliseconds = 5_000
 }

@@ -82,6 +82,8 @@ public struct DamageReport: Sendable, Hashable, CustomStringConvertible {
         case unreadableStream
         /// Its directory belongs to another stream, or its name is taken.
         case copiedStream
+        /// The store is open, but other processes cannot ask its writer for anything.
+        case noControl
     }
     public let kind: Kind
     public let stream: String
@@ -105,13 +107,13 @@ public struct DamageReport: Sendable, Hashable, CustomStringConvertible {
     /// False for what a crash leaves behind in the ordinary course of things.
     public var isDamage: Bool {
         switch kind {
-        case .tornTail, .unfinishedCreation, .damagedTail: false
+        case .tornTail, .unfinishedCreation, .damagedTail, .noControl: false
         default: true
         }
     }
 
     public var description: String {
-        var text = "\(detail) (stream \(stream), \(path)"
+        var text = detail + (stream.isEmpty ? " (\(path)" : " (stream \(stream), \(path)")
         if let bytes { text += ", bytes \(bytes.lowerBound) to \(bytes.upperBound)" }
         if let offsets { text += ", offsets \(offsets.lowerBound) to \(offsets.upperBound)" }
         return text + ")"

@@ -37,7 +37,7 @@ package struct RealFileSystem: FileSystem {
     }
 
     /// The root; every path is resolved beneath it.
-    private let root: File
+    let root: File
 
     /// Opens a directory as the root.
     ///
@@ -63,7 +63,7 @@ package struct RealFileSystem: FileSystem {
 
     package var rootPath: String { root.path }
 
-    private func full(_ path: String) -> String {
+    func full(_ path: String) -> String {
         path.isEmpty ? root.path : root.path + (root.path.hasSuffix("/") ? "" : "/") + path
     }
 

@@ -21,7 +21,7 @@ func systemOpen(_ directory: Int32, _ path: String, _ flags: Int32, _ mode: mode
 
 /// Where standard input, output or error is closed, the next file gets its number, and whoever
 /// prints a word then prints it into a store. (SQLite learned this the hard way too.)
-private func awayFromStandard(_ descriptor: Int32) -> Int32 {
+func awayFromStandard(_ descriptor: Int32) -> Int32 {
     guard (0...2).contains(descriptor) else { return descriptor }
     let moved = fcntl(descriptor, F_DUPFD_CLOEXEC, 3)
     let code = errno

@@ -7,6 +7,8 @@ package enum StoreLayout {
     package static let epochs = "EPOCHS"
     package static let tail = "tail"
     package static let streams = "streams"
+    /// The writer's socket; it holds nothing, and a writer that was killed leaves it behind.
+    package static let control = "control"
     package static let manifestName = "MANIFEST"
     package static let manifestNewName = "MANIFEST.new"
     package static let quarantineName = "quarantine"

@@ -32,3 +32,16 @@ int weir_guard_add(const void *start, size_t byte_count);
 void weir_guard_remove(int slot);
 // How many pages of the map were lost since it was registered.
 uint64_t weir_guard_lost(int slot);
+
+// Local stream sockets; what is made neither blocks nor reaches a child that is executed. Each
+// returns -1 with errno; ENAMETOOLONG for a path that no address holds.
+int weir_socket_make(void);
+int weir_socket_accept(int descriptor);
+int weir_socket_bind(int descriptor, const char *path);
+int weir_socket_connect(int descriptor, const char *path);
+// No signal comes where the other side is gone: EPIPE is all.
+ssize_t weir_socket_send(int descriptor, const void *bytes, size_t byte_count);
+// The user on the other side, as the kernel noted it when the two met.
+int weir_socket_peer(int descriptor, uid_t *user);
+int weir_pipe(int ends[2]);
+int weir_socket_listen(int descriptor);

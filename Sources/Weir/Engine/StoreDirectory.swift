@@ -7,7 +7,7 @@ enum StoreDirectory {
     /// Names that a creation may have left when it was interrupted.
     private static let own: Set<String> = [
         StoreLayout.header, StoreLayout.header + ".new", StoreLayout.lock, StoreLayout.epochs,
-        StoreLayout.tail, StoreLayout.streams, "control",
+        StoreLayout.tail, StoreLayout.streams, StoreLayout.control,
     ]
 
     /// Takes the one lock that makes this process the writer.

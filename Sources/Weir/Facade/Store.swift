@@ -26,6 +26,10 @@ public final class Store: Sendable {
     /// of its own: it would keep from working whom it waits for.
     let waiters = ThreadPool(countMax: 256)
     let logger: Logger
+    /// Who has figures for `flowReport`.
+    package let flowSources = FlowSources()
+    /// For other processes; `nil` for a reader, and where the socket could not be made.
+    private let control: ControlServer?
     private let housekeeper: Housekeeper
     let flow: StoreFlow
     private let state: Lock<State>
@@ -46,9 +50,13 @@ public final class Store: Sendable {
         self.flow = StoreFlow(
             budgetBytes: subscriptionBytes, flags: FlowFlags())
         self.state = Lock(State())
+        // For as long as the store is there, so its number is of no use.
+        _ = flowSources.register(flow.signals)
+        self.control = engine.isReadOnly ? nil : Store.serveControl(engine, flowSources)
     }
 
     deinit {
+        endControl()
         pool.end()
         waiters.end()
         housekeeper.end()
@@ -125,11 +133,12 @@ public final class Store: Sendable {
         } catch {
             throw error.located(.init(path: path))
         }
-        for report in engine.reports {
+        let store = Store(
+            engine: engine, pool: pool, subscriptionBytes: subscriptionBytes, logger: logger)
+        for report in store.reports {
             logger.log(level: report.isDamage ? .warning : .notice, "\(report)")
         }
-        return Store(
-            engine: engine, pool: pool, subscriptionBytes: subscriptionBytes, logger: logger)
+        return store
     }
 
     private static func root(
@@ -269,6 +278,8 @@ public final class Store: Sendable {
             return Array(state.streams.values)
         }
         for stream in streams { stream.drain() }
+        // While the lock is still held: the next writer makes a socket of the same name.
+        endControl()
         housekeeper.end()
         flow.end()
         try engine.close()
@@ -280,6 +291,15 @@ public final class Store: Sendable {
         WeirError(
             .closed, "The stream \(name) was deleted; nothing more can be read from it or appended."
         )
+    }
+
+    private func endControl() {
+        do throws(WeirError) {
+            try control?.end()
+        } catch {
+            // The next writer removes what is left of it.
+            logger.notice("the control socket stays behind: \(error)")
+        }
     }
 
     static func closed() -> WeirError {

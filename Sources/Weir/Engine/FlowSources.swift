@@ -1,0 +1,68 @@
+import WeirBase
+import WeirFiles
+
+/// Something that has figures for a report on flow control: the store's budget, a subscription, a
+/// gate.
+package protocol FlowSource: Sendable {
+    /// Adds what it has; of one stream only, where one is named. Called on any thread, and with no
+    /// lock held.
+    func add(to report: inout FlowReport, stream: String?)
+}
+
+/// Everything that has figures now. Whoever registers itself takes itself out again.
+package final class FlowSources: Sendable {
+    private struct State {
+        var sources: [UInt64: any FlowSource] = [:]
+        var next: UInt64 = 0
+    }
+    private let state = Lock(State())
+
+    package init() {}
+
+    /// The number to give to `remove`.
+    package func register(_ source: any FlowSource) -> UInt64 {
+        state.withLock { state in
+            state.next += 1
+            state.sources[state.next] = source
+            return state.next
+        }
+    }
+
+    package func remove(_ id: UInt64) {
+        // Let go outside the lock: its end may do anything.
+        let source = state.withLock { $0.sources.removeValue(forKey: id) }
+        withExtendedLifetime(source) {}
+    }
+
+    /// What all of them have, in the order in which they came.
+    package func report(stream: String?) -> FlowReport {
+        let sources = state.withLock { state in
+            state.sources.sorted { $0.key < $1.key }.map(\.value)
+        }
+        var report = FlowReport(
+            timeMicroseconds: Host.wallClock().microseconds,
+            budget: .init(totalBytes: 0, reservedBytes: 0, usedBytes: 0, waiting: 0),
+            consumers: [], gates: [], latencies: [], signals: [])
+        for source in sources { source.add(to: &report, stream: stream) }
+        return report
+    }
+}
+
+extension SignalBook: FlowSource {
+    /// A line for each kind that came, sorted by whom it is about.
+    package func add(to report: inout FlowReport, stream: String?) {
+        let counted = counts.filter { stream == nil || $0.key.stream == stream }
+        let sorted = counted.sorted { a, b in
+            (a.key.stream, a.key.partition ?? -1, a.key.consumer)
+                < (b.key.stream, b.key.partition ?? -1, b.key.consumer)
+        }
+        for (source, counts) in sorted {
+            report.signals += counts.nonZero.map { kind, entry in
+                FlowReport.SignalLine(
+                    kind: kind.rawValue, stream: source.stream, partition: source.partition,
+                    consumer: source.consumer, count: entry.count,
+                    lastMicroseconds: entry.last?.microseconds ?? 0)
+            }
+        }
+    }
+}
