@@ -6,14 +6,26 @@ enum Interrupt {
     // Written by the signal handler, read by loops: one byte-sized flag, nothing else.
     private nonisolated(unsafe) static var flag: sig_atomic_t = 0
 
+    private nonisolated(unsafe) static var screenFlag: sig_atomic_t = 0
+    private nonisolated(unsafe) static var resizeFlag: sig_atomic_t = 0
+
     static var isRequested: Bool { unsafe flag != 0 }
+
+    /// Whether a terminal has to be put right before the process ends.
+    static var screenIsUp: Bool {
+        get { unsafe screenFlag != 0 }
+        set { unsafe screenFlag = newValue ? 1 : 0 }
+    }
 
     /// The first signal asks; the second ends the process at once.
     static func install() {
         signal(SIGPIPE, SIG_IGN)
         for number in [SIGINT, SIGTERM] {
             signal(number) { number in
-                if unsafe Interrupt.flag != 0 { _exit(ExitStatus.interrupted) }
+                if unsafe Interrupt.flag != 0 {
+                    if Interrupt.screenIsUp { Screen.restore() }
+                    _exit(ExitStatus.interrupted)
+                }
                 unsafe Interrupt.flag = 1
             }
         }
@@ -21,6 +33,26 @@ enum Interrupt {
 
     static func check() throws {
         if isRequested { throw ExitRequest(status: ExitStatus.interrupted) }
+    }
+
+    static func installResizing() {
+        signal(SIGWINCH) { number in unsafe Interrupt.resizeFlag = 1 }
+    }
+
+    /// Sleeps until a moment; `true` if the terminal has another size before that. Throws when
+    /// somebody asks the process to end.
+    static func sleep(until end: ContinuousClock.Instant) throws -> Bool {
+        while true {
+            try check()
+            if unsafe resizeFlag != 0 {
+                unsafe resizeFlag = 0
+                return true
+            }
+            let left = (end - .now) / .microseconds(1)
+            guard left > 0 else { return false }
+            // A signal that comes just before it is seen this much later.
+            usleep(UInt32(min(left, 100_000).rounded(.up)))
+        }
     }
 }
 

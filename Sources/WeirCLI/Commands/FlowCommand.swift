@@ -1,0 +1,94 @@
+import ArgumentParser
+import Foundation
+import Weir
+
+struct FlowCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "flow", abstract: "Show the flow control of a store that is being written.",
+        discussion: """
+            Asks the process that has the store open for writing, again and again until Ctrl-C: \
+            who reads, how far behind and how much at once, which gates hold producers back, how \
+            long records take, and which signals came.
+
+            On a terminal it is a screen that is drawn over in place; in a pipe, text; with \
+            --json an object a line.
+
+            EXAMPLES
+              weir flow orders
+              weir flow --once
+              weir flow orders --json --interval 10 >>flow.ndjson
+            """)
+
+    @OptionGroup var options: StoreOptions
+    @Argument(help: "The stream's name; all streams without one.", completion: streamNames)
+    var stream: String?
+    @Option(
+        parsing: .unconditional, help: "Seconds from one report to the next, 0.1 to 3600.")
+    var interval = 1.0
+    @Flag(help: "One report, as text, and no more.") var once = false
+    @Option(parsing: .unconditional, help: "So many reports, and no more.") var count: Int?
+    @Flag(help: "Print an object a line, and nothing else.") var json = false
+
+    func validate() throws {
+        guard interval >= 0.1, interval <= 3600 else {
+            throw ValidationError("--interval is \(interval); expected 0.1 to 3600 seconds.")
+        }
+        guard count ?? 1 >= 1 else {
+            throw ValidationError("--count is \(count ?? 1); expected 1 report or more.")
+        }
+        guard !once || count == nil else {
+            throw ValidationError("--once is --count 1; give one of the two.")
+        }
+    }
+
+    func run() throws {
+        // Whether there is anything to show is found out before the screen is taken.
+        var report = try ask()
+        var previous: FlowReport?
+        let screen = isatty(1) == 1 && !json && !once ? Screen() : nil
+        screen?.enter()
+        // Whatever ends it: words are for the page that was there before.
+        defer { screen?.leave() }
+        var next = ContinuousClock.now
+        let step = Duration.milliseconds(Int((interval * 1000).rounded()))
+        var shown = 0
+        while true {
+            try show(report, previous, screen)
+            shown += 1
+            if shown == (once ? 1 : count) { return }
+            // After a pause of the whole process, those that were missed are not made up for.
+            next = max(next + step, .now)
+            while try Interrupt.sleep(until: next) { try show(report, previous, screen) }
+            previous = report
+            report = try ask()
+        }
+    }
+
+    private func ask() throws -> FlowReport {
+        try Interrupt.check()
+        return try Store.flowReport(ofStoreAt: options.path, stream: stream)
+    }
+
+    private func show(
+        _ report: FlowReport, _ previous: FlowReport?, _ screen: Screen?
+    ) throws {
+        if json {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            let object = String(decoding: try encoder.encode(report), as: UTF8.self)
+            return try StandardOutput.print(object + "\n")
+        }
+        let size = Terminal.size(of: 1)
+        let page = FlowPage(
+            report: report, previous: previous, stream: stream, store: options.path,
+            width: screen == nil ? Self.pipeWidth : size.width,
+            height: screen == nil ? nil : size.height)
+        if let screen {
+            try screen.draw(page.lines)
+        } else {
+            try StandardOutput.print(page.lines.joined(separator: "\n") + "\n\n")
+        }
+    }
+
+    private static let pipeWidth = 120
+}
