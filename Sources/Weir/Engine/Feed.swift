@@ -174,7 +174,9 @@ final class Feed<Files: FileSystem>: Sendable {
     /// One batch, gap, or reason to stop.
     private func step(_ place: ReaderPlace<Files>) -> Bool {
         let generation = place.generation
-        let (changes, mayLook) = state.withLock { ($0.feed.changes, $0.feed.mayLook) }
+        let (changes, mayLook, isFirst) = state.withLock {
+            ($0.feed.changes, $0.feed.mayLook, $0.feed.began == nil)
+        }
         if !mayLook, let end = place.offset {
             // Not even at a header.
             return act { $0.park(since: changes, readEnd: end, generation: generation) }
@@ -185,8 +187,10 @@ final class Feed<Files: FileSystem>: Sendable {
                 if let offset { begin = offset } else { begin = try start() }
                 return LogCursor(view: view, at: begin, mode: reading, isExact: true)
             }
+            if isFirst, let offset = place.offset { act { $0.begin(at: offset) } }
+            let asked = around.now()
             let step = try place.next { size in
-                act { feed in feed.admit(size, generation: generation) }
+                act { feed in feed.admit(size, generation: generation, at: asked) }
             }
             let end = place.offset ?? .zero
             let now = around.now()
@@ -214,7 +218,10 @@ final class Feed<Files: FileSystem>: Sendable {
         } catch {
             let end = place.offset
             let random = around.random()
-            act { $0.fail(error, readEnd: end, generation: generation, random: random) }
+            let now = around.now()
+            act {
+                $0.fail(error, readEnd: end, generation: generation, random: random, at: now)
+            }
             place.close()
             return false
         }
@@ -222,7 +229,11 @@ final class Feed<Files: FileSystem>: Sendable {
 
     private func rest(at end: Offset, _ generation: UInt64) {
         guard act({ $0.rest(at: end, generation: generation) }) else { return }
-        around.whenMore(end) { [weak self] in self?.act { $0.more(generation: generation) } }
+        around.whenMore(end) { [weak self] in
+            guard let self else { return }
+            let now = around.now()
+            act { $0.more(generation: generation, at: now) }
+        }
     }
 }
 

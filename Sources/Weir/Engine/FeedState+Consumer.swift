@@ -81,6 +81,10 @@ extension FeedState {
         }
         effects.append(
             .residence(nanoseconds: now - last.queuedAt, records: last.size.records))
+        window?.released(
+            last.size, residenceNanoseconds: now - last.queuedAt,
+            leaseNanoseconds: now - last.takenAt, at: now)
+        stepWindow(at: now)
         changed(at: now)
         if let offset = releasedOffset { effects.append(.released(offset)) }
     }

@@ -14,8 +14,15 @@ extension FeedState {
         ledger.available.isPositive && (consumerWaits || settings.readsAhead && ledger.hasRoom)
     }
 
+    /// The first reader found where to begin.
+    mutating func begin(at offset: Offset) {
+        guard began == nil else { return }
+        began = offset
+        effects.append(.released(offset))
+    }
+
     /// The reader met a batch: whether it may read it, and how much it may bring in behind it.
-    mutating func admit(_ size: Credit, generation: UInt64) -> Admission {
+    mutating func admit(_ size: Credit, generation: UInt64, at now: Moment) -> Admission {
         guard isCurrent(generation) else { return .hold }
         let waits = consumerWaits
         guard settings.readsAhead || waits else { return .hold }
@@ -27,6 +34,7 @@ extension FeedState {
         case .read(let ahead, let isOverdraft):
             guard account.take(size.bytes) else {
                 ledger.drop(size)
+                window?.pressed(at: now)
                 return .hold
             }
             if wasExhausted, !ledger.isExhausted { effects.append(.note(.resumed, "")) }
@@ -65,8 +73,11 @@ extension FeedState {
         queue.append(Queued(outcome: outcome, size: size, at: now))
         if let waiter {
             self.waiter = nil
+            window?.starved(from: max(waitingSince, dataSince), to: now)
             effects.append(.resume(waiter, takeNext(at: now)))
         }
+        window?.queued(ledger.queued, at: now)
+        stepWindow(at: now)
         noteOccupancy(at: now)
         return true
     }
@@ -89,18 +100,21 @@ extension FeedState {
     }
 
     /// The log has more for a reader that waits at its end.
-    mutating func more(generation: UInt64) {
+    mutating func more(generation: UInt64, at now: Moment) {
         guard self.generation == generation, end == nil, reader == .waiting else { return }
         reader = .reading
+        dataSince = now
         effects.append(.read(generation: generation))
     }
 
     /// Reading failed. What may pass is tried again; the rest is told when the queue is empty.
     mutating func fail(
-        _ error: WeirError, readEnd: Offset?, generation: UInt64, random: UInt64
+        _ error: WeirError, readEnd: Offset?, generation: UInt64, random: UInt64, at now: Moment
     ) {
         guard isCurrent(generation) else { return }
         dropInFlight()
+        window?.failed(at: now)
+        stepWindow(at: now)
         self.readEnd = readEnd ?? self.readEnd
         let mayPass = error.code == .system || error.code == .exhausted
         if mayPass, backoff.attempts < settings.retry.attemptsMax {
@@ -153,6 +167,18 @@ extension FeedState {
         guard waiter != nil, !isWatched else { return }
         isWatched = true
         effects.append(.watch(nanoseconds: settings.stallNanoseconds))
+    }
+
+    /// The controller chooses another window when one of its steps is due.
+    mutating func stepWindow(at now: Moment) {
+        guard let change = window?.step(at: now), let chosen = window?.window else { return }
+        ledger.resize(to: chosen)
+        switch change {
+        case .grew: effects.append(.note(.grew, "\(chosen)"))
+        case .shrank: effects.append(.note(.shrank, "\(chosen)"))
+        case .halved: effects.append(.note(.halved, "\(chosen)"))
+        case .held: break
+        }
     }
 
     /// Something came back that the reader may have waited for.

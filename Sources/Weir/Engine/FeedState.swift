@@ -67,6 +67,8 @@ struct FeedState {
     let settings: FeedSettings
     let account: BudgetAccount
     var ledger: CreditLedger
+    /// Chooses the ledger's window, where the store does.
+    var window: AdaptiveWindow?
     var occupancy: OccupancyRing
     var effects: [FeedEffect] = []
 
@@ -77,8 +79,11 @@ struct FeedState {
     var changes: UInt64 = 0
     /// Reserved by the reader and not queued yet.
     var inFlight = Credit.zero
-    /// Where the reader goes on.
+    /// Where the reader goes on; where it began.
     var readEnd: Offset?
+    var began: Offset?
+    /// Since when the log has had data for a reader that had waited at its end.
+    var dataSince = Moment.zero
     var backoff: Backoff
 
     var queue: [Queued] = []
@@ -99,8 +104,12 @@ struct FeedState {
     init(settings: FeedSettings, account: BudgetAccount, at now: Moment) {
         self.settings = settings
         self.account = account
+        if settings.mode == .adaptive {
+            window = AdaptiveWindow(
+                knobs: settings.knobs, batchBytesMax: settings.batchBytesMax)
+        }
         ledger = CreditLedger(
-            window: settings.window, maxQueue: settings.knobs.maxQueue,
+            window: window?.window ?? settings.window, maxQueue: settings.knobs.maxQueue,
             isManual: settings.mode == .manual)
         occupancy = OccupancyRing(start: now)
         backoff = Backoff(
@@ -115,6 +124,6 @@ struct FeedState {
     var releasedOffset: Offset? {
         let held = kept.values.map(\.first).min()
         let leased = lease.map { max($0.batch.header.firstOffset, $0.batch.firstWanted) }
-        return [held, leased].compactMap { $0 }.min() ?? deliveredEnd
+        return [held, leased].compactMap { $0 }.min() ?? deliveredEnd ?? began
     }
 }

@@ -89,6 +89,8 @@ extension LogStream {
         let source = SignalSource(stream: name.description, consumer: label.source)
         let began = Host.wallClock()
         let latencies = feeds.latencies
+        // Producers may wait for those who have a name.
+        let isBound = !label.source.isEmpty && label.variant.lagBoundProducers
         return FeedSurroundings(
             run: { self.pool.run($0) },
             whenMore: { self.whenMore(than: $0, key: label.key, $1) },
@@ -96,7 +98,9 @@ extension LogStream {
             now: MonotonicClock.now,
             random: { UInt64.random(in: 0 ... .max) },
             note: { self.flow.signals.note($0, source, detail: $1) },
-            released: { _ in },
+            released: { offset in
+                if isBound { self.consumer(label.source, released: offset) }
+            },
             delivered: { batch in
                 // Of what had been there before, it would tell the log's age.
                 guard batch.header.appendTime >= began else { return }
@@ -111,6 +115,7 @@ extension LogStream {
             },
             ended: {
                 self.watch.forget(label.key)
+                if isBound { self.consumerEnded(label.source) }
                 self.feeds.remove(label.key)
             })
     }

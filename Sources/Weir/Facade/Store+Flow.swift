@@ -20,8 +20,27 @@ extension Store {
     }
 }
 
+extension StoreFlow: FlowSource {
+    func add(to report: inout FlowReport, stream: String?) { report.budget = budget.report }
+}
+
+/// The streams that are in use, each with its subscriptions, gate and latencies. Keeps no store.
+struct OpenStreams: FlowSource {
+    weak let store: Store?
+
+    func add(to report: inout FlowReport, stream: String?) {
+        for open in store?.openStreams ?? [] { open.add(to: &report, stream: stream) }
+    }
+}
+
 extension LogStream {
-    /// The stream's subscriptions, for an operator.
+    fileprivate func add(to report: inout FlowReport, stream: String?) {
+        guard stream == nil || stream == name.description else { return }
+        report.consumers += consumerReports()
+        if let gate = gateReport() { report.gates.append(gate) }
+        report.latencies += feeds.latencies.report(stream: name.description)
+    }
+
     func consumerReports() -> [FlowReport.Consumer] {
         feeds.all.map { entry in
             var report = FlowReport.Consumer(

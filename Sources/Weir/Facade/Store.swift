@@ -51,8 +51,10 @@ public final class Store: Sendable {
             budgetBytes: subscriptionBytes, flags: FlowFlags())
         self.state = Lock(State())
         // For as long as the store is there, so its number is of no use.
+        _ = flowSources.register(flow)
         _ = flowSources.register(flow.signals)
         self.control = engine.isReadOnly ? nil : Store.serveControl(engine, flowSources)
+        _ = flowSources.register(OpenStreams(store: self))
     }
 
     deinit {
@@ -212,6 +214,13 @@ public final class Store: Sendable {
         }
         // Beside no deletion: a stream that is going must not be appended to.
         return try engine.exclusively { () throws(WeirError) in try takeUp(name) }
+    }
+
+    /// Streams that somebody has taken up, in the order of their names.
+    var openStreams: [LogStream] {
+        state.withLock { Array($0.streams.values) }.sorted {
+            $0.name.description < $1.name.description
+        }
     }
 
     private func takeUp(_ name: StreamName) throws(WeirError) -> LogStream {

@@ -133,6 +133,7 @@ struct FeedSettings: Sendable {
     let knobs: FlowKnobs
     /// To begin with, or for good.
     let window: Credit
+    let batchBytesMax: Int
     let readsAhead: Bool
     let retry: RetryPolicy
     let budgetNanoseconds: Int64
@@ -141,16 +142,18 @@ struct FeedSettings: Sendable {
 
     init(_ options: SubscriptionOptions, variant: FlowVariant, batchBytesMax: Int) {
         let asked = options.mode
-        mode = asked == .adaptive && !variant.adaptiveWindow ? .fixed(.unlimited) : asked
         knobs = options.knobs
+        self.batchBytesMax = batchBytesMax
         // Two of the largest batches: one is read while the other is used.
-        let first = Credit(bytes: 2 * batchBytesMax, records: 2 * Limits.batchEntriesMax)
-        switch asked {
+        let pair = Credit(bytes: 2 * batchBytesMax, records: 2 * Limits.batchEntriesMax)
+            .limited(to: knobs.maxOutstanding)
+        mode = asked == .adaptive && !variant.adaptiveWindow ? .fixed(pair) : asked
+        switch mode {
         case .fixed(let window): self.window = window
         case .conservative:
             window = Credit(bytes: batchBytesMax, records: Limits.batchEntriesMax)
                 .limited(to: knobs.maxOutstanding)
-        case .adaptive, .manual: window = first.limited(to: knobs.maxOutstanding)
+        case .adaptive, .manual: window = pair
         }
         readsAhead = variant.prefetch
         retry = options.retry
