@@ -229,6 +229,12 @@ final class Consumer: Sendable {
         return event
     }
 
+    func nextEventBlocking(timeout: Duration?) throws(WeirError) -> SubscriptionEvent? {
+        let event = try event(try nextBlocking(timeout: timeout))
+        if case .gap(let gap)? = event { note(.gap, gap.detail) }
+        return event
+    }
+
     func nextBatch(timeout: Duration?) async throws -> RecordBatch? {
         while true {
             if let batch = try batch(try event(try await next(timeout: timeout))) { return batch }

@@ -45,6 +45,14 @@ public struct Subscription: AsyncSequence, Sendable {
         try consumer.nextBatchBlocking(timeout: timeout)
     }
 
+    /// The next batch or gap, and blocks the thread; `nil` when the subscription has ended. Throws
+    /// as
+    /// `nextBatch`, but `gap`.
+    public func nextEventBlocking(timeout: Duration? = nil) throws(WeirError) -> SubscriptionEvent?
+    {
+        try consumer.nextEventBlocking(timeout: timeout)
+    }
+
     /// Gives credit to a subscription whose mode is `manual`.
     ///
     /// Throws `invalidArgument` for what is not positive or would overflow, and where the store

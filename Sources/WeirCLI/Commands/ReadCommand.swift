@@ -19,9 +19,11 @@ struct ReadCommand: ParsableCommand {
               weir read orders
               weir read orders --from time:2013-07-04 --to time:2013-07-05 --format json
               weir read orders --from offset:1000 --count 10 --format csv
+              weir read orders --max-queue 1MiB --latency-budget 50ms
             """)
 
     @OptionGroup var options: StoreOptions
+    @OptionGroup(title: "Reading ahead") var flow: FlowOptions
     @Argument(help: "The stream's name.", completion: streamNames) var stream: String
     @Option(help: ArgumentHelp(StartArgument.help), completion: .list(StartArgument.kinds))
     var from = StartArgument(.first)
@@ -41,6 +43,10 @@ struct ReadCommand: ParsableCommand {
         let start = try source.offset(of: from.position)
         let bar = ProgressBar(
             "read", total: isatty(1) == 1 ? nil : source.endOffset - start)
+        if flow.isGiven {
+            try read(source, from: start, &opened, &printer, bar)
+            return try opened.finish()
+        }
         var cursor = try source.cursor(from: .offset(start))
         reading: while !printer.isDone {
             try Interrupt.check()
@@ -60,6 +66,34 @@ struct ReadCommand: ParsableCommand {
         try printer.output.flush()
         for report in cursor.reports { opened.say(report) }
         try opened.finish()
+    }
+
+    /// The same through a subscription, up to what the stream had when it began.
+    private func read(
+        _ source: LogStream, from start: Offset, _ opened: inout OpenedStore,
+        _ printer: inout RecordPrinter, _ bar: ProgressBar
+    ) throws {
+        let end = source.endOffset
+        let subscription = try flow.subscribe(to: source, from: .offset(start))
+        var next = start
+        while next < end, !printer.isDone {
+            try Interrupt.check()
+            switch try subscription.nextEventBlocking() {
+            case .batch(let batch)?:
+                next = batch.endOffset
+                for record in batch where record.offset < end {
+                    let goesOn = try printer.print(record)
+                    if !goesOn { break }
+                }
+            case .gap(let gap)?:
+                next = gap.next
+                opened.say(gap)
+            case nil: next = end
+            }
+            if isatty(1) == 0 { bar.update(done: next - start, records: printer.seen) }
+        }
+        bar.end()
+        try printer.output.flush()
     }
 }
 
@@ -117,9 +151,11 @@ struct TailCommand: ParsableCommand {
             EXAMPLES
               weir tail orders
               weir tail -f orders --format json
+              weir tail -f orders --max-queue 64KiB --latency-budget 10ms
             """)
 
     @OptionGroup var options: StoreOptions
+    @OptionGroup(title: "Reading ahead") var flow: FlowOptions
     @Argument(help: "The stream's name.", completion: streamNames) var stream: String
     @Flag(name: .shortAndLong, help: "Go on with what is appended, until Ctrl-C.")
     var follow = false
@@ -142,6 +178,10 @@ struct TailCommand: ParsableCommand {
         let end = try source.offset(of: .next)
         let start = max(end.value, UInt64(count)) - UInt64(count)
         var printer = RecordPrinter(format: format, from: .first, to: nil, count: nil)
+        if flow.isGiven {
+            try tail(source, from: Offset(start), to: end, &opened, &printer)
+            return try opened.finish()
+        }
         var cursor = try source.cursor(from: .offset(Offset(start)))
         while true {
             try Interrupt.check()
@@ -155,6 +195,47 @@ struct TailCommand: ParsableCommand {
                 guard follow else { return try opened.finish() }
                 try cursor.wait(milliseconds: Self.waitMilliseconds)
             }
+        }
+    }
+
+    /// The same through a subscription.
+    private func tail(
+        _ source: LogStream, from start: Offset, to end: Offset, _ opened: inout OpenedStore,
+        _ printer: inout RecordPrinter
+    ) throws {
+        let subscription = try flow.subscribe(to: source, from: .offset(start))
+        var next = start
+        while follow || next < end {
+            try Interrupt.check()
+            // What is printed is flushed when nothing more comes at once.
+            var found = try event(of: subscription, within: .milliseconds(1))
+            if found == nil {
+                try printer.output.flush()
+                let patience = Duration.milliseconds(Self.waitMilliseconds)
+                found = try event(of: subscription, within: patience)
+            }
+            switch found {
+            case .batch(let batch)?:
+                next = batch.endOffset
+                for record in batch { _ = try printer.print(record) }
+            case .gap(let gap)?:
+                next = gap.next
+                opened.say(gap)
+            case nil: continue
+            }
+        }
+        try printer.output.flush()
+    }
+
+    /// `nil` if there is none in time.
+    private func event(
+        of subscription: Subscription, within time: Duration
+    ) throws -> SubscriptionEvent? {
+        do throws(WeirError) {
+            return try subscription.nextEventBlocking(timeout: time)
+        } catch {
+            if error.code == .timedOut { return nil }
+            throw error
         }
     }
 }
