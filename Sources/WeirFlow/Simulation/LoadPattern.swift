@@ -41,7 +41,7 @@ package enum LoadPattern: String, Sendable, CaseIterable {
         }
     }
 
-    var consumerCount: Int { self == .thousand ? 1_000 : 1 }
+    package var consumerCount: Int { self == .thousand ? 1_000 : 1 }
     var readerThreadCount: Int { self == .thousand ? 12 : 1 }
     /// Memory that all consumers share.
     var budgetBytes: Int { self == .thousand ? 256 << 20 : 1 << 40 }
