@@ -11,7 +11,7 @@ package import WeirBase
 
 /// One side of a local socket. One thread reads and writes; `shutDown` is for any.
 package final class LocalConnection: Sendable {
-    let descriptor: Int32
+    package let descriptor: Int32
     private let isOpen = Lock(true)
     /// Bytes behind the last line that was given.
     private let rest = Lock<[UInt8]>([])
@@ -111,6 +111,20 @@ package final class LocalConnection: Sendable {
             if count < 0, errno != EINTR {
                 throw SystemError.make("wait for", "a local socket", errno)
             }
+        }
+    }
+
+    /// Throws `permissionDenied` unless this user or root is on the other side.
+    package func expectSameUser(_ path: String) throws(WeirError) {
+        var user = uid_t.max
+        guard unsafe weir_socket_peer(descriptor, &user) == 0 else {
+            throw SystemError.make("see who is behind", path, errno)
+        }
+        guard user == geteuid() || user == 0 else {
+            throw WeirError(
+                .permissionDenied,
+                "User \(user) is on the other side; expected user \(geteuid()) or root. Run as the "
+                    + "store's owner.", at: .init(path: path))
         }
     }
 

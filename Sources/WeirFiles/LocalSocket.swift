@@ -73,7 +73,7 @@ package enum LocalSocket {
         }
         guard connected == 0 else { throw refusal(path, errno) }
         // Root may look at anybody's store, and is answered by whoever writes it.
-        if geteuid() != 0 { try expectSameUser(connection, path) }
+        if geteuid() != 0 { try connection.expectSameUser(path) }
         return connection
     }
 
@@ -88,22 +88,6 @@ package enum LocalSocket {
                 .wouldBlock, "Too many processes ask at \(path) already; ask again.",
                 at: .init(path: path), errno: code)
         default: SystemError.make("connect to", path, code)
-        }
-    }
-
-    /// Throws `permissionDenied` unless this user or root is on the other side.
-    static func expectSameUser(
-        _ connection: LocalConnection, _ path: String
-    ) throws(WeirError) {
-        var user = uid_t.max
-        guard unsafe weir_socket_peer(connection.descriptor, &user) == 0 else {
-            throw SystemError.make("see who is behind", path, errno)
-        }
-        guard user == geteuid() || user == 0 else {
-            throw WeirError(
-                .permissionDenied,
-                "User \(user) is behind \(path); expected user \(geteuid()) or root. Run as the "
-                    + "store's owner.", at: .init(path: path))
         }
     }
 
@@ -162,6 +146,7 @@ package enum LocalSocket {
 
 /// A socket at which others ask. One thread accepts; `wake` is for any.
 package final class LocalListener: Sendable {
+    package var path: String { files.full(name) }
     private let files: RealFileSystem
     private let name: String
     private let socket: LocalConnection
@@ -179,8 +164,8 @@ package final class LocalListener: Sendable {
         self.identity = identity
     }
 
-    /// Waits for the next who connects; `nil` once somebody called `wake`. Those of other users
-    /// are turned away. Throws `exhausted` and `system`, after which it may be called again.
+    /// Waits for the next who connects, whoever it is; `nil` once somebody called `wake`. Throws
+    /// `exhausted` and `system`, after which it may be called again.
     package func accept() throws(WeirError) -> LocalConnection? {
         while true {
             var waits = [
@@ -198,14 +183,7 @@ package final class LocalListener: Sendable {
                 if [EINTR, EAGAIN, ECONNABORTED].contains(errno) { continue }
                 throw SystemError.make("accept at", files.full(name), errno)
             }
-            let connection = LocalConnection(descriptor: descriptor)
-            do throws(WeirError) {
-                try LocalSocket.expectSameUser(connection, files.full(name))
-                return connection
-            } catch {
-                // Another user's: there is nobody here to tell.
-                connection.close()
-            }
+            return LocalConnection(descriptor: descriptor)
         }
     }
 

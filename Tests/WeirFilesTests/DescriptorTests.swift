@@ -20,4 +20,20 @@ struct DescriptorTests {
             exit(isAway ? 7 : 8)
         }
     }
+
+    @Test func `of a socket has none either`() async {
+        await #expect(processExitsWith: .exitCode(7)) {
+            let folder = NSTemporaryDirectory() + "weir-descriptors-" + UUID().uuidString
+            let files = try RealFileSystem.openRoot(folder, creating: true)
+            for standard in Int32(0)...2 { close(standard) }
+            let listener = try LocalSocket.listen("control", in: files)
+            let asking = try LocalSocket.connect("control", in: files)
+            let asked = try listener.accept()
+            let isAway = asking.descriptor > 2 && asked.map { $0.descriptor > 2 } == true
+            let isFree = (0...2).allSatisfy { fcntl($0, F_GETFD) < 0 }
+            try listener.close()
+            try FileManager.default.removeItem(atPath: folder)
+            exit(isAway && isFree ? 7 : 8)
+        }
+    }
 }

@@ -92,33 +92,41 @@ package final class ControlServer: Sendable {
     private static let pauseMilliseconds = 100
 
     private func take(_ connection: LocalConnection) {
-        let id = monitor.signal { state -> UInt64? in
-            guard !state.isEnding, state.connections.count < settings.connectionsMax else {
-                return nil
-            }
-            state.next += 1
-            state.connections[state.next] = connection
-            return state.next
-        }
-        guard let id else {
-            return turnAway(
-                connection,
-                "\(settings.connectionsMax) connections are open already, and no more are taken; "
-                    + "ask again.")
-        }
         do throws(WeirError) {
-            try SystemThread.start { self.serve(connection, id) }
+            try connection.expectSameUser(listener.path)
+            let id = try admit(connection)
+            do throws(WeirError) {
+                try SystemThread.start { self.serve(connection, id) }
+            } catch {
+                monitor.signal { $0.connections[id] = nil }
+                throw error
+            }
         } catch {
-            turnAway(connection, error.description)
-            monitor.signal { $0.connections[id] = nil }
+            turnAway(connection, error)
         }
     }
 
+    private func admit(_ connection: LocalConnection) throws(WeirError) -> UInt64 {
+        let (id, isEnding) = monitor.signal { state -> (UInt64?, Bool) in
+            guard !state.isEnding, state.connections.count < settings.connectionsMax else {
+                return (nil, state.isEnding)
+            }
+            state.next += 1
+            state.connections[state.next] = connection
+            return (state.next, false)
+        }
+        if let id { return id }
+        if isEnding { throw WeirError(.closed, "The store is being closed.") }
+        throw WeirError(
+            .wouldBlock,
+            "\(settings.connectionsMax) connections are open already, and no more are taken; ask "
+                + "again.")
+    }
+
     /// Tells why, without waiting for anybody, and closes.
-    private func turnAway(_ connection: LocalConnection, _ why: String) {
+    private func turnAway(_ connection: LocalConnection, _ why: WeirError) {
         do throws(WeirError) {
-            let line = ControlCommands.refusal(WeirError(.wouldBlock, why))
-            _ = try connection.writeAll(line, milliseconds: 0)
+            _ = try connection.writeAll(ControlCommands.refusal(why), milliseconds: 0)
         } catch {
             // Whoever it was is gone; the connection goes too.
             connection.shutDown()

@@ -45,7 +45,7 @@ struct FlowCommand: ParsableCommand {
         // Whether there is anything to show is found out before the screen is taken.
         var report = try ask()
         var previous: FlowReport?
-        let screen = isatty(1) == 1 && !json && !once ? Screen() : nil
+        let screen = Screen.isThere && !json && !once ? Screen() : nil
         screen?.enter()
         // Whatever ends it: words are for the page that was there before.
         defer { screen?.leave() }

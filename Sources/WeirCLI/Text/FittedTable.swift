@@ -30,7 +30,9 @@ struct FittedTable {
     static func lines(
         _ columns: [Column], bar: Bar? = nil, behind place: Int = 0, width: Int
     ) -> [String] {
-        let kept = fitting(columns, width: bar == nil ? width : width - Self.barWidths.lowerBound)
+        // Behind each column before a bar stands a gap; behind the last of all, none.
+        let room = bar == nil ? width + gap.count : width - barWidths.lowerBound
+        let kept = fitting(columns, width: room)
         let taken = kept.reduce(0) { $0 + $1.width + gap.count }
         let barWidth = min(barWidths.upperBound, max(barWidths.lowerBound, width - taken))
         // Where columns before it went, the bar moves up with the rest.
@@ -56,7 +58,7 @@ struct FittedTable {
 
     private static func fitting(_ columns: [Column], width: Int) -> [Column] {
         var kept = columns
-        while kept.reduce(0, { $0 + $1.width + gap.count }) > width + gap.count {
+        while kept.reduce(0, { $0 + $1.width + gap.count }) > width {
             guard let worst = kept.map(\.rank).max(), worst > 0,
                 let index = kept.lastIndex(where: { $0.rank == worst })
             else { break }

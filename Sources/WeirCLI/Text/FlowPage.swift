@@ -42,15 +42,17 @@ struct FlowPage {
         sections.flatMap { [""] + $0.lines(leavingOut: 0) }
     }
 
-    /// Leaves blocks out of the longest section, again and again, until the rest fits.
+    /// Leaves blocks out of the longest section, again and again, until the rest fits. The first
+    /// is what people look for, and may be twice as long as another.
     private static func joined(_ sections: [Section], height: Int) -> [String] {
         var left = sections.map { _ in 0 }
         func lines(_ index: Int) -> [String] { sections[index].lines(leavingOut: left[index]) }
         while true {
             let counts = sections.indices.map { lines($0).count }
             let total = counts.reduce(0) { $0 + $1 + 1 }
+            let weights = counts.indices.map { $0 == 0 ? counts[$0] / 2 : counts[$0] }
             let reducible = sections.indices.filter { sections[$0].blocks.count - left[$0] > 1 }
-            guard total > height, let longest = reducible.max(by: { counts[$0] < counts[$1] })
+            guard total > height, let longest = reducible.max(by: { weights[$0] < weights[$1] })
             else { break }
             left[longest] += left[longest] == 0 ? min(2, sections[longest].blocks.count - 1) : 1
         }

@@ -8,6 +8,12 @@ final class Screen {
 
     private var isUp = false
 
+    /// Whether standard output is a terminal that can be drawn over.
+    static var isThere: Bool {
+        let kind = ProcessInfo.processInfo.environment["TERM"] ?? "dumb"
+        return isatty(1) == 1 && kind != "dumb"
+    }
+
     func enter() {
         guard !isUp else { return }
         isUp = true
@@ -37,9 +43,13 @@ final class Screen {
         let size = Terminal.size(of: 1)
         var text = "\u{1B}[H"
         for (index, line) in lines.prefix(size.height).enumerated() {
-            text += (index == 0 ? "" : "\r\n") + Terminal.cut(line, to: size.width) + "\u{1B}[K"
+            let shown = Terminal.cut(line, to: size.width)
+            // Behind a full line the cursor stands on its last character, which would go.
+            let rest = shown.count < size.width ? "\u{1B}[K" : ""
+            text += (index == 0 ? "" : "\r\n") + shown + rest
         }
-        try StandardOutput.print(text + "\u{1B}[J")
+        let isFull = lines.count >= size.height
+        try StandardOutput.print(text + (isFull ? "" : "\r\n\u{1B}[J"))
     }
 }
 
