@@ -10,6 +10,10 @@ struct FlowCommand: ParsableCommand {
             who reads, how far behind and how much at once, which gates hold producers back, how \
             long records take, and which signals came.
 
+            --simulate asks nobody: it runs load patterns against the same controller in \
+            simulated time, prints what came of each, and writes the series and pictures of them \
+            to a directory.
+
             On a terminal it is a screen that is drawn over in place; in a pipe, text; with \
             --json an object a line.
 
@@ -17,6 +21,7 @@ struct FlowCommand: ParsableCommand {
               weir flow orders
               weir flow --once
               weir flow orders --json --interval 10 >>flow.ndjson
+              weir flow --simulate --output flow-plots --pattern spike --pattern bimodal
             """)
 
     @OptionGroup var options: StoreOptions
@@ -28,6 +33,12 @@ struct FlowCommand: ParsableCommand {
     @Flag(help: "One report, as text, and no more.") var once = false
     @Option(parsing: .unconditional, help: "So many reports, and no more.") var count: Int?
     @Flag(help: "Print an object a line, and nothing else.") var json = false
+    @Flag(help: "Run simulated loads against the window's controller.") var simulate = false
+    @Option(help: "With --simulate: where series and pictures go.", completion: .directory)
+    var output = "flow-plots"
+    @Option(help: "With --simulate: a pattern, again for more; all without.")
+    var pattern: [String] = []
+    @Option(help: "With --simulate: the seed of all chance.") var seed: UInt64 = 1
 
     func validate() throws {
         guard interval >= 0.1, interval <= 3600 else {
@@ -36,12 +47,20 @@ struct FlowCommand: ParsableCommand {
         guard count ?? 1 >= 1 else {
             throw ValidationError("--count is \(count ?? 1); expected 1 report or more.")
         }
+        guard !simulate || stream == nil && !json && !once && count == nil else {
+            throw ValidationError(
+                "--simulate shows no stream; give it --output, --pattern, --seed.")
+        }
+        guard simulate || pattern.isEmpty else {
+            throw ValidationError("--pattern is for --simulate; give both or neither.")
+        }
         guard !once || count == nil else {
             throw ValidationError("--once is --count 1; give one of the two.")
         }
     }
 
     func run() throws {
+        if simulate { return try FlowSimulate.run(output: output, patterns: pattern, seed: seed) }
         // Whether there is anything to show is found out before the screen is taken.
         var report = try ask()
         var previous: FlowReport?
