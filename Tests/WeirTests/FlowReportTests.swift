@@ -7,7 +7,7 @@ import WeirFiles
 /// A source with one figure.
 private struct Figure: FlowSource {
     func add(to report: inout FlowReport, stream: String?) {
-        report.budget.totalBytes += 7
+        report.budget.usedBytes += 7
         if stream == "s" { report.budget.waiting += 1 }
     }
 }
@@ -40,10 +40,10 @@ struct FlowReportTests {
     @Test func `has what every source adds, until it is removed`() throws {
         let store = try Store.openBlocking(at: folder.path)
         let ids = [store.flowSources.register(Figure()), store.flowSources.register(Figure())]
-        #expect(store.flowReport().budget.waiting == 2)
+        #expect(store.flowReport().budget.usedBytes == 14)
         #expect(store.flowReport(stream: "s").budget.waiting == 2)
         store.flowSources.remove(ids[0])
-        #expect(store.flowReport().budget.waiting == 1)
+        #expect(store.flowReport().budget.usedBytes == 7)
         #expect(store.flowReport().timeMicroseconds > 0)
         try store.closeBlocking()
     }
@@ -52,7 +52,7 @@ struct FlowReportTests {
         let store = try Store.openBlocking(at: folder.path)
         try store.createStreamBlocking("s", .init())
         _ = store.flowSources.register(Figure())
-        #expect(try Store.flowReport(ofStoreAt: folder.path).budget.waiting == 1)
+        #expect(try Store.flowReport(ofStoreAt: folder.path).budget.usedBytes == 7)
         #expect(try Store.flowReport(ofStoreAt: folder.path, stream: "s").budget.waiting == 1)
         let none = code(folder.path, stream: "t")
         #expect(none?.code == .notFound && none?.message.contains("no stream t") == true)
