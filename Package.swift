@@ -55,6 +55,7 @@ let package = Package(
     products: [
         .library(name: "Weir", targets: ["Weir"]),
         .executable(name: "weir", targets: ["WeirCLI"]),
+        .executable(name: "weir-flow-soak", targets: ["FlowSoak"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -102,5 +103,9 @@ let package = Package(
         tests("AllocationTests", of: ["Weir", "CMallocCount"]),
         tests("WeirCLITests", of: ["Weir", "WeirCLI"]),
         .testTarget(name: "TidyTests", swiftSettings: settings),
+        // Real runs of flow control; it sees Weir as its users do.
+        .executableTarget(
+            name: "FlowSoak", dependencies: ["Weir"], path: "Tests/FlowSoak",
+            swiftSettings: settings),
     ]
 )

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Flow control at work, a twentieth of what `tools/flow-soak` runs: what is asserted is memory and that
+# everything is delivered. What depends on the clock is told, and fails nothing.
+set -uo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
+cd "$WEIR_ROOT" || exit 1
+log=.build/flow.log
+if ! swift build -c release --product weir-flow-soak >"$log" 2>&1; then
+    grep -E 'error: ' "$log" | head -n 5
+    echo "not ok flow: weir-flow-soak does not build; see $log"
+    exit 1
+fi
+soak=$(swift build -c release --show-bin-path)/weir-flow-soak
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+field() { grep -o "\"$1\":[^,}]*" <<<"$line" | cut -d: -f2; }
+
+# play NAME, options…: sets `line`; false if it is not as it should be.
+play() {
+    line=$(timeout 60 "$soak" "$@" --untimed --dir "$work" 2>"$work/words") && return 0
+    echo "not ok flow, $1: ${line:-$(head -n 1 "$work/words")}"
+    return 1
+}
+
+play stalled --bytes 512MiB --consumers 1000 &&
+    echo "ok 1,000 stalled consumers: the heap goes from $(($(field warmKiB) / 1024)) to $(($(field endKiB) / 1024)) MiB while 512 MiB pass, of $(($(field budgetKiB) / 1024)) MiB allowed"
+play beside --bytes 102MiB --consumers 1000 --rounds 3 &&
+    echo "ok a replay beside 999 stalled consumers gets everything (at $(field share) of its speed alone)"
+play catchup --bytes 205MiB --rounds 5 &&
+    echo "ok 4 consumers at the end and one that catches up get everything (p99 at $(field ratio) of theirs alone)"
+exit 0
