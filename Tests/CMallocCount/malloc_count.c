@@ -8,7 +8,14 @@ static __thread uint64_t count;
 
 uint64_t malloc_count(void) { return count; }
 
-#if defined(__linux__) && defined(__GLIBC__)
+// Sanitizers stand there themselves, and ask for memory before they have begun.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define MALLOC_IS_TAKEN 1
+#endif
+#endif
+
+#if defined(__linux__) && defined(__GLIBC__) && !defined(MALLOC_IS_TAKEN)
 extern void *__libc_malloc(size_t);
 extern void *__libc_calloc(size_t, size_t);
 extern void *__libc_realloc(void *, size_t);

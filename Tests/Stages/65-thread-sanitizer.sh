@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# The tests of what many threads and tasks do at once, under ThreadSanitizer.
+#
+#   WEIR_CYCLES=100000 Tests/Stages/65-thread-sanitizer.sh    more cancelled consumers than CI's 10,000
+set -uo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
+cd "$WEIR_ROOT" || exit 1
+mkdir -p .build
+log=.build/thread-sanitizer.log
+export TSAN_OPTIONS="suppressions=$WEIR_ROOT/Tests/Stages/thread-sanitizer.suppressions"
+# A name that no suite bears yet, or any more, is no error.
+suites='ConsumerTests|CancellationTests|ConcurrencyTests|FeedFailureTests|SubscriptionTests|GateTests|ControlTests'
+options=(--sanitize=thread --scratch-path .build-tsan)
+if ! swift build --build-tests "${options[@]}" >"$log" 2>&1; then
+    grep -E 'error: ' "$log" | head -n 5
+    echo "not ok thread sanitizer: the tests do not build with it; see $log"
+    exit 1
+fi
+swift test --skip-build --disable-xctest "${options[@]}" --filter "\.($suites)/" >"$log" 2>&1
+status=$?
+races=$(grep -c 'WARNING: ThreadSanitizer' "$log")
+tests=$(grep -oE 'Test run with [0-9]+ tests' "$log" | grep -oE '[0-9]+')
+if [ "$races" -gt 0 ]; then
+    grep -A 12 -m 1 'WARNING: ThreadSanitizer' "$log"
+    echo "not ok thread sanitizer: $races reports; see $log"
+elif [ $status -ne 0 ] || [ "${tests:-0}" -eq 0 ]; then
+    grep -E '^✘' "$log" | head -n 5
+    echo "not ok thread sanitizer: ended with status $status after ${tests:-0} tests; see $log"
+else
+    echo "ok ThreadSanitizer has nothing to say about $tests tests"
+fi
+exit 0
