@@ -100,7 +100,7 @@ struct FlowCommand: ParsableCommand {
         let size = Terminal.size(of: 1)
         let page = FlowPage(
             report: report, previous: previous, stream: stream, store: options.path,
-            width: screen == nil ? Self.pipeWidth : size.width,
+            width: isatty(1) == 1 ? size.width : Self.pipeWidth,
             height: screen == nil ? nil : size.height)
         if let screen {
             try screen.draw(page.lines)
