@@ -12,7 +12,7 @@ package import WeirBase
 /// Overdraft: while the consumer waits, one batch may be read that the credit left does not cover,
 /// if some is left. So no window and no batch size can lock up, and what is out is never more than
 /// the window and one batch. `Tests/Models/flow.pml` is the same protocol in another language.
-package struct CreditLedger: Sendable {
+package struct CreditLedger: Sendable, Hashable {
     package enum Verdict: Sendable, Hashable {
         /// The batch is reserved; as much again as `ahead` may be brought in behind it.
         case read(ahead: Credit, isOverdraft: Bool)
