@@ -25,8 +25,9 @@ final class Consumer: Sendable {
         /// Who waits for a place in the budget, and with which number.
         var pending: (@Sendable (FeedOutcome) -> Void)?
         var place: UInt64?
-        /// The feed's number of who waits.
-        var waiter: UInt64 = 0
+        /// The feed's number of who waits, once it has one; what came for them before that.
+        var waiter: UInt64?
+        var early: FeedOutcome?
         /// Set once; `nil` within for an end without an error.
         var end: WeirError??
     }
@@ -104,9 +105,21 @@ final class Consumer: Sendable {
             return (state.pending.take(), state.feed)
         }
         guard let resume else { return }
-        guard let feed else { return resume(ended() ?? .failure(refused())) }
+        guard let feed else {
+            return resume(ended() ?? .failure(stream.isClosed ? Store.closed() : refused()))
+        }
+        wait(in: feed, resume)
+    }
+
+    private func wait(
+        in feed: Feed<RealFileSystem>, _ resume: @escaping @Sendable (FeedOutcome) -> Void
+    ) {
         let waiter = feed.wait(resume)
-        state.withLock { $0.waiter = waiter }
+        let early = state.withLock { state in
+            state.waiter = waiter
+            return state.early.take()
+        }
+        if let early { feed.leave(waiter, early) }
     }
 
     private func ended() -> FeedOutcome? {
@@ -118,18 +131,27 @@ final class Consumer: Sendable {
 
     /// Calls `resume` once, with what comes next.
     private func wait(_ resume: @escaping @Sendable (FeedOutcome) -> Void) {
-        if let feed = state.withLock({ $0.feed }) {
-            let waiter = feed.wait(resume)
-            return state.withLock { $0.waiter = waiter }
+        enum Next {
+            case read(Feed<RealFileSystem>)
+            case tell(FeedOutcome)
+            case queueUp
+            case stay
         }
-        if let outcome = ended() { return resume(outcome) }
-        let (isSecond, isNew) = state.withLock { state in
-            if state.pending != nil { return (true, false) }
+        let next = state.withLock { state -> Next in
+            state.waiter = nil
+            state.early = nil
+            if let feed = state.feed { return .read(feed) }
+            if let end = state.end { return .tell(end.map { .failure($0) } ?? .end) }
+            if state.pending != nil { return .tell(.failure(FeedState.twoAtOnce())) }
             state.pending = resume
-            return (false, state.place == nil)
+            return state.place == nil ? .queueUp : .stay
         }
-        if isSecond { return resume(.failure(FeedState.twoAtOnce())) }
-        if isNew { queueUp() }
+        switch next {
+        case .read(let feed): wait(in: feed, resume)
+        case .tell(let outcome): resume(outcome)
+        case .queueUp: queueUp()
+        case .stay: break
+        }
     }
 
     /// Waits for a place in the budget, in the order of those who ask.
@@ -141,7 +163,7 @@ final class Consumer: Sendable {
             if state.feed == nil { state.place = number }
             return state.end != nil
         }
-        if isOver { giveUp() }
+        if isOver, giveUp() { return admit(nil) }
         guard case .wait(let timeout?) = options.whenFull else { return }
         stream.flow.timers.schedule(after: timeout.nanoseconds) { [weak self] in
             guard let self, self.giveUp() else { return }
@@ -160,10 +182,12 @@ final class Consumer: Sendable {
     /// Whoever waits gets this instead.
     private func leave(_ outcome: FeedOutcome) {
         let (resume, feed, waiter) = state.withLock { state in
-            (state.pending.take(), state.feed, state.waiter)
+            let resume = state.pending.take()
+            if resume == nil, state.waiter == nil { state.early = outcome }
+            return (resume, state.feed, state.waiter)
         }
         if let resume { return resume(outcome) }
-        feed?.leave(waiter, outcome)
+        if let waiter { feed?.leave(waiter, outcome) }
     }
 
     /// What comes next. A cancelled task ends the subscription.
@@ -171,10 +195,11 @@ final class Consumer: Sendable {
         if let timeout { try SubscriptionOptions.expect(timeout, "timeout") }
         if Task.isCancelled { end(nil) }
         if let outcome = state.withLock({ $0.feed })?.poll() { return outcome }
-        let timer = expire(after: timeout)
+        var timer: TimerID?
         let outcome = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 wait { continuation.resume(returning: $0) }
+                timer = expire(after: timeout)
             }
         } onCancel: {
             end(nil)
@@ -294,6 +319,6 @@ final class Consumer: Sendable {
         giveUp()
         resume?(error.map { .failure($0) } ?? .end)
         feed?.finish(error)
-        note(.cancelled, "")
+        if !stream.isClosed { note(.cancelled, "") }
     }
 }
