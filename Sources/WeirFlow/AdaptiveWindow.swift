@@ -43,11 +43,11 @@ package struct AdaptiveWindow: Sendable {
     static let cautiousSteps = 16
     /// More late records than this in a step show that the plan is wrong for this consumer.
     static let lateShare = 0.01
-    /// Then its ceiling is put at three quarters of what was too much, and comes back by a 64th a
-    /// step, and it is never put below an 8th of the plan.
+    /// Then its ceiling is put at three quarters of what was too much, and comes back by a 512th of
+    /// itself a step: a pause that comes every hundred steps is remembered until the next.
     static let trustFactor = 0.75
-    static let trustGain = 1.0 / 64
-    static let trustMin = 0.125
+    static let trustGain = 1 + 1.0 / 512
+    static let trustMin = 1.0 / 64
     /// Room for records smaller than those before: bytes are what counts, records only guard.
     static let recordSlack = 4
 
@@ -60,7 +60,7 @@ package struct AdaptiveWindow: Sendable {
     private var cautiousStepsLeft = 0
     private var hasFailed = false
     private var isPressed = false
-    /// Batches delivered earlier met another window or another consumer: they blame no plan.
+    /// Batches delivered earlier were late by what has been answered already.
     private var blameStart = Moment.zero
     package private(set) var window: Credit
 
@@ -127,12 +127,13 @@ extension AdaptiveWindow {
         guard let start = stepStart, isDue(now - start) else { return nil }
         let isStarved = isStarved(in: now - start)
         let isLate = meter.lateShare > Self.lateShare
+        // By the plan that admitted the late records, before this step's pauses change it.
+        trust = isLate ? lessTrust : min(1, trust * Self.trustGain)
         meter.endStep()
-        trust = isLate ? lessTrust : min(1, trust + Self.trustGain)
         let before = window
         let wasHalved = hasFailed
         setWindow(bytes: nextBytes(isStarved: isStarved))
-        if window.bytes < before.bytes { blameStart = now }
+        if isLate { blameStart = now }
         hasFailed = false
         isPressed = false
         stepStart = now

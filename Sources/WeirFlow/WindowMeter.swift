@@ -7,8 +7,10 @@ import WeirBase
 struct WindowMeter: Sendable {
     /// A step's weight in what is known: eight steps, 64 batches or more, are what it remembers.
     private static let stepWeight = 1.0 / 8
-    /// A step this many deviations slower than known is no chance: the consumer has become slower.
+    /// A step this many deviations slower than known is no chance. The second in a row is no pause
+    /// either: the consumer has become slower.
     private static let slowerDeviations = 4.0
+    private static let slowerSteps = 2
     /// A step whose largest batch is smaller lowers what is known of it by one part in sixteen.
     private static let largestDecay = 16
 
@@ -28,6 +30,7 @@ struct WindowMeter: Sendable {
     private(set) var nanosecondsPerByte = 0.0
     private(set) var variancePerByte = 0.0
     private var isFirst = true
+    private var slowSteps = 0
 
     /// The share of the released records that were late.
     var lateShare: Double {
@@ -74,8 +77,9 @@ struct WindowMeter: Sendable {
         let variance = isFirst ? spread(around: mean, bytes: bytes) : square
         let size = bytes / Double(max(released.records, 1))
         let deviation = (variancePerByte / bytes).squareRoot()
-        let isSlower = mean > nanosecondsPerByte + Self.slowerDeviations * deviation
-        if isFirst || isSlower {
+        let isSlow = mean > nanosecondsPerByte + Self.slowerDeviations * deviation
+        slowSteps = isSlow ? slowSteps + 1 : 0
+        if isFirst || slowSteps >= Self.slowerSteps {
             nanosecondsPerByte = mean
         } else {
             nanosecondsPerByte += (mean - nanosecondsPerByte) * Self.stepWeight

@@ -51,11 +51,11 @@ package enum FlowSimulate {
 
     static func table(of results: [SimulationResult]) -> String {
         var table = Table([
-            "pattern, window", "within budget", "records/s", "swings", "final window",
+            "pattern", "policy", "within budget", "records/s", "swings", "final window",
         ])
         for result in results {
             table.add([
-                "\(result.pattern.rawValue), \(result.policy)",
+                result.pattern.rawValue, result.policy.description,
                 String(format: "%.2f %%", result.withinBudget * 100),
                 Numbers.grouped(Int(result.recordsPerSecond)),
                 String(format: "%.2f", result.swings), Numbers.bytes(result.finalWindowBytes),
