@@ -38,7 +38,7 @@ package struct AppendGate: Sendable {
         package var signals: [SignalKind] = []
         /// Consumers are to tell what they have released and not told yet.
         package var asksReleases = false
-        /// When `tick` is due.
+        /// When `tick` is due. Once is enough, at the earliest time that was told.
         package var tickAt: Moment?
 
         package init() {}
@@ -173,8 +173,12 @@ package struct AppendGate: Sendable {
         return settled(at: moment)
     }
 
-    /// Time has passed.
-    package mutating func tick(at moment: Moment) -> Effects { settled(at: moment) }
+    /// Time has passed. Says when to come again, if the gate is shut for lag still.
+    package mutating func tick(at moment: Moment) -> Effects {
+        var effects = settled(at: moment)
+        if let bound, let lagsSince, !isCapped { effects.tickAt = lagsSince + bound.capNanoseconds }
+        return effects
+    }
 
     // MARK: events of the owner
 

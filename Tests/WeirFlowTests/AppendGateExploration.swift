@@ -4,7 +4,7 @@ import WeirFlow
 
 /// A gate, and what a world around it knows: who holds permits, who waits, where the consumer is.
 private struct World {
-    static let cap: Int64 = 3
+    static let cap: Int64 = 2
     static let sizes = [(1, 1), (2, 1), (3, 2)].map { Credit(bytes: $0, records: $1) }
 
     let bound: Int?
@@ -15,6 +15,10 @@ private struct World {
     var released: UInt64 = 0
     var isLive = true
     var now = Moment.zero
+    /// The first rule that was broken.
+    var fault: String?
+    /// When the timer of the cap calls; one at most is under way.
+    var tickAt: Moment?
 
     init(limit: Credit, bound: Int?) {
         self.bound = bound
@@ -56,7 +60,7 @@ private struct World {
         } else {
             events.append(.consumerComes)
         }
-        return gate.isShutForLag ? events + [.time] : events
+        return gate.isShutForLag || tickAt != nil ? events + [.time] : events
     }
 
     /// Happens, and holds what must hold whatever happens.
@@ -82,8 +86,10 @@ private struct World {
             effects = gate.consumer("c", released: Offset(end), at: now)
         case .time:
             now = now + 1
-            effects = gate.tick(at: now)
+            if let tickAt, tickAt <= now { self.tickAt = nil }
+            effects = tickAt == nil ? gate.tick(at: now) : .init()
         }
+        if let at = effects.tickAt { tickAt = tickAt.map { min($0, at) } ?? at }
         admit(effects.admitted)
         hold(
             effects.signals.contains(.gateOpened) == (!wasOpen && gate.isOpen),
@@ -122,7 +128,7 @@ private struct World {
         out.isEmpty || gate.limit.covers(outSum + size)
     }
 
-    private func check() {
+    private mutating func check() {
         hold(gate.used == outSum, "permits were lost or invented")
         hold(out.count <= 1 || gate.limit.covers(outSum), "more than the limit is out")
         hold(gate.waitingCount == line.count, "the line is told wrongly")
@@ -130,6 +136,7 @@ private struct World {
             hold(gate.isShutForLag || !fits(first.size), "somebody waits who may pass")
         }
         guard let bound else { return }
+        if gate.isShutForLag { hold(tickAt != nil, "nobody looks at the cap") }
         if let since = gate.lagsSince, !gate.isCapped {
             hold(now - since < Self.cap, "shut for longer than the cap")
         }
@@ -141,20 +148,21 @@ private struct World {
 
     /// Lets every append end, and the consumer release all it sees; time passes only where nobody
     /// is there to release. Then nobody may be left waiting.
-    func checkLiveness() {
+    func faultWhenItGoesOn() -> String? {
         var world = self
         for _ in 0..<24 where !(world.line.isEmpty && world.out.isEmpty) {
             while !world.out.isEmpty { world.happen(.giveBack(0, isAppended: true)) }
             if world.bound != nil, world.isLive { world.happen(.release(world.end)) }
             if world.bound != nil, !world.isLive { world.happen(.time) }
         }
-        hold(world.line.isEmpty, "somebody waits for ever")
-        hold(world.gate.used == .zero, "permits are out for ever")
+        world.hold(world.line.isEmpty, "somebody waits for ever")
+        world.hold(world.gate.used == .zero, "permits are out for ever")
+        return world.fault
     }
 
     /// Cheaper than an expectation, of which millions would be met.
-    private func hold(_ condition: Bool, _ text: String) {
-        if !condition { Issue.record("\(text): \(key)") }
+    private mutating func hold(_ condition: Bool, _ text: String) {
+        if !condition, fault == nil { fault = "\(text): \(key)" }
     }
 
     /// Equal for worlds that go on alike: positions and times matter by their differences only.
@@ -167,13 +175,15 @@ private struct World {
         let isCapped: Bool
         let shutFor: Int64?
         let refused: Credit?
+        let tickIn: Int64?
     }
     var key: Key {
         Key(
             out: out.map { [$0.bytes, $0.records] }.sorted { $0.lexicographicallyPrecedes($1) },
             line: line.map(\.size), lag: bound == nil ? 0 : end - released, isLive: isLive,
             gateLag: gate.lagRecords, isCapped: gate.isCapped,
-            shutFor: gate.lagsSince.map { min(now - $0, Self.cap) }, refused: gate.refusedSize)
+            shutFor: gate.lagsSince.map { min(now - $0, Self.cap) }, refused: gate.refusedSize,
+            tickIn: tickAt.map { $0 - now })
     }
 }
 
@@ -187,7 +197,10 @@ struct AppendGateExploration {
         var open = [World(limit: Credit(bytes: limit, records: 2), bound: bound)]
         while let world = open.popLast() {
             guard seen.insert(world.key).inserted else { continue }
-            world.checkLiveness()
+            if let fault = world.fault ?? world.faultWhenItGoesOn() {
+                Issue.record("\(fault)")
+                return
+            }
             for event in world.events {
                 var next = world
                 next.happen(event)

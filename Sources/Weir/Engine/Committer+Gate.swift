@@ -47,6 +47,7 @@ extension Committer {
     /// What the gate left to be done once the lock is free.
     struct Chores {
         var effects = AppendGate.Effects()
+        var tickAt: Moment?
         var ended: [(slot: Slot<GateOutcome>, outcome: GateOutcome)] = []
     }
 
@@ -262,7 +263,7 @@ extension Committer {
         for signal in effects.signals { flow.signals.note(signal, source) }
         for (slot, outcome) in chores.ended { slot.finish(outcome) }
         if effects.asksReleases { releaseRequests.ask() }
-        if let tickAt = effects.tickAt {
+        if let tickAt = chores.tickAt {
             flow.timers.schedule(after: tickAt - MonotonicClock.now()) { [weak self] in
                 self?.tick()
             }
@@ -271,6 +272,7 @@ extension Committer {
 
     private func tick() {
         withGate { shared, chores in
+            shared.tickAt = nil
             shared.perform(shared.gate.tick(at: shared.moment), &chores)
         }
     }
@@ -297,6 +299,11 @@ extension Committer.Shared {
     mutating func perform(_ effects: AppendGate.Effects, _ chores: inout Committer.Chores) {
         if effects.isNothing { return }
         chores.effects.merge(effects)
+        if let at = effects.tickAt {
+            // A gate that opens and shuts many times in its cap needs one timer, not many.
+            let isEarlier = tickAt.map { at < $0 } ?? true
+            if isEarlier { (tickAt, chores.tickAt) = (at, at) }
+        }
         for ticket in effects.admitted {
             guard let waiter = waiting.removeValue(forKey: ticket) else { continue }
             chores.ended.append((waiter.slot, .admitted))
@@ -322,7 +329,7 @@ extension Committer.Shared {
     }
 }
 
-extension CommitQueue.Batch {
+extension CommitQueue<AppendWaiter>.Batch {
     /// What calls of a level hold, or all of them.
     func permits(of level: DurabilityLevel?) -> Credit {
         calls.reduce(.zero) { sum, call in

@@ -48,6 +48,8 @@ final class Committer: Sendable {
         var policy = ProducerPolicy()
         /// Those who stand before the gate.
         var waiting: [AppendGate.Ticket: GateWaiter] = [:]
+        /// When the gate is asked next whether it was shut for long enough.
+        var tickAt: Moment?
         var wantsUpkeep = false
         /// A thread seals segments and makes the next file.
         var isWorking = false
