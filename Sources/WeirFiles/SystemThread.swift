@@ -92,6 +92,21 @@ package final class Monitor<State>: @unchecked Sendable {
         return body(&state)
     }
 
+    /// Changes the state and wakes one who waits: where any of them can go on, and only one.
+    package func signalOne<Result>(_ body: (inout State) -> Result) -> Result {
+        let result = change(body)
+        // Without the mutex: whoever wakes wants it at once.
+        unsafe pthread_cond_signal(condition)
+        return result
+    }
+
+    /// Changes the state and wakes nobody: where nobody can go on because of it.
+    package func change<Result>(_ body: (inout State) -> Result) -> Result {
+        unsafe pthread_mutex_lock(mutex)
+        defer { unsafe pthread_mutex_unlock(mutex) }
+        return body(&state)
+    }
+
     /// Looks, and wakes nobody.
     package func read<Result>(_ body: (State) -> Result) -> Result {
         unsafe pthread_mutex_lock(mutex)

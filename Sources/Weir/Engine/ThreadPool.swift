@@ -21,7 +21,7 @@ final class ThreadPool: Sendable {
     /// After `end`, and where the system refuses the very first thread, the caller's own thread
     /// does it: late is better than never, and nothing is lost.
     func run(_ job: @escaping @Sendable () -> Void) {
-        let (accepted, needsThread) = monitor.signal { state -> (Bool, Bool) in
+        let (accepted, needsThread) = monitor.signalOne { state -> (Bool, Bool) in
             guard !state.isEnding else { return (false, false) }
             state.jobs.append(job)
             let needsThread = state.jobs.count > state.idle && state.count < countMax
@@ -51,7 +51,7 @@ final class ThreadPool: Sendable {
         do throws(WeirError) {
             try SystemThread.start { self.work() }
         } catch {
-            let jobs = monitor.signal { state -> [@Sendable () -> Void] in
+            let jobs = monitor.change { state -> [@Sendable () -> Void] in
                 state.count -= 1
                 guard state.count == 0 else { return [] }
                 defer { state.jobs = [] }
@@ -62,7 +62,7 @@ final class ThreadPool: Sendable {
     }
 
     private func work() {
-        monitor.signal { $0.idle += 1 }
+        monitor.change { $0.idle += 1 }
         while let job = monitor.wait(until: { state -> (@Sendable () -> Void)?? in
             if !state.jobs.isEmpty {
                 state.idle -= 1
@@ -71,9 +71,9 @@ final class ThreadPool: Sendable {
             return state.isEnding ? .some(nil) : nil
         }), let job {
             job()
-            monitor.signal { $0.idle += 1 }
+            monitor.change { $0.idle += 1 }
         }
-        monitor.signal { $0.count -= 1 }
+        monitor.change { $0.count -= 1 }
     }
 
     /// Lets the threads go when their jobs are done.
