@@ -47,7 +47,7 @@ public struct FlowReport: Sendable, Codable {
         /// Whether it waits for a batch.
         public var isWaiting: Bool
         /// Time × occupancy: a row for each stretch of time, oldest first; in it the milliseconds
-        /// spent at each tenth of the window, the last for more than all of it.
+        /// spent with the window empty, at each tenth of it, and beyond it: twelve numbers.
         public var occupancy: [[Int]]
         public var occupancyMilliseconds: Int
     }
