@@ -43,6 +43,24 @@ struct FlowTests {
         try await store.close()
     }
 
+    @Test func `asks its consumers how far they are when producers come to wait for them`()
+        async throws
+    {
+        let store = try await Store.open(at: folder.path)
+        let stream = try await stream(store, batches: 5)
+        let slow = try stream.subscribe(from: .first, as: "slow")
+        _ = try await slow.nextBatch()
+        // Set while the consumer is there: it has told what it released, and to nobody.
+        var policy = ProducerPolicy(admission: .failFast)
+        policy.lagBound = .init(consumers: ["slow"], records: 2, cap: .seconds(3600))
+        try stream.setProducerPolicy(policy)
+        let refused = await #expect(throws: WeirError.self) {
+            for _ in 0..<10 { try await stream.append(value: [1]) }
+        }
+        #expect(refused?.code == .wouldBlock)
+        try await store.close()
+    }
+
     @Test func `lets nobody's lag hold producers back where that is off`() async throws {
         let store = try await Store.open(at: folder.path)
         try store.setFlowFlags(FlowFlags(lagBoundProducers: .off))

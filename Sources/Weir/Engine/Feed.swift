@@ -135,6 +135,15 @@ final class Feed<Files: FileSystem>: Sendable {
         act { $0.finish(error, at: now) }
     }
 
+    /// Producers wait: tells them at once what was released.
+    func tellReleased() {
+        act { feed in
+            if feed.end == nil, let offset = feed.releasedOffset {
+                feed.effects.append(.released(offset))
+            }
+        }
+    }
+
     /// What an operator sees.
     func report(into report: inout FlowReport.Consumer) {
         let now = around.now()

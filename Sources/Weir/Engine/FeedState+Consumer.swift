@@ -53,6 +53,7 @@ extension FeedState {
             lease = Lease(
                 id: id, batch: batch, size: item.size, queuedAt: item.at, takenAt: now)
             deliveredEnd = batch.header.endOffset
+            window?.queued(ledger.queued, at: now)
         case .gap(let gap): deliveredEnd = gap.next
         case .failure, .timedOut, .end: break
         }

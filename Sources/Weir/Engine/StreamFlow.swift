@@ -40,6 +40,9 @@ struct FeedLabel: Sendable {
     let source: String
     let mode: String
     let variant: FlowVariant
+
+    /// Producers may wait for those who have a name.
+    var isBound: Bool { !source.isEmpty && variant.lagBoundProducers }
 }
 
 /// The subscriptions of one stream.
@@ -48,18 +51,16 @@ final class StreamFeeds: Sendable {
         let feed: Feed<RealFileSystem>
         let label: FeedLabel
         let account: BudgetAccount
+        /// Of a consumer whom producers may wait for.
+        let request: UInt64?
     }
     private let entries = Lock<[UInt64: Entry]>([:])
     let latencies = LatencyBook()
 
     func add(_ entry: Entry) { entries.withLock { $0[entry.label.key] = entry } }
 
-    func remove(_ key: UInt64) {
-        let entry = entries.withLock { $0.removeValue(forKey: key) }
-        // Let go outside the lock.
-        withExtendedLifetime(entry) {}
-        entry?.account.close()
-    }
+    /// The one that it was: let go outside the lock.
+    func remove(_ key: UInt64) -> Entry? { entries.withLock { $0.removeValue(forKey: key) } }
 
     var all: [Entry] {
         entries.withLock { Array($0.values) }.sorted { $0.label.key < $1.label.key }
@@ -79,7 +80,9 @@ extension LogStream {
             view: view, settings: settings, reading: reading == .mapped ? .mapped : .copied,
             account: account, around: surroundings(label)
         ) { () throws(WeirError) in try self.offset(of: start) }
-        feeds.add(.init(feed: feed, label: label, account: account))
+        let request =
+            label.isBound ? releaseRequests.add { [weak feed] in feed?.tellReleased() } : nil
+        feeds.add(.init(feed: feed, label: label, account: account, request: request))
         // A stream that was closed meanwhile has told the others already.
         if isClosed { feed.finish(Store.closed()) }
         return feed
@@ -89,8 +92,6 @@ extension LogStream {
         let source = SignalSource(stream: name.description, consumer: label.source)
         let began = Host.wallClock()
         let latencies = feeds.latencies
-        // Producers may wait for those who have a name.
-        let isBound = !label.source.isEmpty && label.variant.lagBoundProducers
         return FeedSurroundings(
             run: { self.pool.run($0) },
             whenMore: { self.whenMore(than: $0, key: label.key, $1) },
@@ -99,7 +100,7 @@ extension LogStream {
             random: { UInt64.random(in: 0 ... .max) },
             note: { self.flow.signals.note($0, source, detail: $1) },
             released: { offset in
-                if isBound { self.consumer(label.source, released: offset) }
+                if label.isBound { self.consumer(label.source, released: offset) }
             },
             delivered: { batch in
                 // Of what had been there before, it would tell the log's age.
@@ -115,8 +116,10 @@ extension LogStream {
             },
             ended: {
                 self.watch.forget(label.key)
-                if isBound { self.consumerEnded(label.source) }
-                self.feeds.remove(label.key)
+                if label.isBound { self.consumerEnded(label.source) }
+                guard let entry = self.feeds.remove(label.key) else { return }
+                if let request = entry.request { self.releaseRequests.remove(request) }
+                entry.account.close()
             })
     }
 
