@@ -167,12 +167,13 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
     ) throws(WeirError) -> FilePosition {
         var walker = SegmentScanner(segment: segment.id, position: start)
         var left = credit
-        while left.isPositive, walker.position < start + Limits.prefetchBytes {
+        let most = start + Limits.prefetchBytes
+        while left.isPositive, walker.position < most {
             let place = walker.position
             guard place + BatchHeader.byteCount <= limit else { break }
             try bring(mapping, place, to: place + BatchHeader.byteCount, limit)
             guard let header = walker.header(in: bytes), left.covers(header.credit),
-                place + header.storedByteCount <= limit
+                place + header.storedByteCount <= min(limit, most)
             else { break }
             left -= header.credit
             walker.move(to: place + header.storedByteCount)
@@ -195,7 +196,7 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
 
     /// Whether a reader went back so far that what it brought in once may be gone again.
     private func isFarBelow(_ position: FilePosition) -> Bool {
-        position + Limits.prefetchBytes < populatedEnd
+        position + 2 * Limits.prefetchBytes < populatedEnd
     }
 
     private func lost(at position: FilePosition) -> WeirError {
