@@ -30,6 +30,8 @@ struct CatchUpScene {
             try await onThread { try filler.fill(scene.stream, batches: batches) }
             let base = scene.stream.endOffset
             let isOver = Flag()
+            // Whatever happens, the producer's thread comes to its end.
+            defer { isOver.set() }
             let pacer = Pacer(
                 start: nanoseconds() + 100_000_000, stepNanoseconds: Self.tickNanoseconds)
             return try await withThrowingTaskGroup { group in

@@ -29,17 +29,15 @@ struct Scene: Sendable {
         return try result.get()
     }
 
-    /// Reads from the start until `records` were there, and looks at each.
+    /// Reads from the start until `records` were there, and looks at each. Not on the main actor,
+    /// and only as long as its task is not cancelled.
     func replay(records: Int) async throws -> Tally {
-        let stream = self.stream
-        return try await Task.detached {
-            var tally = Tally()
-            for try await batch in try stream.subscribe(from: .first) {
-                tally.add(batch)
-                if tally.records >= records { break }
-            }
-            return tally
-        }.value
+        var tally = Tally()
+        for try await batch in try stream.subscribe(from: .first) {
+            tally.add(batch)
+            if tally.records >= records { break }
+        }
+        return tally
     }
 }
 

@@ -41,39 +41,43 @@ struct TailScene {
         let subscription = try stream.subscribe(from: .offset(stream.endOffset))
         let start = nanoseconds()
         let until = start + Int64(seconds) * 1_000_000_000
-        async let enqueued = onThread {
+        async let consumed = consume(subscription)
+        let (enqueued, last) = try await onThread {
             var count = 0
             while nanoseconds() < until {
                 for _ in 0..<100 { try Self.enqueue(Self.value, stream) }
                 count += 100
             }
-            try Self.enqueue([], stream)
-            return count
+            return (count, try Self.enqueue([], stream).append)
         }
-        let tally = try await Task.detached {
-            var tally = Tally()
-            for try await batch in subscription {
-                tally.add(batch)
-                if tally.hasLast { break }
-            }
-            return tally
-        }.value
+        // Where it was refused, for want of room on the disk, nobody waits for it.
+        _ = try await last.receipt()
+        let tally = try await consumed
         let end = nanoseconds()
-        guard try await enqueued == tally.records, tally.isInOrder else {
+        guard enqueued == tally.records, tally.isInOrder else {
             throw Usage("Not every record came, or not in its place.")
         }
         return Double(tally.records) / (Double(end - start) / 1e9)
     }
 
-    /// Puts a record on its way; where there is no room, waits for it. Blocks the thread. Returns
-    /// whether it had to wait.
+    private func consume(_ subscription: Subscription) async throws -> Tally {
+        var tally = Tally()
+        for try await batch in subscription {
+            tally.add(batch)
+            if tally.hasLast { break }
+        }
+        return tally
+    }
+
+    /// Puts a record on its way; where there is no room, waits for it. Blocks the thread.
     @discardableResult
-    private static func enqueue(_ value: [UInt8], _ stream: LogStream) throws -> Bool {
+    private static func enqueue(
+        _ value: [UInt8], _ stream: LogStream
+    ) throws -> (append: PendingAppend, waited: Bool) {
         var waited = false
         while true {
             do throws(WeirError) {
-                _ = try stream.enqueue(value: value)
-                return waited
+                return (try stream.enqueue(value: value), waited)
             } catch {
                 guard error.code == .wouldBlock else { throw error }
                 waited = true
@@ -105,31 +109,36 @@ struct TailScene {
         let subscription = try stream.subscribe(from: .offset(base))
         let pacer = Pacer(
             start: nanoseconds() + 100_000_000, stepNanoseconds: 1e9 / Double(rate))
-        async let produced = onThread { try produce(count, pacer, stream) }
-        let (latencies, tally) = try await Task.detached {
-            var latencies: [Int64] = []
-            latencies.reserveCapacity(count)
-            var tally = Tally()
-            for try await batch in subscription {
-                let now = nanoseconds()
-                let first = batch.firstOffset - base
-                tally.add(batch)
-                // The last one is no record of the schedule.
-                for index in first..<min(count, batch.endOffset - base) {
-                    latencies.append(now - pacer.due(index))
-                }
-                if tally.hasLast { break }
-            }
-            return (latencies, tally)
-        }.value
-        var outcome = try await produced
-        outcome.latencies = latencies
-        outcome.tally = tally
+        async let delivered = follow(subscription, base, count, pacer)
+        var (outcome, last) = try await onThread { try produce(count, pacer, stream) }
+        _ = try await last.receipt()
+        (outcome.latencies, outcome.tally) = try await delivered
         return outcome
     }
 
+    private func follow(
+        _ subscription: Subscription, _ base: Offset, _ count: Int, _ pacer: Pacer
+    ) async throws -> ([Int64], Tally) {
+        var latencies: [Int64] = []
+        latencies.reserveCapacity(count)
+        var tally = Tally()
+        for try await batch in subscription {
+            let now = nanoseconds()
+            let first = batch.firstOffset - base
+            tally.add(batch)
+            // The last one is no record of the schedule.
+            for index in first..<min(count, batch.endOffset - base) {
+                latencies.append(now - pacer.due(index))
+            }
+            if tally.hasLast { break }
+        }
+        return (latencies, tally)
+    }
+
     /// Blocks the thread.
-    private func produce(_ count: Int, _ pacer: Pacer, _ stream: LogStream) throws -> Outcome {
+    private func produce(
+        _ count: Int, _ pacer: Pacer, _ stream: LogStream
+    ) throws -> (Outcome, PendingAppend) {
         var outcome = Outcome()
         outcome.isExact = Pacer.beExact()
         outcome.lateness.reserveCapacity(seconds * 20_000)
@@ -141,13 +150,12 @@ struct TailScene {
             outcome.lateness.append(now - wake)
             let due = min(count, pacer.stepsDue(by: now))
             while sent < due {
-                if try Self.enqueue(Self.value, stream) { outcome.waits += 1 }
+                if try Self.enqueue(Self.value, stream).waited { outcome.waits += 1 }
                 sent += 1
             }
             wake = max(wake + Self.wakeNanoseconds, nanoseconds())
         }
-        try Self.enqueue([], stream)
-        return outcome
+        return (outcome, try Self.enqueue([], stream).append)
     }
 
     // MARK: figures
