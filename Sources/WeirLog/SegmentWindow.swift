@@ -33,7 +33,8 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
     private let files: Files
     private(set) var map: SegmentMap?
     private var file: Files.File?
-    /// Mapped: bytes below this were brought into memory.
+    /// Mapped: what was brought into memory last; what lies before it may be gone again.
+    private var populatedStart = FilePosition.zero
     private var populatedEnd = FilePosition.zero
     private var scratch = ScratchMemory()
     private var origin = FilePosition.zero
@@ -150,7 +151,7 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
     private mutating func bringIn(
         _ mapping: Mapping, _ batch: Range<FilePosition>, ahead: Credit?, _ limit: FilePosition
     ) throws(WeirError) {
-        guard batch.upperBound > populatedEnd || isFarBelow(batch.lowerBound) else { return }
+        guard batch.upperBound > populatedEnd || batch.lowerBound < populatedStart else { return }
         var end = batch.upperBound
         if let ahead {
             end = try granted(mapping, behind: end, ahead, limit)
@@ -167,13 +168,12 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
     ) throws(WeirError) -> FilePosition {
         var walker = SegmentScanner(segment: segment.id, position: start)
         var left = credit
-        let most = start + Limits.prefetchBytes
-        while left.isPositive, walker.position < most {
+        while left.isPositive, walker.position < start + Limits.prefetchBytes {
             let place = walker.position
             guard place + BatchHeader.byteCount <= limit else { break }
             try bring(mapping, place, to: place + BatchHeader.byteCount, limit)
             guard let header = walker.header(in: bytes), left.covers(header.credit),
-                place + header.storedByteCount <= min(limit, most)
+                place + header.storedByteCount <= limit
             else { break }
             left -= header.credit
             walker.move(to: place + header.storedByteCount)
@@ -188,15 +188,11 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
         _ mapping: Mapping, _ start: FilePosition, to end: FilePosition, _ limit: FilePosition
     ) throws(WeirError) {
         let end = min(end, limit)
-        guard end > start, end > populatedEnd || isFarBelow(start) else { return }
+        guard end > start, end > populatedEnd || start < populatedStart else { return }
         try mapping.populate(Int(clamping: start.value)..<Int(clamping: end.value))
+        populatedStart = start
         // The kernel brings in whole pages.
         populatedEnd = FilePosition((end.value + 4095) & ~4095)
-    }
-
-    /// Whether a reader went back so far that what it brought in once may be gone again.
-    private func isFarBelow(_ position: FilePosition) -> Bool {
-        position + 2 * Limits.prefetchBytes < populatedEnd
     }
 
     private func lost(at position: FilePosition) -> WeirError {
