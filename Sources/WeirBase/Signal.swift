@@ -93,11 +93,17 @@ public struct SignalSource: Sendable, Hashable {
     public var partition: Int?
     /// Empty for a producer's signal, and for consumers without a name.
     public var consumer: String
+    /// Which mechanisms are on for the consumer, such as `adaptive+prefetch`; empty for a
+    /// producer's.
+    public var variant: String
 
-    public init(stream: String, partition: Int? = nil, consumer: String = "") {
+    public init(
+        stream: String, partition: Int? = nil, consumer: String = "", variant: String = ""
+    ) {
         self.stream = stream
         self.partition = partition
         self.consumer = consumer
+        self.variant = variant
     }
 }
 

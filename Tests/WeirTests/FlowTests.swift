@@ -137,7 +137,9 @@ struct FlowTests {
         let start = try #require(store.flowReport().consumers.first?.windowBytes)
         for _ in 0..<400 { _ = try await subscription.nextBatch() }
         #expect(try #require(store.flowReport().consumers.first).windowBytes > start)
-        let grew = store.signalCounts[SignalSource(stream: "s", consumer: "fast")]?[.grew]
+        let source = SignalSource(
+            stream: "s", consumer: "fast", variant: "adaptive+lag+prefetch")
+        let grew = store.signalCounts[source]?[.grew]
         #expect(try #require(grew).count > 0)
         #expect(grew?.last != nil)
         try await store.close()

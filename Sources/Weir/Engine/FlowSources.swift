@@ -53,14 +53,14 @@ extension SignalBook: FlowSource {
     package func add(to report: inout FlowReport, stream: String?) {
         let counted = counts.filter { stream == nil || $0.key.stream == stream }
         let sorted = counted.sorted { a, b in
-            (a.key.stream, a.key.partition ?? -1, a.key.consumer)
-                < (b.key.stream, b.key.partition ?? -1, b.key.consumer)
+            (a.key.stream, a.key.partition ?? -1, a.key.consumer, a.key.variant)
+                < (b.key.stream, b.key.partition ?? -1, b.key.consumer, b.key.variant)
         }
         for (source, counts) in sorted {
             report.signals += counts.nonZero.map { kind, entry in
                 FlowReport.SignalLine(
                     kind: kind.rawValue, stream: source.stream, partition: source.partition,
-                    consumer: source.consumer, count: entry.count,
+                    consumer: source.consumer, variant: source.variant, count: entry.count,
                     lastMicroseconds: entry.last?.microseconds ?? 0)
             }
         }

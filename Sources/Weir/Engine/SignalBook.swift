@@ -32,7 +32,9 @@ final class SignalBook: Sendable {
 
     /// Whoever comes when the table is full.
     private static func others(of source: SignalSource) -> SignalSource {
-        SignalSource(stream: source.stream, partition: source.partition, consumer: "(others)")
+        SignalSource(
+            stream: source.stream, partition: source.partition, consumer: "(others)",
+            variant: source.variant)
     }
 
     var counts: [SignalSource: SignalCounts] { state.withLock { $0.counts } }

@@ -89,7 +89,8 @@ extension LogStream {
     }
 
     private func surroundings(_ label: FeedLabel) -> FeedSurroundings {
-        let source = SignalSource(stream: name.description, consumer: label.source)
+        let source = SignalSource(
+            stream: name.description, consumer: label.source, variant: "\(label.variant)")
         let began = Host.wallClock()
         let latencies = feeds.latencies
         return FeedSurroundings(

@@ -88,6 +88,7 @@ public struct FlowReport: Sendable, Codable {
         public var stream: String
         public var partition: Int?
         public var consumer: String
+        public var variant: String
         public var count: Int
         public var lastMicroseconds: Int64
     }
