@@ -25,7 +25,7 @@
             "limitBytes":2048,"limitRecords":8,"waiting":3}],
             "latencies":[{"stream":"orders","variant":"baseline","what":"append to delivery",
             "count":9,"p50":850,"p90":2100,"p99":99960,"p999":1200000,"p9999":1,"max":2}],
-            "signals":[{"kind":"exhausted","stream":"orders","consumer":"billing",
+            "signals":[{"kind":"exhausted","stream":"orders","consumer":"billing","variant":"",
             "count":\(signals),"lastMicroseconds":0}]}
             """
         return try JSONDecoder().decode(FlowReport.self, from: Data(json.utf8))

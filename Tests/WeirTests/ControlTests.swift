@@ -173,6 +173,8 @@ struct ControlTests {
     @Test func `ends at once beside a connection that says nothing, and only once`() throws {
         let served = try Served()
         let silent = try served.connect()
+        // Served by now; from here on it says nothing.
+        _ = try silent.ask(#"{"command":"echo","word":"a"}"#)
         let start = ContinuousClock.now
         try served.end()
         #expect(ContinuousClock.now - start < .seconds(20))
