@@ -111,7 +111,9 @@ package struct AppendGate: Sendable {
         var effects = Effects()
         if refusal != nil { return (.closed, effects) }
         let size = Self.bounded(size)
-        if bound != nil { watchLag(at: moment, &effects) }
+        // Those who stand in the line already are admitted first, while their tickets are known:
+        // the cap may have passed, and its timer not have come yet.
+        if bound != nil { settle(at: moment, &effects) }
         var answer = Answer.refused
         if line.isEmpty, !isShutForLag, fits(size) {
             used += size

@@ -10,7 +10,7 @@ package struct Backoff: Sendable {
 
     package init(firstNanoseconds: Int64, capNanoseconds: Int64) {
         self.firstNanoseconds = max(1, firstNanoseconds)
-        self.capNanoseconds = max(firstNanoseconds, capNanoseconds)
+        self.capNanoseconds = max(self.firstNanoseconds, capNanoseconds)
     }
 
     /// The next wait; `random` is uniform over 64 bits.

@@ -221,6 +221,21 @@ struct AppendGateTests {
         #expect(gate.isShutForLag)
     }
 
+    @Test func `admits no ticket that its caller does not know yet, when the cap's timer is late`()
+    {
+        var gate = makeBoundGate(records: 2)
+        #expect(append(5, to: &gate, end: 5, at: 1) == .taken)
+        let (first, _) = gate.take(size(1), at: at(2))
+        guard case .wait(let ticket) = first else {
+            Issue.record("\(first)")
+            return
+        }
+        // Beyond the cap, and nobody has called tick.
+        let (second, effects) = gate.take(size(1), at: at(500))
+        #expect(second == .taken)
+        #expect(effects.admitted == [ticket])
+    }
+
     @Test func `is bound to the slowest of those that it names, and to nobody else`() {
         var gate = makeGate(bytes: 1000, records: 1000, end: 100)
         let bound = AppendGate.Bound(names: ["a", "b"], lagRecords: 5, capNanoseconds: 100)

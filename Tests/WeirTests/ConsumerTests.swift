@@ -175,6 +175,10 @@ struct ConsumerTests {
             _ = try await subscription.nextBatch()
         }
         #expect(error?.code == .invalidArgument)
+        let blocking = #expect(throws: WeirError.self) {
+            try subscription.nextEventBlocking(timeout: .milliseconds(1))
+        }
+        #expect(blocking?.code == .invalidArgument)
         first.cancel()
         #expect(try await first.value == nil)
         try await store.close()

@@ -203,6 +203,38 @@ struct FeedFailureTests {
         #expect(!hand.signals.contains(.overdraft))
     }
 
+    @Test func `reserves a batch once, though it is asked for it again`() throws {
+        let budget = StoreBudget(total: 1 << 20)
+        let place = try #require(budget.admit(reserve: 4 << 10))
+        let settings = FeedSettings(
+            options(), variant: FlowFlags().variant(for: "c"), batchBytesMax: 4 << 10)
+        var feed = FeedState(
+            settings: settings, account: BudgetAccount(budget: budget, id: place), at: .zero)
+        feed.reader = .reading
+        let size = Credit(bytes: 3000, records: 1)
+        for _ in 0..<2 {
+            let admission = feed.admit(size, generation: 0, at: .zero)
+            #expect(admission != .hold)
+        }
+        #expect(feed.ledger.queued == size)
+        #expect(budget.report.usedBytes == 3000)
+    }
+
+    @Test func `admits who waits when memory comes back, and when the first in line gives up`()
+        throws
+    {
+        let budget = StoreBudget(total: 1000)
+        let holder = try #require(budget.admit(reserve: 100))
+        #expect(budget.take(500, for: holder))
+        let admitted = Lock<[String]>([])
+        let large = budget.wait(reserve: 950) { _ in admitted.withLock { $0.append("large") } }
+        _ = budget.wait(reserve: 800) { _ in admitted.withLock { $0.append("small") } }
+        #expect(budget.giveUp(large))
+        #expect(admitted.withLock { $0 } == [])
+        budget.give(450, from: holder)
+        #expect(admitted.withLock { $0 } == ["small"])
+    }
+
     @Test func `gives back what it holds when it ends, whatever its reader is at`() throws {
         let hand = try FeedByHand(options())
         try SmallStream.append(4, to: hand.writer)

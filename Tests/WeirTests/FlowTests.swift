@@ -76,6 +76,46 @@ struct FlowTests {
         try await store.close()
     }
 
+    @Test func `gives what is appended after a subscription, however late it asks`() async throws {
+        let store = try await Store.open(at: folder.path)
+        let stream = try await stream(store, batches: 3)
+        let subscription = try stream.subscribe()
+        for _ in 0..<2 { try await stream.append(value: [7]) }
+        #expect(try await subscription.nextBatch(timeout: .seconds(30))?.firstOffset == 3)
+        try await store.close()
+    }
+
+    @Test func `tells who waits for the budget that the stream was deleted`() async throws {
+        let store = try await Store.open(at: folder.path, subscriptionBytes: 1 << 20)
+        let stream = try await stream(store, batches: 1, batchBytesMax: 1 << 20)
+        let other = try await store.stream("t", creating: .init())
+        let holder = try other.subscribe()
+        let waiting = try stream.subscribe(from: .first)
+        let batch = Task { try await waiting.nextBatch() }
+        while store.flowReport().budget.waiting == 0 { await Task.yield() }
+        try await store.deleteStream("s")
+        let error = await #expect(throws: WeirError.self) { _ = try await batch.value }
+        #expect(error?.message.contains("was deleted") == true)
+        #expect(store.flowReport().budget.waiting == 0)
+        holder.cancel()
+        try await store.close()
+    }
+
+    @Test func `lets nobody hold the line for the budget who was let go`() async throws {
+        let store = try await Store.open(at: folder.path, subscriptionBytes: 1 << 20)
+        let stream = try await stream(store, batches: 1, batchBytesMax: 1 << 20)
+        let holder = try stream.subscribe(from: .first)
+        do {
+            let impatient = try stream.subscribe(from: .first)
+            await #expect(throws: WeirError.self) {
+                _ = try await impatient.nextBatch(timeout: .milliseconds(1))
+            }
+        }
+        #expect(store.flowReport().budget.waiting == 0)
+        holder.cancel()
+        try await store.close()
+    }
+
     @Test func `refuses percentages outside 0 to 100`() async throws {
         let store = try await Store.open(at: folder.path)
         for share in [-1, 101, .max, .min] {

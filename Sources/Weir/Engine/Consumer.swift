@@ -28,6 +28,10 @@ final class Consumer: Sendable {
         /// The feed's number of who waits, once it has one; what came for them before that.
         var waiter: UInt64?
         var early: FeedOutcome?
+        /// Somebody waits; a second one is told.
+        var isAsking = false
+        /// Counts the calls: a deadline of an earlier one means nothing to a later.
+        var call: UInt64 = 0
         /// Set once; `nil` within for an end without an error.
         var end: WeirError??
     }
@@ -37,7 +41,9 @@ final class Consumer: Sendable {
     ) throws(WeirError) {
         if stream.isClosed { throw Store.closed() }
         self.stream = stream
-        self.start = start
+        // What is appended from now on, however late the first batch is asked for.
+        let isHere = start == .next && !stream.engine.isReadOnly
+        self.start = isHere ? .offset(stream.endOffset) : start
         self.options = options
         key = stream.flow.nextKey()
         name = options.consumer ?? "#\(key)"
@@ -102,6 +108,7 @@ final class Consumer: Sendable {
 
     /// There is a place in the budget, or `nil`: there will be none.
     private func admit(_ place: UInt64?) {
+        stream.feeds.removePending(key)
         if let place { open(place) }
         let (resume, feed) = state.withLock { state in
             state.place = nil
@@ -133,25 +140,33 @@ final class Consumer: Sendable {
     // MARK: asking
 
     /// Calls `resume` once, with what comes next.
-    private func wait(_ resume: @escaping @Sendable (FeedOutcome) -> Void) {
+    private func wait(_ tell: @escaping @Sendable (FeedOutcome) -> Void) {
         enum Next {
             case read(Feed<RealFileSystem>)
             case tell(FeedOutcome)
             case queueUp
             case stay
         }
+        let resume: @Sendable (FeedOutcome) -> Void = { outcome in
+            self.state.withLock { $0.isAsking = false }
+            tell(outcome)
+        }
         let next = state.withLock { state -> Next in
+            if state.isAsking { return .tell(.failure(FeedState.twoAtOnce())) }
+            if state.feed == nil, let end = state.end {
+                return .tell(end.map { .failure($0) } ?? .end)
+            }
+            state.isAsking = true
             state.waiter = nil
             state.early = nil
+            state.call += 1
             if let feed = state.feed { return .read(feed) }
-            if let end = state.end { return .tell(end.map { .failure($0) } ?? .end) }
-            if state.pending != nil { return .tell(.failure(FeedState.twoAtOnce())) }
             state.pending = resume
             return state.place == nil ? .queueUp : .stay
         }
         switch next {
         case .read(let feed): wait(in: feed, resume)
-        case .tell(let outcome): resume(outcome)
+        case .tell(let outcome): tell(outcome)
         case .queueUp: queueUp()
         case .stay: break
         }
@@ -161,11 +176,18 @@ final class Consumer: Sendable {
     private func queueUp() {
         note(.budgetWaited, "")
         let budget = stream.flow.budget
-        let number = budget.wait(reserve: stream.configuration.batchBytesMax) { self.admit($0) }
+        stream.feeds.addPending(key) { [weak self] error in self?.end(error) }
+        let number = budget.wait(reserve: stream.configuration.batchBytesMax) {
+            [weak self] place in
+            if let self { return self.admit(place) }
+            // Let go while it waited.
+            if let place { budget.remove(place) }
+        }
         let isOver = state.withLock { state in
-            if state.feed == nil { state.place = number }
+            if state.pending != nil { state.place = number }
             return state.end != nil
         }
+        if stream.isClosed { return end(Store.closed()) }
         if isOver, giveUp() { return admit(nil) }
         guard case .wait(let timeout?) = options.whenFull else { return }
         stream.flow.timers.schedule(after: timeout.nanoseconds) { [weak self] in
@@ -183,14 +205,20 @@ final class Consumer: Sendable {
     }
 
     /// Whoever waits gets this instead.
-    private func leave(_ outcome: FeedOutcome) {
-        let (resume, feed, waiter) = state.withLock { state in
-            let resume = state.pending.take()
-            if resume == nil, state.waiter == nil { state.early = outcome }
-            return (resume, state.feed, state.waiter)
+    private func leave(_ outcome: FeedOutcome, call: UInt64) {
+        var resume: (@Sendable (FeedOutcome) -> Void)?
+        var place: (feed: Feed<RealFileSystem>, waiter: UInt64)?
+        state.withLock { state in
+            guard state.call == call else { return }
+            resume = state.pending.take()
+            if let waiter = state.waiter, let feed = state.feed {
+                place = (feed, waiter)
+            } else if resume == nil {
+                state.early = outcome
+            }
         }
         if let resume { return resume(outcome) }
-        if let waiter { feed?.leave(waiter, outcome) }
+        if let place { place.feed.leave(place.waiter, outcome) }
     }
 
     /// What comes next. A cancelled task ends the subscription.
@@ -219,14 +247,15 @@ final class Consumer: Sendable {
         wait { outcome in found.signal { $0 = outcome } }
         let milliseconds = timeout.map { Int(max(1, $0.nanoseconds / 1_000_000)) }
         if let outcome = found.wait(milliseconds: milliseconds, until: { $0 }) { return outcome }
-        leave(.timedOut)
+        leave(.timedOut, call: state.withLock { $0.call })
         return found.wait { $0 } ?? .timedOut
     }
 
     private func expire(after timeout: Duration?) -> TimerID? {
         guard let timeout else { return nil }
+        let call = state.withLock { $0.call }
         return stream.flow.timers.schedule(after: timeout.nanoseconds) { [weak self] in
-            self?.leave(.timedOut)
+            self?.leave(.timedOut, call: call)
         }
     }
 
@@ -319,6 +348,7 @@ final class Consumer: Sendable {
             return (isFirst, state.pending.take(), state.feed)
         }
         guard isFirst else { return }
+        stream.feeds.removePending(key)
         giveUp()
         resume?(error.map { .failure($0) } ?? .end)
         feed?.finish(error)

@@ -137,11 +137,7 @@ final class Feed<Files: FileSystem>: Sendable {
 
     /// Producers wait: tells them at once what was released.
     func tellReleased() {
-        act { feed in
-            if feed.end == nil, let offset = feed.releasedOffset {
-                feed.effects.append(.released(offset))
-            }
-        }
+        act { $0.tellReleased() }
     }
 
     /// What an operator sees.
@@ -259,7 +255,9 @@ extension Feed: LeaseHolder {
 
     func forget(_ id: UInt64) {
         act { feed in
-            if let held = feed.kept.removeValue(forKey: id) { feed.ledger.releaseKept(held.size) }
+            guard let held = feed.kept.removeValue(forKey: id) else { return }
+            feed.ledger.releaseKept(held.size)
+            feed.tellReleased()
         }
     }
 }

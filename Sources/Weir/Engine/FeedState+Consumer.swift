@@ -42,6 +42,8 @@ extension FeedState {
 
     mutating func takeNext(at now: Moment) -> FeedOutcome {
         let item = queue[queueStart]
+        // Nothing here holds its memory any longer.
+        queue[queueStart] = Queued(outcome: .end, size: .zero, at: now)
         queueStart += 1
         if queueStart == queue.count || queueStart >= 64 {
             queue.removeFirst(queueStart)
@@ -98,8 +100,8 @@ extension FeedState {
             if !last.batch.isIntact { throw FeedState.lost(last.batch) }
         } else if let held = kept.removeValue(forKey: id) {
             ledger.releaseKept(held.size)
-            if let offset = releasedOffset { effects.append(.released(offset)) }
-        } else {
+            tellReleased()
+        } else if end == nil {
             throw WeirError(
                 .invalidArgument,
                 "The batch was released already, by hand or by asking for the next one; call "
@@ -107,8 +109,13 @@ extension FeedState {
         }
     }
 
+    /// Not after the end: the consumer is gone then.
+    mutating func tellReleased() {
+        if end == nil, let offset = releasedOffset { effects.append(.released(offset)) }
+    }
+
     mutating func keep(_ id: UInt64, at now: Moment) throws(WeirError) {
-        if kept[id] != nil { return }
+        if kept[id] != nil || end != nil { return }
         guard let last = lease, last.id == id else {
             throw WeirError(
                 .invalidArgument,

@@ -18,12 +18,15 @@ extension FeedState {
     mutating func begin(at offset: Offset) {
         guard began == nil else { return }
         began = offset
+        readEnd = readEnd ?? offset
         effects.append(.released(offset))
     }
 
     /// The reader met a batch: whether it may read it, and how much it may bring in behind it.
     mutating func admit(_ size: Credit, generation: UInt64, at now: Moment) -> Admission {
         guard isCurrent(generation) else { return .hold }
+        // Asked again about the same batch, after a map failed under it.
+        dropInFlight()
         let waits = consumerWaits
         guard settings.readsAhead || waits else { return .hold }
         let wasExhausted = ledger.isExhausted

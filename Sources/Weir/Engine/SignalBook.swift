@@ -46,19 +46,20 @@ final class SignalBook: Sendable {
         let id = state.withLock { state in
             state.nextListener += 1
             state.listeners[state.nextListener] = continuation
+            hasListeners.store(true, ordering: .relaxed)
             return state.nextListener
         }
-        hasListeners.store(true, ordering: .relaxed)
         continuation.onTermination = { _ in self.forget(id) }
         return stream
     }
 
     private func forget(_ id: UInt64) {
-        let isLast = state.withLock { state in
-            state.listeners[id] = nil
-            return state.listeners.isEmpty
+        let continuation = state.withLock { state in
+            let continuation = state.listeners.removeValue(forKey: id)
+            hasListeners.store(!state.listeners.isEmpty, ordering: .relaxed)
+            return continuation
         }
-        if isLast { hasListeners.store(false, ordering: .relaxed) }
+        withExtendedLifetime(continuation) {}
     }
 
     /// Ends every feed.

@@ -10,8 +10,21 @@ final class StoreBudget: Sendable {
         var next: UInt64 = 0
     }
     private let state: Lock<State>
+    /// Calls from a place without locks: memory may come back under a subscription's.
+    private let calling: @Sendable (@escaping @Sendable () -> Void) -> Void
 
-    init(total: Int) { state = Lock(State(budget: MemoryBudget(total: total))) }
+    init(
+        total: Int,
+        calling: @escaping @Sendable (@escaping @Sendable () -> Void) -> Void = { $0() }
+    ) {
+        state = Lock(State(budget: MemoryBudget(total: total)))
+        self.calling = calling
+    }
+
+    private func call(_ ready: [(admit: @Sendable (UInt64?) -> Void, id: UInt64)]) {
+        guard !ready.isEmpty else { return }
+        calling { for (admit, id) in ready { admit(id) } }
+    }
 
     /// A place for a subscription whose largest batch is `reserve`; `nil` if it does not fit now.
     func admit(reserve: Int) -> UInt64? {
@@ -38,11 +51,15 @@ final class StoreBudget: Sendable {
 
     /// Gives up waiting; `false` if the place was given already.
     func giveUp(_ number: UInt64) -> Bool {
-        state.withLock { state in
-            let count = state.waiting.count
+        let (isFirst, left, ready) = state.withLock { state in
+            let left = state.waiting.filter { $0.id == number }
             state.waiting.removeAll { $0.id == number }
-            return state.waiting.count < count
+            // It may have been the one that did not fit.
+            return (!left.isEmpty, left, state.admitWaiting())
         }
+        withExtendedLifetime(left) {}
+        call(ready)
+        return isFirst
     }
 
     func take(_ bytes: Int, for id: UInt64) -> Bool {
@@ -50,7 +67,11 @@ final class StoreBudget: Sendable {
     }
 
     func give(_ bytes: Int, from id: UInt64) {
-        state.withLock { $0.budget.give(bytes, from: id) }
+        let ready = state.withLock { state in
+            state.budget.give(bytes, from: id)
+            return state.waiting.isEmpty ? [] : state.admitWaiting()
+        }
+        call(ready)
     }
 
     func share(of id: UInt64) -> Int { state.withLock { $0.budget.share(of: id) } }
@@ -61,7 +82,7 @@ final class StoreBudget: Sendable {
             state.budget.remove(id)
             return state.admitWaiting()
         }
-        for (admit, id) in ready { admit(id) }
+        call(ready)
     }
 
     /// Nobody waits any more.

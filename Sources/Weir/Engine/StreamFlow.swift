@@ -14,7 +14,8 @@ final class StoreFlow: Sendable {
     private let keys = Atomic<UInt64>(0)
 
     init(budgetBytes: Int, flags: FlowFlags) {
-        budget = StoreBudget(total: budgetBytes)
+        let timers = timers
+        budget = StoreBudget(total: budgetBytes) { timers.schedule(after: 0, $0) }
         self.flags = Lock(flags)
     }
 
@@ -55,6 +56,8 @@ final class StreamFeeds: Sendable {
         let request: UInt64?
     }
     private let entries = Lock<[UInt64: Entry]>([:])
+    /// Subscriptions that wait for a place in the store's budget.
+    private let pending = Lock<[UInt64: @Sendable (WeirError) -> Void]>([:])
     let latencies = LatencyBook()
 
     func add(_ entry: Entry) { entries.withLock { $0[entry.label.key] = entry } }
@@ -66,8 +69,21 @@ final class StreamFeeds: Sendable {
         entries.withLock { Array($0.values) }.sorted { $0.label.key < $1.label.key }
     }
 
+    func addPending(_ key: UInt64, _ tell: @escaping @Sendable (WeirError) -> Void) {
+        pending.withLock { $0[key] = tell }
+    }
+
+    func removePending(_ key: UInt64) {
+        let tell = pending.withLock { $0.removeValue(forKey: key) }
+        withExtendedLifetime(tell) {}
+    }
+
     /// Ends every subscription with an error.
-    func finish(_ error: WeirError) { for entry in all { entry.feed.finish(error) } }
+    func finish(_ error: WeirError) {
+        for entry in all { entry.feed.finish(error) }
+        let pending = pending.withLock { Array($0.values) }
+        for tell in pending { tell(error) }
+    }
 }
 
 extension LogStream {
@@ -136,8 +152,9 @@ extension LogStream {
             do throws(WeirError) {
                 try self.engine.wait(self.open, beyond: offset, milliseconds: 1000)
             } catch {
-                // The next reading meets the same failure and tells it.
-                return body()
+                // What the writer published cannot be looked at now; perhaps in a second.
+                self.flow.timers.schedule(after: 1_000_000_000, body)
+                return
             }
             body()
         }
