@@ -214,7 +214,6 @@ extension Committer {
                 capNanoseconds: $0.cap.nanoseconds)
         }
         watchesLag.store(bound != nil, ordering: .relaxed)
-        wantsReleases.store(false, ordering: .relaxed)
         let end = writer.view.visibleEnd
         withGate { shared, chores in
             shared.policy = policy
@@ -246,14 +245,7 @@ extension Committer {
     ) throws(Failure) -> Result {
         var chores = Chores()
         defer { perform(chores) }
-        return try queue.withLock { shared throws(Failure) in
-            defer {
-                if watchesLag.load(ordering: .relaxed) {
-                    wantsReleases.store(shared.gate.isShutForLag, ordering: .relaxed)
-                }
-            }
-            return try body(&shared, &chores)
-        }
+        return try queue.withLock { shared throws(Failure) in try body(&shared, &chores) }
     }
 
     private func perform(_ chores: Chores) {

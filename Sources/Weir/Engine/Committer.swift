@@ -34,8 +34,6 @@ final class Committer: Sendable {
     let releaseRequests: ReleaseRequests
     /// The gate has a lag bound; spares everybody else the lock.
     let watchesLag = Atomic(false)
-    /// The gate is shut since a consumer lags.
-    let wantsReleases = Atomic(false)
     private let pool: ThreadPool
     private let watch: TailWatch
     private let housekeeper: Housekeeper

@@ -40,9 +40,4 @@ extension LogStream {
 
     /// A named consumer is gone; its last position holds producers back until the cap.
     package func consumerEnded(_ name: String) { committer?.consumerEnded(name) }
-
-    /// Whether producers wait for a consumer to release: it should tell at once what it has.
-    package var wantsReleases: Bool {
-        committer?.wantsReleases.load(ordering: .relaxed) ?? false
-    }
 }
