@@ -64,4 +64,40 @@ struct SubscriptionTests {
         #expect(batch?.map { text($0.value) } == ["one"])
         try await store.close()
     }
+
+    @Test func `tells a gap as an error once, skips it by choice, and has it as an event`()
+        async throws
+    {
+        var store = try await Store.open(at: folder.path)
+        var stream = try await store.stream("s", creating: .init())
+        for byte in 1...3 {
+            try await stream.append(value: [UInt8](repeating: UInt8(byte), count: 5000))
+        }
+        let path = try segmentPath()
+        try await store.close()
+        var bytes = try Data(contentsOf: URL(filePath: path))
+        let second = try #require(bytes.firstRange(of: Data(repeating: 2, count: 5000)))
+        bytes[second.lowerBound + 9] = 0
+        try bytes.write(to: URL(filePath: path))
+        store = try await Store.open(at: folder.path)
+        stream = try await store.stream("s")
+        let strict = try stream.subscribe(from: .first)
+        #expect(try await strict.nextBatch()?.firstOffset == 0)
+        let error = await #expect(throws: WeirError.self) { _ = try await strict.nextBatch() }
+        #expect(error?.code == .gap)
+        #expect(try await strict.nextBatch()?.firstOffset == 2)
+        let lenient = try stream.subscribe(from: .first, .init(onGap: .skip))
+        for offset in [0, 2] {
+            #expect(try await lenient.nextBatch()?.firstOffset == Offset(UInt64(offset)))
+        }
+        #expect(lenient.gapCount == 1)
+        var events = try stream.subscribe(from: .offset(1)).events().makeAsyncIterator()
+        guard case .gap(let gap)? = try await events.next() else {
+            Issue.record("no gap")
+            return
+        }
+        #expect(gap.expected == 1 && gap.next == 2 && gap.reason == .damage)
+        #expect(store.signalCounts.values.contains { $0[.gapSkipped].count == 1 })
+        try await store.close()
+    }
 }
