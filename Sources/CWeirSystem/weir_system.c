@@ -67,6 +67,12 @@ int weir_reserve(int descriptor, off_t start, off_t byte_count) {
 #endif
 }
 
+void weir_start_writing(int descriptor, off_t start, off_t byte_count) {
+#ifdef __linux__
+    sync_file_range(descriptor, start, byte_count, SYNC_FILE_RANGE_WRITE);
+#endif
+}
+
 #ifdef F_OFD_SETLK
 int weir_lock_take(int descriptor) {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};

@@ -34,6 +34,8 @@ public enum Limits {
     /// Steps in which an active file is written ahead with zeros.
     package static let growthStepMin = 64 << 10
     package static let growthStepMax = 16 << 20
+    /// What is appended without a sync is sent to the medium in pieces of so many bytes.
+    package static let writeBackBytes = 256 << 10
     /// Segments that a stream may have left without having sealed them.
     package static let rollsMax = 4
     /// Bytes and records that a stream's producers may have under way unless its policy says

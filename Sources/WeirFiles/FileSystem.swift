@@ -36,6 +36,9 @@ package protocol FileSystem: Sendable {
     /// When it returns, every earlier write to this file and the file's size are durable. When it
     /// throws, any of them may be lost, whatever a later call says.
     func sync(_ file: File) throws(WeirError)
+    /// Has the system begin to write a range to the medium, so that a later `sync` finds less to
+    /// do. Promises nothing, and hides no error from `sync`. May wait for the medium.
+    func startWriting(_ file: File, from start: FilePosition, to end: FilePosition)
     /// Sets the file's size; bytes that are added read as zero.
     func truncate(_ file: File, to size: Int) throws(WeirError)
     /// Sets room aside, so that writes there need not look for it: neither the size nor any byte

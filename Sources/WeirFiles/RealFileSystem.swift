@@ -27,6 +27,11 @@ package struct RealFileSystem: FileSystem {
             if isOpen.withLock({ $0 }) { _ = systemClose(descriptor) }
         }
 
+        /// Does something with the descriptor that a closing waits for; nothing once it is closed.
+        func whileOpen(_ body: (Int32) -> Void) {
+            isOpen.withLock { if $0 { body(descriptor) } }
+        }
+
         /// True the first time only.
         func beginClosing() -> Bool {
             isOpen.withLock { isOpen in
@@ -168,6 +173,14 @@ package struct RealFileSystem: FileSystem {
     package func sync(_ file: File) throws(WeirError) {
         // Never retried, not even after EINTR: what was written back and what was dropped is open.
         if systemSync(file.descriptor) != 0 { throw SystemError.make("sync", file.path, errno) }
+    }
+
+    package func startWriting(
+        _ file: File, from start: FilePosition, to end: FilePosition
+    ) {
+        file.whileOpen {
+            weir_start_writing($0, off_t(clamping: start.value), off_t(end - start))
+        }
     }
 
     package func truncate(_ file: File, to size: Int) throws(WeirError) {

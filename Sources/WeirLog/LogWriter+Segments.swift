@@ -69,16 +69,20 @@ extension LogWriter {
     }
 
     /// Whether there is work for another thread.
-    package var hasWork: Bool { rolls.standing.count > 0 || nextFile.isWanted }
-
-    /// Whether it should be done now, asked after each append: a burst is not slowed by the syncs
-    /// of its own rolls, as long as only half of those are waiting that may.
-    package var hasUrgentWork: Bool {
-        rolls.standing.count > Limits.rollsMax / 2 || nextFile.isWanted
+    package var hasWork: Bool {
+        rolls.standing.count > 0 || nextFile.isWanted || writeBack.isWanted
     }
 
-    /// Finishes rolls and makes the next file ahead. On any thread, beside the leader; blocks it.
+    /// Whether it should be done now, asked after each append: a durable stream is not slowed by
+    /// the syncs of its own rolls, as long as only half of those are waiting that may.
+    package var hasUrgentWork: Bool {
+        rolls.standing.count > Limits.rollsMax / 2 || nextFile.isWanted || writeBack.isWanted
+    }
+
+    /// Sends on what was appended, finishes rolls and makes the next file ahead. On any thread,
+    /// beside the leader; blocks it.
     package func work() {
+        writeBack.perform()
         rolls.perform()
         nextFile.makeIfWanted()
     }
@@ -129,6 +133,16 @@ extension LogWriter {
         else { return }
         current.hasAskedForNext = true
         nextFile.want(byteCount: min(current.growthStep, configuration.segmentBytes))
+    }
+
+    /// Whole pieces behind the place of the next batch.
+    func askForWriteBack(_ current: inout Active) {
+        guard configuration.durability != .durable else { return }
+        let piece = UInt64(Limits.writeBackBytes)
+        let end = FilePosition(current.position.value / piece * piece)
+        guard end > current.writeBackEnd else { return }
+        writeBack.want(current.file, from: current.writeBackEnd, to: end)
+        current.writeBackEnd = end
     }
 
     /// Synced so often that room written ahead pays.

@@ -25,6 +25,7 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
     let manifest: ManifestFile<Files>
     let rolls: RollQueue<Files>
     let nextFile: NextFile<Files>
+    let writeBack: WriteBack<Files>
     let tail: TailPublisher?
 
     /// The segment that batches go to.
@@ -34,6 +35,8 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         /// Where the next batch goes.
         var position: FilePosition
         var isEmpty: Bool
+        /// Up to here its bytes are on their way to the medium, if nobody syncs them.
+        var writeBackEnd = FilePosition.zero
         /// Up to here there is room: zeros that were written, or blocks that were set aside.
         var allocatedEnd: FilePosition
         /// Below this the disk refused to give room, and is not asked again.
@@ -70,6 +73,7 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         self.rolls = RollQueue(
             files: files, manifest: manifest, configuration: configuration, tenure: tenure)
         self.nextFile = NextFile(files: files, streamID: streamID)
+        self.writeBack = WriteBack(files: files)
         self.view = view
         self.tail = tail
         self.nextOffset = recovered.nextOffset
@@ -183,6 +187,7 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         current.allocatedEnd = max(current.allocatedEnd, current.position)
         current.isDirty = true
         askForNext(&current)
+        askForWriteBack(&current)
         active = current
         lastAppendTime = seal.appendTime
         nextOffset = batch.header.endOffset

@@ -4,7 +4,8 @@ package import WeirFiles
 /// What is asked of a file system, as faults see it.
 package enum FileOperation: Sendable, Hashable {
     case open(OpenMode)
-    case read, write, sync, truncate, reserve, map, list, rename, remove, create, syncDirectory
+    case read, write, startWriting, sync, truncate, reserve, map
+    case list, rename, remove, create, syncDirectory
 }
 
 /// What happens instead.
@@ -103,6 +104,13 @@ package struct FaultyFileSystem<Base: FileSystem>: FileSystem {
     package func truncate(_ file: File, to size: Int) throws(WeirError) {
         try check(.truncate, file.path)
         try base.truncate(file.base, to: size)
+    }
+
+    package func startWriting(
+        _ file: File, from start: FilePosition, to end: FilePosition
+    ) {
+        if fault(.startWriting, file.path) != nil { return }
+        base.startWriting(file.base, from: start, to: end)
     }
 
     package func reserve(

@@ -302,6 +302,11 @@ package final class SimulatedFileSystem: FileSystem {
         }
     }
 
+    /// Any unsynced byte may be on the medium as it is.
+    package func startWriting(
+        _ file: File, from start: FilePosition, to end: FilePosition
+    ) {}
+
     package func reserve(
         _ file: File, from start: FilePosition, to end: FilePosition
     ) -> Bool {

@@ -116,6 +116,10 @@ struct LawlessFileSystem: FileSystem {
         try base.truncate(file, to: size)
     }
 
+    func startWriting(_ file: File, from start: FilePosition, to end: FilePosition) {
+        base.startWriting(file, from: start, to: end)
+    }
+
     func reserve(_ file: File, from start: FilePosition, to end: FilePosition) -> Bool {
         guard breach == .reservingGrows else { return base.reserve(file, from: start, to: end) }
         do throws(WeirError) {

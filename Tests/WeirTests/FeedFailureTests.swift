@@ -40,7 +40,7 @@ private final class FeedByHand {
                 after: { time, body in timers.withLock { $0.append((time, body)) } },
                 now: { clock.withLock { $0 } }, random: { .max },
                 note: { kind, _ in noted.withLock { $0.append(kind) } }, released: { _ in },
-                delivered: { _ in }, residence: { _, _ in }, ended: {}),
+                delivered: { _ in }, tail: TailClock(), residence: { _, _ in }, ended: {}),
             start: { .zero })
     }
 

@@ -66,11 +66,14 @@ final class FeedTrial {
                 maxOutstanding: Credit(bytes: 1 << 20, records: 1 << 20)))
         let flags = FlowFlags(prefetch: random.oneIn(5) ? .off : .on)
         let (jobs, waits) = (jobs, waits)
+        // Somebody else is served at the end of the log: this one takes turns with its reader.
+        let tail = TailClock()
+        if random.oneIn(3) { tail.note(.zero) }
         let around = FeedSurroundings(
             run: { job in jobs.withLock { $0.append(job) } },
             whenMore: { offset, body in waits.withLock { $0.append((offset, body)) } },
             after: { _, _ in }, now: { .zero }, random: { 0 }, note: { _, _ in },
-            released: { _ in }, delivered: { _ in }, residence: { _, _ in }, ended: {})
+            released: { _ in }, delivered: { _ in }, tail: tail, residence: { _, _ in }, ended: {})
         feed = Feed(
             view: writer.view,
             settings: FeedSettings(

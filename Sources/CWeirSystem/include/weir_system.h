@@ -18,6 +18,9 @@ void weir_futex_bump(uint32_t *word);
 // Allocates blocks and leaves the file's size. Returns 0, or -1 where it cannot.
 int weir_reserve(int descriptor, off_t start, off_t byte_count);
 
+// Has a range's dirty pages be written, and does not wait for them.
+void weir_start_writing(int descriptor, off_t start, off_t byte_count);
+
 // Open-file-description locks. Both return 0 for yes, 1 for "somebody else holds it", or -1 with
 // errno. The query takes nothing.
 int weir_lock_take(int descriptor);

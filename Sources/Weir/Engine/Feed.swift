@@ -17,6 +17,8 @@ struct FeedSurroundings: Sendable {
     /// The consumer has released everything below.
     var released: @Sendable (Offset) -> Void
     var delivered: @Sendable (LentBatch) -> Void
+    /// When any consumer of the store was last served at the end of its log.
+    var tail: TailClock
     var residence: @Sendable (_ nanoseconds: Int64, _ records: Int) -> Void
     var ended: @Sendable () -> Void
 }
@@ -179,12 +181,17 @@ final class Feed<Files: FileSystem>: Sendable {
     /// One batch, gap, or reason to stop.
     private func step(_ place: ReaderPlace<Files>) -> Bool {
         let generation = place.generation
-        let (changes, mayLook, isFirst) = state.withLock {
-            ($0.feed.changes, $0.feed.mayLook, $0.feed.began == nil)
+        let asked = around.now()
+        let tailServed = around.tail.served
+        let (changes, mayLook, isFirst) = state.withLock { shared in
+            shared.feed.turns.look(tailServed: tailServed, at: asked)
+            return (shared.feed.changes, shared.feed.mayLook, shared.feed.began == nil)
         }
         if !mayLook, let end = place.offset {
             // Not even at a header.
-            return act { $0.park(since: changes, readEnd: end, generation: generation) }
+            return act {
+                $0.park(since: changes, readEnd: end, generation: generation, at: asked)
+            }
         }
         do throws(WeirError) {
             try place.open { (offset: Offset?) throws(WeirError) -> LogCursor<Files> in
@@ -193,7 +200,6 @@ final class Feed<Files: FileSystem>: Sendable {
                 return LogCursor(view: view, at: begin, mode: reading, isExact: true)
             }
             if isFirst, let offset = place.offset { act { $0.begin(at: offset) } }
-            let asked = around.now()
             let step = try place.next { size in
                 act { feed in feed.admit(size, generation: generation, at: asked) }
             }
@@ -215,7 +221,9 @@ final class Feed<Files: FileSystem>: Sendable {
                     $0.push(.gap(gap), readEnd: end, generation: generation, at: now)
                 }
             case .held:
-                return act { $0.park(since: changes, readEnd: end, generation: generation) }
+                return act {
+                    $0.park(since: changes, readEnd: end, generation: generation, at: asked)
+                }
             case .end:
                 rest(at: end, generation)
                 return false
@@ -233,11 +241,12 @@ final class Feed<Files: FileSystem>: Sendable {
     }
 
     private func rest(at end: Offset, _ generation: UInt64) {
-        guard act({ $0.rest(at: end, generation: generation) }) else { return }
+        let now = around.now()
+        guard act({ $0.rest(at: end, generation: generation, now: now) }) else { return }
         around.whenMore(end) { [weak self] in
             guard let self else { return }
             let now = around.now()
-            act { $0.more(generation: generation, at: now) }
+            if act({ $0.more(generation: generation, at: now) }) { around.tail.note(now) }
         }
     }
 }

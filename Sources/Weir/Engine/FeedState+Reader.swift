@@ -11,7 +11,10 @@ extension FeedState {
 
     /// Whether there is credit for anything at all.
     var mayLook: Bool {
-        ledger.available.isPositive && (consumerWaits || settings.readsAhead && ledger.hasRoom)
+        guard ledger.available.isPositive else { return false }
+        if consumerWaits { return true }
+        return settings.readsAhead && ledger.hasRoom
+            && !turns.isOver(queuedBytes: ledger.queued.bytes)
     }
 
     /// The first reader found where to begin.
@@ -44,7 +47,8 @@ extension FeedState {
             // Without reading ahead nothing is ever queued, and that is no overdraft.
             if isOverdraft, settings.readsAhead { effects.append(.note(.overdraft, "\(size)")) }
             inFlight = size
-            return .read(ahead: settings.readsAhead ? ahead.limited(to: account.room) : .zero)
+            guard settings.readsAhead else { return .read(ahead: .zero) }
+            return .read(ahead: turns.limit(ahead.limited(to: account.room)))
         }
     }
 
@@ -74,40 +78,51 @@ extension FeedState {
             dropInFlight()
         }
         queue.append(Queued(outcome: outcome, size: size, at: now))
-        if let waiter {
-            self.waiter = nil
-            window?.starved(from: max(waitingSince, dataSince), to: now)
-            effects.append(.resume(waiter, takeNext(at: now)))
-        }
+        // In turns the consumer sleeps until the reader is about to.
+        if !turns.isOn || turns.isOver(queuedBytes: ledger.queued.bytes) { serveWaiter(at: now) }
         window?.queued(ledger.queued, at: now)
         stepWindow(at: now)
         noteOccupancy(at: now)
         return true
     }
 
+    /// The consumer, if it waits, gets what is there; before the reader rests, at the latest.
+    private mutating func serveWaiter(at now: Moment) {
+        guard !isQueueEmpty, let waiter else { return }
+        self.waiter = nil
+        window?.starved(from: max(waitingSince, dataSince), to: now)
+        effects.append(.resume(waiter, takeNext(at: now)))
+    }
+
     /// The batch was held back. `false` parks the reader: nothing has changed since `changes`.
-    mutating func park(since changes: UInt64, readEnd: Offset, generation: UInt64) -> Bool {
+    mutating func park(
+        since changes: UInt64, readEnd: Offset, generation: UInt64, at now: Moment
+    ) -> Bool {
         guard isCurrent(generation) else { return false }
         self.readEnd = readEnd
         if self.changes != changes { return true }
         reader = .parked
+        serveWaiter(at: now)
         return false
     }
 
     /// The log's end: the reader comes back when there is more.
-    mutating func rest(at readEnd: Offset, generation: UInt64) -> Bool {
+    mutating func rest(at readEnd: Offset, generation: UInt64, now: Moment) -> Bool {
         guard isCurrent(generation) else { return false }
+        turns.reachedEnd(at: now)
         self.readEnd = readEnd
+        serveWaiter(at: now)
         reader = .waiting
         return true
     }
 
-    /// The log has more for a reader that waits at its end.
-    mutating func more(generation: UInt64, at now: Moment) {
-        guard self.generation == generation, end == nil, reader == .waiting else { return }
+    /// The log has more for a reader that waits at its end. `true` if its consumer waits as well.
+    mutating func more(generation: UInt64, at now: Moment) -> Bool {
+        guard self.generation == generation, end == nil, reader == .waiting else { return false }
         reader = .reading
         dataSince = now
         effects.append(.read(generation: generation))
+        return waiter != nil
     }
 
     /// Reading failed. What may pass is tried again; the rest is told when the queue is empty.
@@ -116,6 +131,7 @@ extension FeedState {
     ) {
         guard isCurrent(generation) else { return }
         dropInFlight()
+        serveWaiter(at: now)
         window?.failed(at: now)
         stepWindow(at: now)
         self.readEnd = readEnd ?? self.readEnd
@@ -153,6 +169,7 @@ extension FeedState {
     /// data for it.
     mutating func checkStall(visibleEnd: Offset, at now: Moment) {
         isWatched = false
+        serveWaiter(at: now)
         guard end == nil, waiter != nil else { return }
         let isLong = now - waitingSince >= settings.stallNanoseconds
         let hasData = readEnd.map { visibleEnd > $0 } ?? true
@@ -199,7 +216,7 @@ extension FeedState {
         changes += 1
         guard reader == .parked, end == nil, failure == nil else { return }
         guard ledger.mayResume(consumerWaits: consumerWaits) else { return }
-        guard settings.readsAhead || consumerWaits else { return }
+        guard consumerWaits || settings.readsAhead && !turns.isOn else { return }
         reader = .reading
         effects.append(.read(generation: generation))
     }

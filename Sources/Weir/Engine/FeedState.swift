@@ -85,6 +85,7 @@ struct FeedState {
     /// Since when the log has had data for a reader that had waited at its end.
     var dataSince = Moment.zero
     var backoff: Backoff
+    var turns = TurnTaking()
 
     var queue: [Queued] = []
     var queueStart = 0

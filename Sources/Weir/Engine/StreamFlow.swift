@@ -10,6 +10,7 @@ final class StoreFlow: Sendable {
     let budget: StoreBudget
     let signals = SignalBook()
     let timers = Timers()
+    let tail = TailClock()
     private let flags: Lock<FlowFlags>
     private let keys = Atomic<UInt64>(0)
 
@@ -30,6 +31,18 @@ final class StoreFlow: Sendable {
         budget.end()
         timers.end()
         signals.end()
+    }
+}
+
+/// When a consumer of the store was last served at the end of its log.
+final class TailClock: Sendable {
+    private let nanoseconds = Atomic(Int64.min)
+
+    func note(_ now: Moment) { nanoseconds.store(now.nanoseconds, ordering: .relaxed) }
+
+    var served: Moment? {
+        let found = nanoseconds.load(ordering: .relaxed)
+        return found == .min ? nil : Moment(nanoseconds: found)
     }
 }
 
@@ -127,6 +140,7 @@ extension LogStream {
                         - batch.header.appendTime.microseconds,
                     records: batch.header.recordCount, variant: label.variant)
             },
+            tail: flow.tail,
             residence: { nanoseconds, records in
                 latencies.noteRelease(
                     microseconds: nanoseconds / 1000, records: records, variant: label.variant)
