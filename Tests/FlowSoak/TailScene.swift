@@ -109,8 +109,10 @@ struct TailScene {
         let base = stream.endOffset
         let count = rate * seconds
         let subscription = try stream.subscribe(from: .offset(base))
+        // Not before the consumer has touched the room for its latencies, hundreds of megabytes.
+        let touching = Int64(count) * 20
         let pacer = Pacer(
-            start: nanoseconds() + 100_000_000, stepNanoseconds: 1e9 / Double(rate))
+            start: nanoseconds() + 100_000_000 + touching, stepNanoseconds: 1e9 / Double(rate))
         async let delivered = follow(subscription, base, count, pacer)
         var outcome = try await onThread { try produce(count, pacer, stream) }
         (outcome.latencies, outcome.tally) = try await delivered
