@@ -86,6 +86,27 @@ printf 'a,t\n1,soon\n' >"$work/time.csv"
 expect "a time that cannot be parsed" 1 'Line 2.*"soon".*ISO 8601' "$weir" append c "$work/time.csv" --format csv --time-column t
 expect "a command that does not exist" 2 'did you mean append' "$weir" apend s
 expect "a negative count" 2 'count is negative' "$weir" read s --count -1
+# The knobs of reading ahead: whatever they are, the records are the same, or one sentence says why not.
+"$weir" read s >"$work/plain" 2>/dev/null
+reads_alike() { "$weir" read s $1 2>/dev/null | cmp -s - "$work/plain"; }
+for knobs in "--max-queue 0" "--window 1" "--window 64KiB:7" "--window adaptive" \
+    "--max-outstanding 1:1" "--latency-budget 1ms" "--max-queue 1KiB:3 --max-outstanding 2KiB"; do
+    check "read $knobs is the same" reads_alike "$knobs"
+done
+while IFS='|' read -r knobs status pattern; do
+    # shellcheck disable=SC2086
+    expect "read $knobs" "$status" "$pattern" "$weir" read s $knobs
+done <<'knobs'
+--max-queue -1|2|Missing value for '--max-queue
+--window 64KiB:x|2|'64KiB:x' is invalid
+--window 0|1|fixed window is 0 bytes
+--latency-budget 0ms|1|latencyBudget is 0.0 seconds; expected
+--latency-budget fast|2|'fast' is invalid
+--max-outstanding 0|1|maxOutstanding is 0 bytes
+--max-queue 2GiB --max-outstanding 1KiB|1|more than the maxOutstanding
+--window 1GiB|1|more than the maxOutstanding
+knobs
+
 expect "an input that does not exist" 1 'cannot be opened' "$weir" append s "$work/none"
 
 for time in '@-9223372036854775808' '--9223372036854775808d' '-99999999999999999999d' '@9223372036854775807'; do
