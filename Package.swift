@@ -13,7 +13,9 @@ let layers: [String: [String]] = [
     "WeirRecovery": ["WeirBase", "WeirFormat", "WeirFiles"],  // FAILURE PATH: scan, plan, repair
     // The facade: the paths meet here; tasks and threads are owned here.
     "Weir": ["WeirBase", "WeirFormat", "WeirFiles", "WeirFlow", "WeirLog", "WeirRecovery"],
-    "WeirCLI": ["Weir", "WeirFlow"],  // product `weir`; WeirFlow for the simulated load patterns
+    "WeirSQL": ["WeirBase", "Weir"],  // records as tables of SQLite
+    // Product `weir`; WeirFlow for the simulated load patterns.
+    "WeirCLI": ["Weir", "WeirFlow", "WeirSQL"],
     "WeirTesting": ["WeirBase", "WeirFormat", "WeirFiles"],  // crashing and faulty file systems
 ]
 
@@ -46,6 +48,8 @@ let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(
     name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let sqlite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swift")
 let argumentParser: Target.Dependency = .product(
     name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -54,6 +58,7 @@ let package = Package(
     platforms: [.macOS("26.0")],
     products: [
         .library(name: "Weir", targets: ["Weir"]),
+        .library(name: "WeirSQL", targets: ["WeirSQL"]),
         .executable(name: "weir", targets: ["WeirCLI"]),
         .executable(name: "weir-flow-soak", targets: ["FlowSoak"]),
     ],
@@ -62,6 +67,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
     ],
     targets: [
@@ -79,9 +85,10 @@ let package = Package(
         module("WeirLog"),
         module("WeirRecovery"),
         module("Weir", products: [logging, lifecycle, histogram]),
+        module("WeirSQL", products: [grdb, sqlite]),
         module("WeirTesting"),
         .executableTarget(
-            name: "WeirCLI", dependencies: ["Weir", "WeirFlow", argumentParser],
+            name: "WeirCLI", dependencies: ["Weir", "WeirFlow", "WeirSQL", argumentParser, grdb],
             swiftSettings: settings + [.strictMemorySafety()]),
         tests("WeirBaseTests", of: ["WeirBase"]),
         tests("WeirFormatTests", of: ["WeirBase", "WeirFormat", "WeirTesting"]),
@@ -99,6 +106,7 @@ let package = Package(
                 "WeirBase", "WeirFormat", "WeirFiles", "WeirFlow", "WeirLog", "WeirRecovery",
                 "Weir", "WeirTesting",
             ], products: [logging, lifecycle]),
+        tests("WeirSQLTests", of: ["WeirBase", "Weir", "WeirSQL"], products: [grdb]),
         .target(name: "CMallocCount", path: "Tests/CMallocCount"),
         tests("AllocationTests", of: ["Weir", "CMallocCount"]),
         tests("WeirCLITests", of: ["Weir", "WeirCLI"]),

@@ -20,6 +20,7 @@ struct ReadCommand: ParsableCommand {
               weir read orders --from time:2013-07-04 --to time:2013-07-05 --format json
               weir read orders --from offset:1000 --count 10 --format csv
               weir read orders --max-queue 1MiB --latency-budget 50ms
+              weir read orders --where "key = 'N14228' and headers ->> 'carrier' = 'UA'"
             """)
 
     @OptionGroup var options: StoreOptions
@@ -31,8 +32,17 @@ struct ReadCommand: ParsableCommand {
     var to: EndArgument?
     @Option(parsing: .unconditional, help: "At most so many records.") var count: Int?
     @Option(help: "value, json, csv or hex.") var format: OutputFormat = .value
+    @Option(
+        name: .customLong("where"),
+        help: ArgumentHelp(
+            "Only records that fulfil an SQL condition over the columns of `weir sql`.",
+            valueName: "condition"))
+    var condition: String?
 
     func validate() throws {
+        if condition != nil, flow.isGiven {
+            throw ValidationError("--where reads by itself; leave out the knobs of reading ahead.")
+        }
         guard count ?? 0 >= 0 else { throw ValidationError("--count is negative; expected 0 on.") }
     }
 
@@ -41,6 +51,13 @@ struct ReadCommand: ParsableCommand {
         let source = try opened.store.streamBlocking(stream)
         var printer = RecordPrinter(format: format, from: from.position, to: to, count: count)
         let start = try source.offset(of: from.position)
+        if let condition {
+            let reader = try ConditionalReader(opened.store, source, where: condition)
+            if !printer.isDone { try reader.read(from: start) { try printer.print($0) } }
+            for gap in reader.missing { opened.say(gap) }
+            try printer.output.flush()
+            return try opened.finish()
+        }
         let bar = ProgressBar(
             "read", total: isatty(1) == 1 ? nil : source.endOffset - start)
         if flow.isGiven {

@@ -40,7 +40,7 @@ struct RecordFormatter {
         }
         if !record.headers.isEmpty {
             out += Array(",\"headers\":".utf8)
-            appendHeaders(record.headers, to: &out)
+            JSONText.append(record.headers, to: &out)
         }
         out.append(UInt8(ascii: ","))
         if let value = record.value {
@@ -51,17 +51,6 @@ struct RecordFormatter {
         out += [UInt8(ascii: "}"), 10]
     }
 
-    private func appendHeaders(_ headers: Headers, to out: inout [UInt8]) {
-        out.append(UInt8(ascii: "{"))
-        for (index, header) in headers.enumerated() {
-            if index > 0 { out.append(UInt8(ascii: ",")) }
-            JSONText.append(header.name, to: &out)
-            out.append(UInt8(ascii: ":"))
-            JSONText.append(header.value, to: &out)
-        }
-        out.append(UInt8(ascii: "}"))
-    }
-
     private func appendCSV(_ record: Record, to out: inout [UInt8]) {
         out += Array("\(record.offset),\(record.time),".utf8)
         appendField(record.key ?? [], to: &out)
@@ -70,7 +59,7 @@ struct RecordFormatter {
         out.append(UInt8(ascii: ","))
         if !record.headers.isEmpty {
             var headers: [UInt8] = []
-            appendHeaders(record.headers, to: &headers)
+            JSONText.append(record.headers, to: &headers)
             appendField(headers, to: &out)
         }
         out.append(10)

@@ -1,12 +1,12 @@
 import Foundation
-import Weir
+package import WeirBase
 
 /// JSON as bytes, straight from bytes: `read` prints millions of records.
-enum JSONText {
+package enum JSONText {
     private static let hex = Array("0123456789abcdef".utf8)
 
     /// A JSON string of bytes that are valid UTF-8.
-    static func append(string bytes: [UInt8], to out: inout [UInt8]) {
+    package static func append(string bytes: [UInt8], to out: inout [UInt8]) {
         out.append(UInt8(ascii: "\""))
         for byte in bytes {
             switch byte {
@@ -28,12 +28,12 @@ enum JSONText {
         out.append(UInt8(ascii: "\""))
     }
 
-    static func append(_ text: String, to out: inout [UInt8]) {
+    package static func append(_ text: String, to out: inout [UInt8]) {
         append(string: Array(text.utf8), to: &out)
     }
 
     /// `"name":"text"`, or `"nameBase64":"…"` where the bytes are no text.
-    static func append(member name: String, _ bytes: [UInt8], to out: inout [UInt8]) {
+    package static func append(member name: String, _ bytes: [UInt8], to out: inout [UInt8]) {
         if isText(bytes) {
             out += Array("\"\(name)\":".utf8)
             append(string: bytes, to: &out)
@@ -42,13 +42,13 @@ enum JSONText {
         }
     }
 
-    static func isText(_ bytes: [UInt8]) -> Bool {
+    package static func isText(_ bytes: [UInt8]) -> Bool {
         if bytes.allSatisfy({ $0 < 0x80 }) { return true }
         return String(validating: bytes, as: UTF8.self) != nil
     }
 
     /// A header's value; types that JSON lacks are objects with one member.
-    static func append(_ value: HeaderValue, to out: inout [UInt8]) {
+    package static func append(_ value: HeaderValue, to out: inout [UInt8]) {
         switch value {
         case .null: out += Array("null".utf8)
         case .bool(let flag): out += Array((flag ? "true" : "false").utf8)
@@ -72,6 +72,18 @@ enum JSONText {
         }
     }
 
+    /// All headers, as one object.
+    package static func append(_ headers: Headers, to out: inout [UInt8]) {
+        out.append(UInt8(ascii: "{"))
+        for (index, header) in headers.enumerated() {
+            if index > 0 { out.append(UInt8(ascii: ",")) }
+            append(header.name, to: &out)
+            out.append(UInt8(ascii: ":"))
+            append(header.value, to: &out)
+        }
+        out.append(UInt8(ascii: "}"))
+    }
+
     /// JSON does not tell 1.0 from 1, and has no word for infinity.
     private static func append(_ number: Double, to out: inout [UInt8]) {
         if number.isNaN {
@@ -91,7 +103,7 @@ enum JSONText {
         out.append(UInt8(ascii: "}"))
     }
 
-    static func uuidText(_ high: UInt64, _ low: UInt64) -> String {
+    package static func uuidText(_ high: UInt64, _ low: UInt64) -> String {
         func digits(_ value: UInt64) -> String {
             let text = String(value, radix: 16)
             return String(repeating: "0", count: 16 - text.count) + text
@@ -99,48 +111,5 @@ enum JSONText {
         let all = Array(digits(high) + digits(low))
         let cuts = [0..<8, 8..<12, 12..<16, 16..<20, 20..<32]
         return cuts.map { String(all[$0]) }.joined(separator: "-")
-    }
-}
-
-/// A report for `--json`: members in the order in which they were given.
-indirect enum JSONReport {
-    case text(String)
-    case number(Int)
-    case flag(Bool)
-    case list([JSONReport])
-    case object([(String, JSONReport)])
-    case null
-
-    var description: String { String(decoding: bytes, as: UTF8.self) }
-
-    private var bytes: [UInt8] {
-        var out: [UInt8] = []
-        append(to: &out)
-        return out
-    }
-
-    private func append(to out: inout [UInt8]) {
-        switch self {
-        case .text(let text): JSONText.append(text, to: &out)
-        case .number(let number): out += Array("\(number)".utf8)
-        case .flag(let flag): out += Array("\(flag)".utf8)
-        case .null: out += Array("null".utf8)
-        case .list(let items):
-            out.append(UInt8(ascii: "["))
-            for (index, item) in items.enumerated() {
-                if index > 0 { out.append(UInt8(ascii: ",")) }
-                item.append(to: &out)
-            }
-            out.append(UInt8(ascii: "]"))
-        case .object(let members):
-            out.append(UInt8(ascii: "{"))
-            for (index, member) in members.enumerated() {
-                if index > 0 { out.append(UInt8(ascii: ",")) }
-                JSONText.append(member.0, to: &out)
-                out.append(UInt8(ascii: ":"))
-                member.1.append(to: &out)
-            }
-            out.append(UInt8(ascii: "}"))
-        }
     }
 }

@@ -1,0 +1,115 @@
+import WeirBase
+
+/// What of a query's conditions the log answers by where it begins and ends. SQLite looks at every
+/// row again, so a bound may be too wide, and must never be too narrow.
+enum RecordBound: Int, CaseIterable {
+    case offsetEqual
+    case offsetFrom
+    case offsetTo
+    case timeFrom
+    case timeMicrosecondsFrom
+    case appendTimeFrom
+    case appendTimeMicrosecondsFrom
+    case appendTimeMicrosecondsTo
+
+    /// How a condition can be used.
+    enum Comparison {
+        case equal
+        case from
+        case to
+    }
+
+    /// `nil` where the log cannot help: record times may go back, so no time is the last of its
+    /// kind.
+    init?(_ column: RecordColumn, _ comparison: Comparison) {
+        switch (column, comparison) {
+        case (.offset, .equal): self = .offsetEqual
+        case (.offset, .from): self = .offsetFrom
+        case (.offset, .to): self = .offsetTo
+        case (.time, .from), (.time, .equal): self = .timeFrom
+        case (.timeMicroseconds, .from), (.timeMicroseconds, .equal): self = .timeMicrosecondsFrom
+        case (.appendTime, .from), (.appendTime, .equal): self = .appendTimeFrom
+        case (.appendTimeMicroseconds, .from), (.appendTimeMicroseconds, .equal):
+            self = .appendTimeMicrosecondsFrom
+        case (.appendTimeMicroseconds, .to): self = .appendTimeMicrosecondsTo
+        default: return nil
+        }
+    }
+
+    /// The part of a stream that is left, for the planner: no more than a guess.
+    var selectivity: Double {
+        switch self {
+        case .offsetEqual: 1e-6
+        case .offsetFrom, .offsetTo, .appendTimeMicrosecondsTo: 0.25
+        case .timeFrom, .timeMicrosecondsFrom, .appendTimeFrom, .appendTimeMicrosecondsFrom: 0.3
+        }
+    }
+}
+
+/// A value that a condition compares with.
+enum BoundValue: Equatable {
+    case integer(Int64)
+    case text(String)
+    /// Anything else: nothing can be said by it.
+    case other
+}
+
+/// Where a scan begins, and where it may end.
+struct RecordPlan: Equatable {
+    var offsets: ClosedRange<UInt64> = 0...UInt64.max
+    var timeFrom: Timestamp?
+    var appendedFrom: Timestamp?
+    var appendedTo: Timestamp?
+    /// A bit for each column that is looked at.
+    var columns = UInt64.max
+    /// Nothing can fulfil the conditions.
+    var isEmpty = false
+
+    mutating func add(_ bound: RecordBound, _ value: BoundValue) {
+        switch (bound, value) {
+        case (.offsetEqual, .integer(let number)):
+            narrow(from: number)
+            narrow(to: number)
+        case (.offsetFrom, .integer(let number)): narrow(from: number)
+        case (.offsetTo, .integer(let number)): narrow(to: number)
+        case (.timeFrom, .text(let text)): timeFrom = latest(timeFrom, TimeText.lowerBound(text))
+        case (.timeMicrosecondsFrom, .integer(let number)):
+            timeFrom = latest(timeFrom, Timestamp(microseconds: number))
+        case (.appendTimeFrom, .text(let text)):
+            appendedFrom = latest(appendedFrom, TimeText.lowerBound(text))
+        case (.appendTimeMicrosecondsFrom, .integer(let number)):
+            appendedFrom = latest(appendedFrom, Timestamp(microseconds: number))
+        case (.appendTimeMicrosecondsTo, .integer(let number)):
+            appendedTo = Timestamp(microseconds: number)
+        default: break
+        }
+    }
+
+    /// No bound at all: the whole stream is looked at.
+    var isFullScan: Bool {
+        !isEmpty && offsets == 0...UInt64.max && timeFrom == nil && appendedFrom == nil
+            && appendedTo == nil
+    }
+
+    private mutating func narrow(from number: Int64) {
+        let lower = UInt64(max(number, 0))
+        guard lower <= offsets.upperBound else {
+            isEmpty = true
+            return
+        }
+        offsets = max(lower, offsets.lowerBound)...offsets.upperBound
+    }
+
+    private mutating func narrow(to number: Int64) {
+        guard number >= 0, UInt64(number) >= offsets.lowerBound else {
+            isEmpty = true
+            return
+        }
+        offsets = offsets.lowerBound...min(UInt64(number), offsets.upperBound)
+    }
+
+    private func latest(_ a: Timestamp?, _ b: Timestamp?) -> Timestamp? {
+        guard let a, let b else { return a ?? b }
+        return max(a, b)
+    }
+}

@@ -1,0 +1,194 @@
+public import GRDB
+import GRDBSQLite
+public import Weir
+public import WeirBase
+
+/// A store's streams as tables of SQLite, to be asked and not to be changed.
+///
+/// ```swift
+/// let database = try RecordsDatabase(store)
+/// try database.query("SELECT count(*) FROM flights WHERE headers ->> 'carrier' = ?", ["UA"]) {
+///     print($0[0] as Int)
+///     return true
+/// }
+/// ```
+///
+/// Each stream is a table with the columns offset, time, time_us, append_time, append_time_us, key,
+/// headers (JSON), value and tombstone; `Docs/SQL.md` promises them. A condition on offset, or a
+/// lower one on a time, becomes the place where reading begins; everything else is a scan of the
+/// log. Costs no memory but a batch a table. It may wait for the disk: not for Swift's own threads.
+public final class RecordsDatabase {
+    /// What a query met on its way.
+    public struct Events: Sendable {
+        /// Records that are not there.
+        public var onGap: @Sendable (Gap) -> Void = { _ in }
+        /// No condition says where to begin: the whole stream is looked at.
+        public var onScan: @Sendable (LogStream) -> Void = { _ in }
+        /// Asked now and then; `true` ends the query with an error.
+        public var isCancelled: @Sendable () -> Bool = { false }
+
+        public init() {}
+    }
+
+    private let queue: DatabaseQueue
+    private let events: Events
+
+    /// Opens a database in memory with a table for each stream that the store has now.
+    public init(_ store: Store, events: Events = Events()) throws {
+        self.events = events
+        var configuration = Configuration()
+        configuration.prepareDatabase { db in try store.addTables(to: db, events: events) }
+        queue = try DatabaseQueue(configuration: configuration)
+    }
+
+    /// Runs one statement that only reads: `SELECT`, `WITH`, `VALUES` or `EXPLAIN`.
+    ///
+    /// `row` is called with each row until it gives `false`. Throws `invalidArgument` with SQLite's
+    /// own words for a statement that is wrong or would change anything, what reading the log
+    /// throws, and what `row` throws.
+    public func query(
+        _ sql: String, _ arguments: StatementArguments = StatementArguments(),
+        columns: ([String]) throws -> Void = { _ in }, _ row: (Row) throws -> Bool
+    ) throws {
+        try queue.inDatabase { db in
+            watchForCancellation(db)
+            do {
+                let statement = try db.makeStatement(sql: sql)
+                try Self.expectReading(statement, sql)
+                try columns(statement.columnNames)
+                let rows = try Row.fetchCursor(statement, arguments: arguments)
+                while let found = try rows.next() {
+                    guard try row(found) else { break }
+                }
+            } catch let error as DatabaseError {
+                throw Self.told(error)
+            }
+        }
+    }
+
+    /// The offsets of a stream's records that fulfil a condition over the columns, in their order.
+    ///
+    /// Throws `invalidArgument` for a condition that is no single expression.
+    public func offsets(
+        of stream: String, where condition: String, _ body: (Offset) throws -> Bool
+    ) throws {
+        try Self.expectExpression(condition)
+        let name = stream.split(separator: "\"", omittingEmptySubsequences: false)
+            .joined(separator: "\"\"")
+        // On lines of its own: a comment at its end stays its own affair.
+        let sql = "SELECT \"offset\" FROM \"\(name)\" WHERE (\n\(condition)\n) ORDER BY \"offset\""
+        try query(sql) { row in try body(Offset(UInt64(row[0] as Int64))) }
+    }
+
+    /// The columns of every table, with commas between them.
+    public static var columnNames: String { RecordColumn.names }
+
+    /// Whether a text ends behind a whole statement, so that nothing more of it is to come.
+    public static func isComplete(_ sql: String) -> Bool { unsafe sqlite3_complete(sql) != 0 }
+
+    private static func expectReading(_ statement: Statement, _ sql: String) throws {
+        let word = sql.drop { $0.isWhitespace || $0 == "(" }.prefix { $0.isLetter }.uppercased()
+        guard statement.isReadonly, ["SELECT", "WITH", "VALUES", "EXPLAIN"].contains(word) else {
+            throw WeirError(
+                .invalidArgument,
+                "The statement is not one that only reads; expected SELECT, WITH, VALUES or "
+                    + "EXPLAIN. Records are appended with `weir append`.")
+        }
+    }
+
+    /// One expression and nothing that ends it: its parentheses match, and no statement follows.
+    ///
+    /// Throws `invalidArgument` otherwise.
+    package static func expectExpression(_ condition: String) throws {
+        guard isExpression(condition) else {
+            throw WeirError(
+                .invalidArgument,
+                "The condition \(condition) is no single expression; expected one over the "
+                    + "columns \(RecordColumn.names), with its quotes and parentheses closed and "
+                    + "without comments.")
+        }
+    }
+
+    private static func isExpression(_ condition: String) -> Bool {
+        var depth = 0
+        var quote: Character?
+        var last: Character = " "
+        for character in condition {
+            defer { last = character }
+            if let open = quote {
+                if character == open { quote = nil }
+                continue
+            }
+            switch (last, character) {
+            case ("-", "-"), ("/", "*"), (_, ";"): return false
+            case (_, "'"), (_, "\""), (_, "`"): quote = character
+            case (_, "["): quote = "]"
+            case (_, "("): depth += 1
+            case (_, ")"): depth -= 1
+            default: break
+            }
+            if depth < 0 { return false }
+        }
+        return depth == 0 && quote == nil && condition.contains { !$0.isWhitespace }
+    }
+
+    private static func told(_ error: DatabaseError) -> any Error {
+        if error.resultCode == .SQLITE_INTERRUPT { return CancellationError() }
+        let message = error.message ?? "\(error.resultCode)"
+        let help =
+            message.hasPrefix("no such column")
+            ? "; the columns of a stream are \(RecordColumn.names)" : ""
+        return WeirError(.invalidArgument, "SQLite says: \(message)\(help).")
+    }
+
+    /// Asks every ten thousand steps of SQLite's machine.
+    private func watchForCancellation(_ db: Database) {
+        let held = unsafe Unmanaged.passUnretained(self).toOpaque()
+        unsafe sqlite3_progress_handler(
+            db.sqliteConnection, 10_000,
+            { pointer in
+                guard let pointer = unsafe pointer else { return 0 }
+                let database = unsafe Unmanaged<RecordsDatabase>.fromOpaque(pointer)
+                    .takeUnretainedValue()
+                return database.events.isCancelled() ? 1 : 0
+            }, held)
+    }
+}
+
+extension Store {
+    /// Makes a table of each stream in a SQLite connection of the caller's own, beside the tables
+    /// that are there. They are temporary: they go with the connection, and nothing is written.
+    ///
+    /// ```swift
+    /// configuration.prepareDatabase { db in try store.addTables(to: db) }
+    /// ```
+    ///
+    /// SQLite does not tell capital letters from small ones: of two streams whose names differ in
+    /// them only, the second, in the order of names, has `_2` behind its name. Streams that are
+    /// created later have no table until this is called for another connection.
+    public func addTables(
+        to db: Database, events: RecordsDatabase.Events = RecordsDatabase.Events()
+    ) throws {
+        guard let connection = unsafe db.sqliteConnection else {
+            throw WeirError(.closed, "The SQLite connection is closed; open it again.")
+        }
+        let source = RecordTable.Source(
+            stream: { (name: String) throws(WeirError) in try self.streamBlocking(name) },
+            onGap: events.onGap, onScan: events.onScan)
+        unsafe try RecordTable.register(on: connection, source)
+        var taken: Set<String> = []
+        for name in streamNames.map(\.description).sorted() {
+            var table = name
+            var number = 2
+            while !taken.insert(table.lowercased()).inserted {
+                table = "\(name)_\(number)"
+                number += 1
+            }
+            // Names have no quotes in them.
+            try db.execute(
+                sql: """
+                    CREATE VIRTUAL TABLE temp."\(table)" USING \(RecordTable.moduleName)('\(name)')
+                    """)
+        }
+    }
+}

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# SQL over records, as a user asks it: answers beside what `weir read` prints, the prompt, bad input.
+set -uo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
+cd "$WEIR_ROOT" || exit 1
+weir=$WEIR_ROOT/.build/debug/weir
+[ -x "$weir" ] || swift build --product weir >&2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+source "$(dirname "${BASH_SOURCE[0]}")/expect.sh"
+
+export WEIR_STORE=$work/store
+"$weir" append flights Tests/Fixtures/flights-january.csv --format csv --key-column tailnum \
+    --time-column time_hour 2>/dev/null || echo "not ok set-up: append fails"
+says() { [ "$("$weir" sql "$1" 2>/dev/null | tail -n +2)" = "$2" ]; }
+total=$("$weir" read flights --format json | wc -l)
+check "every record is a row" says "select count(*) from flights" "$total"
+united=$("$weir" read flights | grep -c '"carrier":"UA"')
+check "values are JSON for SQLite" \
+    says "select count(*) from flights where value ->> 'carrier' = 'UA'" "$united"
+"$weir" read flights --from offset:100 --count 50 --format json >"$work/read"
+"$weir" read flights --where 'offset between 100 and 149' --format json >"$work/where" 2>/dev/null
+check "--where by offset prints what --from and --count do" cmp "$work/read" "$work/where"
+"$weir" read flights --format json | grep '"key":"N14228"' >"$work/read"
+expect "--where by key" 0 'all of flights is looked at' "$weir" read flights --where "key = 'N14228'" --format json
+check "it prints those records" cmp "$work/read" "$work/out"
+expect "--where with a time" 0 '' "$weir" read flights --where "time >= '2013-01-06' and key = 'N14228'" --count 1
+check "is no scan" [ ! -s "$work/err" ]
+
+expect "rows as JSON" 0 '' "$weir" sql 'select offset, key from flights limit 3' --format json
+check "are an object a line" python3 -c 'import json, sys
+assert [json.loads(line)["offset"] for line in open(sys.argv[1])] == [0, 1, 2]' "$work/out"
+printf 'select 1; select\n 2;\nselect 3' | "$weir" sql >"$work/out" 2>"$work/err"
+check "statements come from standard input" [ "$(grep -c '^[123]$' "$work/out")" -eq 6 ]
+expect "a table for eyes" 0 '' "$weir" sql 'select 1 as one, null as none' --format table
+check "has its columns' names" grep -q '^one  none' "$work/out"
+
+while IFS='|' read -r name status pattern sql; do
+    expect "$name" "$status" "$pattern" "$weir" sql "$sql"
+done <<'cases'
+a statement that deletes|1|may not be modified|delete from flights
+a statement that makes a table|1|only reads|create table a(b)
+a second statement that deletes|1|may not be modified|select 1; delete from flights
+a file that is attached|1|only reads|attach '/tmp/none' as a
+an unknown column|1|no such column: carier; the columns|select carier from flights
+an unknown table|1|no such table: orders|select * from orders
+half a statement|1|SQLite says|select
+no statement|1|empty statement|
+cases
+for condition in "1) union select 1 --" "1; drop table flights" "(1" "'" ""; do
+    expect "--where $condition" 1 'no single expression' "$weir" read flights --where "$condition"
+done
+expect "--where an unknown column" 1 'carier; the columns of a stream are offset, time' "$weir" read flights --where "carier = 'UA'"
+expect "--where and the knobs" 2 'leave out the knobs' "$weir" read flights --where 1 --window 1MiB
+check "nothing was changed" says "select count(*) from flights" "$total"
+
+segment=$(ls "$WEIR_STORE"/streams/*/*.segment | head -n 1)
+python3 - "$segment" <<'P'
+import sys
+with open(sys.argv[1], "r+b") as file:
+    file.seek(200_000)
+    byte = file.read(1)
+    file.seek(200_000)
+    file.write(bytes([byte[0] ^ 1]))
+P
+expect "damage is told, and the rest is answered" 3 'gap \(damage\)' "$weir" sql 'select count(*) from flights'
+exit 0
