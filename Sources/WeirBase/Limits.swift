@@ -53,7 +53,11 @@ public enum Limits {
     package static let spareBodyBytesMax = 16 << 20
     /// What one read-ahead asks of the kernel.
     package static let prefetchBytes = 4 << 20
-    package static let producersMax = 4_096
+    /// Named producers whose last publishing id a stream remembers, bytes of a name as the stream
+    /// protocol has it, and how many of them may share a batch.
+    public static let producersMax = 4_096
+    public static let producerNameBytesMax = 255
+    package static let batchProducersMax = 256
 
     /// What all subscriptions of a store may hold, in bytes of records, unless it is opened with
     /// another budget; and the range of that.

@@ -1,3 +1,5 @@
+package import WeirBase
+
 /// The typed sections between a batch's header and its body.
 package enum BatchExtension {
     package enum SectionType {
@@ -12,10 +14,37 @@ package enum BatchExtension {
         package static let known: Set<UInt16> = [1, 2, 3, 4]
     }
 
-    /// The payload of the offset table, if the batch has one. Walks the sections without taking
-    /// memory; what does not fit ends the walk.
+    /// The payload of the offset table, if the batch has one.
     @_lifetime(copy bytes)
     package static func offsetTable(in bytes: RawSpan) -> RawSpan? {
+        payload(of: SectionType.offsetTable, in: bytes)
+    }
+
+    /// The sections of a batch with appends of these producers. Not critical: a reader that does
+    /// not know it misses no record.
+    package static func encode(producers: [ProducerRow]) -> [UInt8] {
+        var writer = ByteWriter(capacity: 64 + producers.count * 64)
+        Section(type: SectionType.producers, payload: ProducerRow.encode(producers))
+            .encode(to: &writer)
+        return writer.bytes
+    }
+
+    /// Whose appends the batch holds: rows in the order in which they are to be taken in.
+    package static func producers(in bytes: RawSpan) -> [ProducerRow] {
+        guard let payload = payload(of: SectionType.producers, in: bytes) else { return [] }
+        do throws(WeirError) {
+            return try ProducerRow.decode(
+                unsafe payload.withUnsafeBytes { unsafe Array($0) }[...], "batch's producers")
+        } catch {
+            // Its checksum held, so it was made wrong: the records are good, and that is all.
+            return []
+        }
+    }
+
+    /// The first section of a type. Walks the sections without taking memory; what does not fit
+    /// ends the walk.
+    @_lifetime(copy bytes)
+    private static func payload(of type: UInt16, in bytes: RawSpan) -> RawSpan? {
         var place = 0
         while place + Section.headByteCount <= bytes.byteCount {
             let head = unsafe UInt64(
@@ -23,7 +52,7 @@ package enum BatchExtension {
             let length = Int(head >> 32)
             let start = place + Section.headByteCount
             guard length <= bytes.byteCount - start else { return nil }
-            if UInt16(truncatingIfNeeded: head) == SectionType.offsetTable {
+            if UInt16(truncatingIfNeeded: head) == type {
                 return bytes.extracting(start..<start + length)
             }
             place = start + roundedUp(length, to: 8)

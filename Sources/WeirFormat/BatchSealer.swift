@@ -63,9 +63,14 @@ extension BatchBuilder {
 
     /// Compresses if asked to, fills in the header and the checksums. Takes no memory once
     /// `scratch` has grown. The builder keeps its records, so a failed write loses none.
+    ///
+    /// The entries stand where the header ends: behind an `extension`, whose length is a multiple
+    /// of eight, goes a copy of them.
     package mutating func seal(
-        _ seal: BatchSeal, compression: Compression, scratch: inout ScratchMemory
+        _ seal: BatchSeal, compression: Compression, extension sections: [UInt8] = [],
+        scratch: inout ScratchMemory
     ) -> SealedBatch {
+        precondition(sections.count % 8 == 0, "an extension of odd length")
         var header = BatchHeader(
             kind: .records, firstOffset: seal.firstOffset, epoch: seal.epoch,
             durableEnd: seal.durableEnd, appendTime: seal.appendTime)
@@ -82,19 +87,36 @@ extension BatchBuilder {
             header.minRecordTime = min(header.minRecordTime, seal.appendTime)
             header.maxRecordTime = max(header.maxRecordTime, seal.appendTime)
         }
-        let packed = compression == .off ? 0 : compress(compression, scratch: &scratch)
-        let target = packed > 0 ? unsafe scratch.base : unsafe base
+        let start = BatchBuilder.bodyStart + sections.count
+        let packed =
+            compression == .off ? 0 : compress(compression, to: start, scratch: &scratch)
+        if !sections.isEmpty {
+            if packed == 0 { copyBody(to: start, scratch: &scratch) }
+            unsafe scratch.bytes(BatchBuilder.bodyStart..<start).copyBytes(from: sections)
+            header.extensionLength = sections.count
+            header.extensionChecksum = crc32c(sections)
+        }
+        let target = packed > 0 || !sections.isEmpty ? unsafe scratch.base : unsafe base
         header.bodyLength = packed > 0 ? packed : bodyByteCount
         header.entryCount = packed > 0 ? 1 : recordCount
         if packed > 0 { header.compat |= BatchHeader.compatHasSubBatches }
         return unsafe BatchBuilder.finish(header, in: target, at: seal.place)
     }
 
+    private func copyBody(to start: Int, scratch: inout ScratchMemory) {
+        // Room for the padding too.
+        scratch.reserve(start + bodyByteCount + 8)
+        unsafe (scratch.base + start).copyMemory(
+            from: base + BatchBuilder.bodyStart, byteCount: bodyByteCount)
+    }
+
     /// The length of the body that `scratch` then holds; zero if the body stays as it is.
-    private func compress(_ compression: Compression, scratch: inout ScratchMemory) -> Int {
+    private func compress(
+        _ compression: Compression, to bodyStart: Int, scratch: inout ScratchMemory
+    ) -> Int {
         let raw = bodyByteCount
         guard raw >= BatchBuilder.compressedBytesMin else { return 0 }
-        let start = BatchBuilder.bodyStart + SubBatchHead.byteCount
+        let start = bodyStart + SubBatchHead.byteCount
         let bound = LZ4Frame.bound(raw)
         scratch.reserve(start + bound + 8)
         let count = unsafe LZ4Frame.compress(
@@ -107,7 +129,7 @@ extension BatchBuilder {
         let head = SubBatchHead(
             codec: SubBatchHead.codecLZ4, recordCount: recordCount, rawByteCount: raw,
             storedByteCount: count)
-        unsafe head.encode(to: scratch.base + BatchBuilder.bodyStart)
+        unsafe head.encode(to: scratch.base + bodyStart)
         return packed
     }
 

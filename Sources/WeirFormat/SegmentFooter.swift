@@ -24,25 +24,11 @@ package struct SegmentFooter: Sendable, Hashable {
     package static let magic: UInt64 = 0x3144_4E45_5249_4557
     package static let version: UInt16 = 1
 
-    /// A name as the stream protocol has it.
-    package static let producerNameBytesMax = 255
-
-    /// A named producer's last publishing id, carried forward from segment to segment.
-    package struct Producer: Sendable, Hashable {
-        package var name: String
-        package var lastPublishingID: UInt64
-        package var offset: Offset
-        package init(name: String, lastPublishingID: UInt64, offset: Offset) {
-            self.name = name
-            self.lastPublishingID = lastPublishingID
-            self.offset = offset
-        }
-    }
-
     package var segmentID: SegmentID
     package var summary: SegmentSummary
-    /// At most `Limits.producersMax`; those with the lowest offsets are forgotten first.
-    package var producers: [Producer] = []
+    /// Of the whole log up to this segment's end. At most `Limits.producersMax`; those with the
+    /// lowest offsets are forgotten first.
+    package var producers: [ProducerRow] = []
     package var logStart: Offset
     package var configuration: StreamConfiguration
 
@@ -70,7 +56,8 @@ package struct SegmentFooter: Sendable, Hashable {
         }
         section(SectionType.counts, summary.encodeCounts())
         section(SectionType.blockIndex, summary.encodeIndex())
-        section(SectionType.producers, encodeProducers())
+        let kept = producers.sorted { $0.offset > $1.offset }.prefix(Limits.producersMax)
+        section(SectionType.producers, ProducerRow.encode(Array(kept)))
         var keys = ByteWriter()
         keys.put(summary.keyedCount)
         keys.put(summary.tombstoneCount)
@@ -93,21 +80,6 @@ package struct SegmentFooter: Sendable, Hashable {
         let checksum = SegmentFooter.checksum(writer.bytes[...], segmentID, position)
         writer.set(checksum, at: trailer + Trailer.checksum)
         return (writer.bytes, checksum)
-    }
-
-    private func encodeProducers() -> [UInt8] {
-        let kept = producers.sorted { $0.offset > $1.offset }.prefix(Limits.producersMax)
-        var writer = ByteWriter()
-        writer.put(UInt64(kept.count))
-        for producer in kept {
-            writer.put(producer.lastPublishingID)
-            writer.put(producer.offset)
-            // A name that was damaged and repaired has grown to three times its length at most.
-            let name = Array(producer.name.utf8.prefix(Self.producerNameBytesMax))
-            writer.put(UInt16(name.count))
-            writer.put(name)
-        }
-        return writer.bytes
     }
 
     private static func checksum(
@@ -206,31 +178,8 @@ package struct SegmentFooter: Sendable, Hashable {
             segmentID: segment, summary: try SegmentSummary.decode(counts: counts, index: index),
             logStart: logStart, configuration: try ConfigurationCoding.decode(rest))
         if let producers = payloads[SectionType.producers] {
-            footer.producers = try decodeProducers(producers)
+            footer.producers = try ProducerRow.decode(producers, "footer's producers")
         }
         return footer
-    }
-
-    private static func decodeProducers(
-        _ bytes: ArraySlice<UInt8>
-    ) throws(WeirError) -> [Producer] {
-        var reader = ByteReader(bytes, "footer's producers")
-        let count = try reader.count(Limits.producersMax)
-        var producers: [Producer] = []
-        for _ in 0..<count {
-            let id: UInt64 = try reader.get()
-            let offset = try reader.offset()
-            let length = Int(try reader.get(UInt16.self))
-            guard length <= producerNameBytesMax else {
-                throw WeirError.damaged(
-                    "A producer's name has \(length) bytes; at most \(producerNameBytesMax) fit.")
-            }
-            let name = try reader.take(length)
-            producers.append(
-                Producer(
-                    name: String(decoding: name, as: UTF8.self), lastPublishingID: id,
-                    offset: offset))
-        }
-        return producers
     }
 }
