@@ -109,7 +109,7 @@ let package = Package(
         tests("WeirSQLTests", of: ["WeirBase", "Weir", "WeirSQL"], products: [grdb]),
         .target(name: "CMallocCount", path: "Tests/CMallocCount"),
         tests("AllocationTests", of: ["Weir", "CMallocCount"]),
-        tests("WeirCLITests", of: ["Weir", "WeirCLI"]),
+        tests("WeirCLITests", of: ["Weir", "WeirCLI"], products: [argumentParser]),
         .testTarget(name: "TidyTests", swiftSettings: settings),
         // Real runs of flow control; it sees Weir as its users do.
         .executableTarget(

@@ -6,12 +6,20 @@ public struct Receipt: Sendable, Hashable {
     public let epoch: Epoch
     /// What had been reached when the receipt was made; at least what the caller asked for.
     public let level: DurabilityLevel
+    /// A named producer had sent this publishing id before: nothing was written. `offset` is then
+    /// where its last append stands, which is this one's if it was the last; else this one's stands
+    /// before that.
+    public let isDuplicate: Bool
 
-    package init(offset: Offset, recordCount: Int, epoch: Epoch, level: DurabilityLevel) {
+    package init(
+        offset: Offset, recordCount: Int, epoch: Epoch, level: DurabilityLevel,
+        isDuplicate: Bool = false
+    ) {
         self.offset = offset
         self.recordCount = recordCount
         self.epoch = epoch
         self.level = level
+        self.isDuplicate = isDuplicate
     }
 
     /// The last record's offset.

@@ -31,6 +31,8 @@ package struct CommitQueue<Waiter: Sendable>: ~Copyable, Sendable {
         package var builder: BatchBuilder
         package var calls: [Call] = []
         package var expecting: Offset?
+        /// Named producers whose appends are in it; mostly none.
+        package internal(set) var marks: [ProducerMark] = []
         /// Where the builder goes when the batch is done: back to the caller who lent it.
         package var isLent: Bool
 
@@ -51,18 +53,26 @@ package struct CommitQueue<Waiter: Sendable>: ~Copyable, Sendable {
 
     package let batchBytesMax: Int
     package private(set) var isLed = false
-    private var open: Batch?
-    private var ready: [Batch] = []
+    var open: Batch?
+    var ready: [Batch] = []
+    /// Appends that had been sent before, and wait for the leader's word.
+    var repeats: [Repeat] = []
+    /// Producers with appends under way: as many as there are calls under way, at most.
+    var underWay: [ProducerName: UnderWay] = [:]
+    /// Producers of whom an append failed that was not sent again, `Limits.producersMax` at most.
+    var failures: [ProducerName: Failure] = [:]
     /// Buffers of finished batches; two are enough for one to gather while one is written.
     private var spare: [Batch] = []
     private static var spareMax: Int { 2 }
-    private var refusal: WeirError?
+    private(set) var refusal: WeirError?
 
     package init(batchBytesMax: Int) {
         self.batchBytesMax = batchBytesMax
     }
 
-    package var isEmpty: Bool { ready.isEmpty && (open?.builder.isEmpty ?? true) }
+    package var isEmpty: Bool {
+        ready.isEmpty && repeats.isEmpty && (open?.builder.isEmpty ?? true)
+    }
 
     /// Adds one record by `encode` to the open batch.
     ///
@@ -70,11 +80,12 @@ package struct CommitQueue<Waiter: Sendable>: ~Copyable, Sendable {
     /// `tooLarge` for a record that fits into no batch of this stream, and whatever refuses all
     /// appends: `poisoned`, `closed`.
     package mutating func append(
-        permits: Credit, level: DurabilityLevel, waiter: Waiter,
+        permits: Credit, level: DurabilityLevel, waiter: Waiter, publishing: Publishing? = nil,
         encode: (inout BatchBuilder) throws(WeirError) -> Bool
     ) throws(WeirError) -> Action {
         if let refusal { throw refusal }
-        let batch = try room(for: encode)
+        let batch = try room(for: publishing, encode)
+        if let publishing { note(publishing, in: batch, index: batch.builder.recordCount - 1) }
         batch.calls.append(
             Call(
                 firstIndex: batch.builder.recordCount - 1, recordCount: 1, level: level,
@@ -84,11 +95,11 @@ package struct CommitQueue<Waiter: Sendable>: ~Copyable, Sendable {
 
     /// The open batch, with the record in it.
     private mutating func room(
-        for encode: (inout BatchBuilder) throws(WeirError) -> Bool
+        for publishing: Publishing?, _ encode: (inout BatchBuilder) throws(WeirError) -> Bool
     ) throws(WeirError) -> Batch {
         let current = open ?? takeSpare()
         open = current
-        if try encode(&current.builder) { return current }
+        if hasRoom(in: current, for: publishing), try encode(&current.builder) { return current }
         guard !current.builder.isEmpty else { throw tooLarge() }
         ready.append(current)
         let next = takeSpare()
@@ -99,7 +110,8 @@ package struct CommitQueue<Waiter: Sendable>: ~Copyable, Sendable {
 
     /// Adds a whole batch that its caller filled; it is written as one, or not at all.
     package mutating func append(
-        _ batch: Batch, permits: Credit, level: DurabilityLevel, waiter: Waiter
+        _ batch: Batch, permits: Credit, level: DurabilityLevel, waiter: Waiter,
+        publishing: Publishing? = nil
     ) throws(WeirError) -> Action {
         if let refusal { throw refusal }
         let byteCount = batch.builder.bodyByteCount
@@ -120,11 +132,12 @@ package struct CommitQueue<Waiter: Sendable>: ~Copyable, Sendable {
                 firstIndex: 0, recordCount: batch.builder.recordCount, level: level,
                 permits: permits, waiter: waiter)
         ]
+        if let publishing { note(publishing, in: batch, index: 0) }
         ready.append(batch)
         return led()
     }
 
-    private mutating func led() -> Action {
+    mutating func led() -> Action {
         if isLed { return .wait }
         isLed = true
         return .lead
@@ -150,7 +163,7 @@ package struct CommitQueue<Waiter: Sendable>: ~Copyable, Sendable {
             ready.append(current)
             open = nil
         }
-        guard !ready.isEmpty else {
+        guard !ready.isEmpty || !repeats.isEmpty else {
             isLed = keepingLead
             return nil
         }
@@ -165,6 +178,7 @@ package struct CommitQueue<Waiter: Sendable>: ~Copyable, Sendable {
         batch.builder.removeAll()
         batch.calls.removeAll(keepingCapacity: true)
         batch.expecting = nil
+        batch.marks.removeAll(keepingCapacity: true)
         spare.append(batch)
     }
 

@@ -118,12 +118,20 @@ extension LogWriter {
         let old = active
         rolls.add(
             Roll(
-                old: old.map { ($0.file, $0.readable, $0.position) }, new: (file, entry)))
+                old: old.map { ($0.file, $0.readable, $0.position) }, new: (file, entry),
+                producers: known(of: old)))
         active = Active(
             file: file, readable: readable, position: start, isEmpty: true,
             allocatedEnd: max(start, allocatedEnd),
             growthStep: old?.growthStep ?? Limits.growthStepMin, syncCount: old?.syncCount ?? 0)
         view.append(segment: readable)
+    }
+
+    /// What a segment's footer says of producers: as long as nobody asked for one, this writer has
+    /// added nothing to what the log had.
+    private func known(of old: Active?) -> Roll<Files>.Producers {
+        if let table = producers.snapshot { return .known(table) }
+        return old?.isResumed ?? false ? .unread : .asBefore
     }
 
     /// Past three quarters of a segment the next file is made, if it is to have room ahead.

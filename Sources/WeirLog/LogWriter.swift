@@ -27,6 +27,7 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
     let nextFile: NextFile<Files>
     let writeBack: WriteBack<Files>
     let tail: TailPublisher?
+    package let producers = ProducerBook()
 
     /// The segment that batches go to.
     struct Active {
@@ -47,6 +48,8 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         var hasAskedForNext = false
         /// It holds batches whose callers wait for a sync.
         var owesSync = false
+        /// An earlier writer began it.
+        var isResumed = false
     }
     var active: Active?
     package internal(set) var nextOffset: Offset
@@ -71,7 +74,8 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         self.logStart = manifest.state.logStart
         self.manifest = manifest
         self.rolls = RollQueue(
-            files: files, manifest: manifest, configuration: configuration, tenure: tenure)
+            files: files, manifest: manifest, configuration: configuration, tenure: tenure,
+            view: view)
         self.nextFile = NextFile(files: files, streamID: streamID)
         self.writeBack = WriteBack(files: files)
         self.view = view
@@ -114,7 +118,7 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         active = Active(
             file: file, readable: readable, position: tail.position,
             isEmpty: tail.summary.batchCount == 0,
-            allocatedEnd: tail.position)
+            allocatedEnd: tail.position, isResumed: true)
     }
 
     /// Writes a batch and returns its first offset. It is flushed, not durable.
@@ -122,9 +126,10 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
     /// With `needsSync`, a change of segment is made durable before the batch is written, so that
     /// a disk without room for it fails the batch whole. Throws `unexpectedOffset` where
     /// `expecting` is another offset, `poisoned`, `noSpace`, or what the system said; then the log
-    /// is as it was before.
+    /// is as it was before. `marks` says which named producers' appends the batch holds.
     package func append(
-        _ builder: inout BatchBuilder, expecting: Offset? = nil, needsSync: Bool
+        _ builder: inout BatchBuilder, expecting: Offset? = nil, marks: [ProducerMark] = [],
+        needsSync: Bool
     ) throws(WeirError) -> Offset {
         if let poison { throw poison }
         if let expecting, expecting != nextOffset {
@@ -134,15 +139,20 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
                     + "read what was appended in between, and decide again.",
                 at: .init(stream: view.name.description, offset: nextOffset))
         }
+        let first = nextOffset
+        let rows = marks.map {
+            ProducerRow(name: $0.name, lastPublishingID: $0.lastID, offset: first + $0.index)
+        }
+        let sections = rows.isEmpty ? [] : BatchExtension.encode(producers: rows)
         let byteCountMax =
-            BatchHeader.byteCount + SubBatchHead.byteCount
+            BatchHeader.byteCount + sections.count + SubBatchHead.byteCount
             + LZ4Frame.bound(builder.bodyByteCount) + 8
         try prepare(byteCount: byteCountMax, needsSync: needsSync)
         let compression = configuration.compression
-        let first = nextOffset
         try write { seal, scratch in
-            builder.seal(seal, compression: compression, scratch: &scratch)
+            builder.seal(seal, compression: compression, extension: sections, scratch: &scratch)
         }
+        if !rows.isEmpty { producers.note(rows) }
         if needsSync { active?.owesSync = true }
         return first
     }

@@ -13,19 +13,41 @@ import WeirFormat
 /// by recovery; a new file that no manifest lists, which recovery takes over if it belongs to the
 /// last epoch. Nothing behind a roll is called durable before the roll is done.
 package struct Roll<Files: FileSystem>: Sendable {
+    typealias Left = (file: Files.File, readable: ReadableSegment<Files>, end: FilePosition)
+    /// What the footer says of the log's producers.
+    enum Producers: Sendable {
+        case known(ProducerTable)
+        /// What the segment before it says: none wrote into this one.
+        case asBefore
+        /// An earlier writer began the segment: its batches tell.
+        case unread
+    }
     /// The segment that is left, with the place where its batches end; `nil` for the first.
-    let old: (file: Files.File, readable: ReadableSegment<Files>, end: FilePosition)?
+    let old: Left?
     let new: (file: Files.File, entry: SegmentEntry)
+    let producers: Producers
 
     /// Every step can be taken again after a failed write. A failed sync ends the writer.
     func perform(
-        files: Files, manifest: ManifestFile<Files>, configuration: StreamConfiguration
+        files: Files, manifest: ManifestFile<Files>, configuration: StreamConfiguration,
+        view: LogView<Files>
     ) throws(WriteFailure) {
         var edits: [ManifestEdit] = []
         if let old {
-            let sealed = try seal(
-                old.readable, old.file, at: old.end, files, configuration,
-                logStart: manifest.state.logStart)
+            // The data first: a footer says that everything before it is durable.
+            try WriteFailure.syncing { () throws(WeirError) in try files.sync(old.file) }
+            let sealed: SealedSegment
+            do throws(WeirError) {
+                var footer = SegmentFooter(
+                    segmentID: old.readable.id, summary: try old.readable.summary(),
+                    logStart: manifest.state.logStart, configuration: configuration)
+                footer.producers = try rows(old.readable, view)
+                sealed = try write(footer, to: old, files)
+            } catch {
+                throw .write(error)
+            }
+            try WriteFailure.syncing { () throws(WeirError) in try files.sync(old.file) }
+            old.readable.seal(sealed, summary: nil)
             edits.append(.segmentSealed(old.readable.id, sealed))
         }
         try WriteFailure.syncing { () throws(WeirError) in
@@ -38,31 +60,26 @@ package struct Roll<Files: FileSystem>: Sendable {
         try WriteFailure.syncing { () throws(WeirError) in try files.close(old.file) }
     }
 
-    private func seal(
-        _ readable: ReadableSegment<Files>, _ file: Files.File, at end: FilePosition,
-        _ files: Files, _ configuration: StreamConfiguration, logStart: Offset
-    ) throws(WriteFailure) -> SealedSegment {
-        // The data first: a footer says that everything before it is durable.
-        try WriteFailure.syncing { () throws(WeirError) in try files.sync(file) }
-        let sealed: SealedSegment
-        do throws(WeirError) {
-            let summary = try readable.summary()
-            let footer = SegmentFooter(
-                segmentID: readable.id, summary: summary, logStart: logStart,
-                configuration: configuration)
-            let (bytes, checksum) = footer.encode(at: end)
-            try files.writeAll(file, bytes, at: end)
-            let fileBytes = end + bytes.count
-            try files.truncate(file, to: Int(clamping: fileBytes.value))
-            sealed = SealedSegment(
-                summary: summary, batchesEnd: end, fileBytes: fileBytes.value,
-                footerChecksum: checksum)
-        } catch {
-            throw .write(error)
+    private func rows(
+        _ segment: ReadableSegment<Files>, _ view: LogView<Files>
+    ) throws(WeirError) -> [ProducerRow] {
+        switch producers {
+        case .known(let table): table.rows
+        case .asBefore: try view.producers(before: segment).rows
+        case .unread: try view.producers(through: segment).rows
         }
-        try WriteFailure.syncing { () throws(WeirError) in try files.sync(file) }
-        readable.seal(sealed, summary: nil)
-        return sealed
+    }
+
+    private func write(
+        _ footer: SegmentFooter, to old: Left, _ files: Files
+    ) throws(WeirError) -> SealedSegment {
+        let (bytes, checksum) = footer.encode(at: old.end)
+        try files.writeAll(old.file, bytes, at: old.end)
+        let fileBytes = old.end + bytes.count
+        try files.truncate(old.file, to: Int(clamping: fileBytes.value))
+        return SealedSegment(
+            summary: footer.summary, batchesEnd: old.end, fileBytes: fileBytes.value,
+            footerChecksum: checksum)
     }
 }
 
@@ -83,15 +100,17 @@ package final class RollQueue<Files: FileSystem>: Sendable {
     private let manifest: ManifestFile<Files>
     private let configuration: StreamConfiguration
     private let tenure: Tenure
+    private let view: LogView<Files>
 
     init(
         files: Files, manifest: ManifestFile<Files>, configuration: StreamConfiguration,
-        tenure: Tenure
+        tenure: Tenure, view: LogView<Files>
     ) {
         self.files = files
         self.manifest = manifest
         self.configuration = configuration
         self.tenure = tenure
+        self.view = view
     }
 
     /// What the leader looks at before each append.
@@ -108,7 +127,8 @@ package final class RollQueue<Files: FileSystem>: Sendable {
             do throws(WriteFailure) {
                 // A process that stood still must not seal what another has recovered.
                 try WriteFailure.syncing(tenure.check)
-                try roll.perform(files: files, manifest: manifest, configuration: configuration)
+                try roll.perform(
+                    files: files, manifest: manifest, configuration: configuration, view: view)
                 finish(roll, nil)
             } catch {
                 return finish(roll, error)

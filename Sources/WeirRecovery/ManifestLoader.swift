@@ -185,7 +185,7 @@ package enum ManifestLoader {
         return (entry, header, footer)
     }
 
-    private static func readFooter<Files: FileSystem>(
+    static func readFooter<Files: FileSystem>(
         _ file: Files.File, _ size: Int, _ id: SegmentID, _ files: Files
     ) throws(WeirError) -> (SegmentFooter, UInt32, FilePosition)? {
         let trailerStart = size - SegmentFooter.Trailer.end

@@ -42,6 +42,8 @@ package struct ScannedSegment: Sendable, Hashable {
     /// The lowest and the highest epoch of the batches.
     package private(set) var epochs: ClosedRange<Epoch>?
     private var batchRoCompat: UInt32 = 0
+    /// Batches say more than their records, such as whose they are.
+    package private(set) var hasExtensions = false
     package var fileBytes: Int = 0
     /// Where batches begin; the whole file if not even the header is there.
     package var batchesStart: FilePosition
@@ -73,6 +75,7 @@ package struct ScannedSegment: Sendable, Hashable {
         let low = min(epochs?.lowerBound ?? header.epoch, header.epoch)
         epochs = low...max(epochs?.upperBound ?? header.epoch, header.epoch)
         batchRoCompat |= header.roCompat
+        if header.extensionLength > 0 { hasExtensions = true }
     }
 
     /// Takes bytes in that are no batch, behind those that were added before.
@@ -116,20 +119,30 @@ extension ScannedSegment {
         // systems keep zeros as holes; none begins in it.
         let dataEnd = try files.dataEnd(of: file)
         guard dataEnd > Int(clamping: found.batchesStart.value) else { return found }
-        let mapping = try files.map(file, byteCount: size)
+        try withBytes(of: file, byteCount: size, dataEnd: dataEnd, path, files) {
+            (bytes: RawSpan) throws(WeirError) in
+            try found.walk(bytes, dataEnd: dataEnd, path: path)
+        }
+        return found
+    }
+
+    /// A file's bytes, brought into memory up to where its data end.
+    static func withBytes<Files: FileSystem>(
+        of file: Files.File, byteCount: Int, dataEnd: Int, _ path: String, _ files: Files,
+        _ body: (RawSpan) throws(WeirError) -> Void
+    ) throws(WeirError) {
+        let mapping = try files.map(file, byteCount: byteCount)
         do throws(WeirError) {
             try mapping.populate(0..<dataEnd)
         } catch {
             // A full file system in memory has no page to lay over a hole; reading needs none.
-            let bytes = try files.read(file, at: .zero, byteCount: size)
-            unsafe try found.walk(bytes.span.bytes, dataEnd: dataEnd, path: path)
-            return found
+            let bytes = try files.read(file, at: .zero, byteCount: byteCount)
+            return unsafe try body(bytes.span.bytes)
         }
-        try found.walk(mapping.bytes, dataEnd: dataEnd, path: path)
+        try body(mapping.bytes)
         if mapping.lostPages {
             throw WeirError.damaged("Pages of a segment vanished while it was checked", path: path)
         }
-        return found
     }
 
     private mutating func walk(

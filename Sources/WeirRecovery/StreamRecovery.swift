@@ -241,9 +241,10 @@ package struct StreamRecovery<Files: FileSystem> {
             return
         }
         let position = FilePosition(UInt64(roundedUp(Int(clamping: plan.keptEnd.value), to: 8)))
-        let footer = SegmentFooter(
+        var footer = SegmentFooter(
             segmentID: entry.id, summary: plan.summary, logStart: state.logStart,
             configuration: state.configuration)
+        footer.producers = try producers(of: scan, keptTo: plan.keptEnd, file, path)
         let (bytes, checksum) = footer.encode(at: position)
         if isNewborn(entry.id), scan.header == nil {
             try files.writeAll(file, header(of: entry, plan.summary).encode(), at: .zero)

@@ -24,9 +24,11 @@ enum AppendWaiter: Sendable {
 }
 
 /// Runs a stream's commit queue, and the gate in front of it: performs what they decide, on Weir's
-/// threads or the caller's own. `Committer+Gate.swift` has the gate's part.
+/// threads or the caller's own. `Committer+Gate.swift` has the gate's part, and
+/// `Committer+Producers.swift` that of named producers.
 final class Committer: Sendable {
     typealias Queue = CommitQueue<AppendWaiter>
+    typealias Group = (batches: [Queue.Batch], repeats: [Queue.Repeat])
 
     let writer: SystemWriter
     let flow: StoreFlow
@@ -80,20 +82,35 @@ final class Committer: Sendable {
     /// Adds a record of about this size.
     func enqueue(
         _ size: Credit, _ passage: Passage, level: DurabilityLevel, waiter: AppendWaiter,
+        publishing: Publishing? = nil,
         encode: (inout BatchBuilder) throws(WeirError) -> Bool
     ) throws(WeirError) -> Entry {
         try enter(size, passage) { queue throws(WeirError) in
-            try queue.append(permits: size, level: level, waiter: waiter, encode: encode)
+            if let publishing {
+                let call = Queue.Repeat(
+                    publishing, recordCount: 1, level: level, permits: size, waiter: waiter)
+                if let action = try join(call, &queue) { return action }
+            }
+            return try queue.append(
+                permits: size, level: level, waiter: waiter, publishing: publishing,
+                encode: encode)
         }
     }
 
     func enqueue(
-        _ batch: Queue.Batch, _ passage: Passage, level: DurabilityLevel, waiter: AppendWaiter
+        _ batch: Queue.Batch, _ passage: Passage, level: DurabilityLevel, waiter: AppendWaiter,
+        publishing: Publishing? = nil
     ) throws(WeirError) -> Entry {
-        let size = Credit(
-            bytes: batch.builder.bodyByteCount, records: batch.builder.recordCount)
+        let count = batch.builder.recordCount
+        let size = Credit(bytes: batch.builder.bodyByteCount, records: count)
         return try enter(size, passage) { queue throws(WeirError) in
-            try queue.append(batch, permits: size, level: level, waiter: waiter)
+            if let publishing {
+                let call = Queue.Repeat(
+                    publishing, recordCount: count, level: level, permits: size, waiter: waiter)
+                if let action = try join(call, &queue) { return action }
+            }
+            return try queue.append(
+                batch, permits: size, level: level, waiter: waiter, publishing: publishing)
         }
     }
 
@@ -127,45 +144,48 @@ final class Committer: Sendable {
     }
 
     /// What waits, after a moment in which others may join it, if the stream has one.
-    private func nextGroup() -> [Queue.Batch]? {
+    private func nextGroup() -> Group? {
         if lingerMicroseconds > 0, queue.withLock({ !$0.queue.isEmpty }) {
             SystemThread.pause(microseconds: lingerMicroseconds)
         }
-        return queue.withLock { $0.queue.take() }
+        return queue.withLock { $0.queue.takeGroup() }
     }
 
-    private func perform(_ group: [Queue.Batch]) {
-        var written: [(batch: Queue.Batch, first: Offset)] = []
-        for batch in group {
-            do throws(WeirError) {
-                let first = try writer.append(
-                    &batch.builder, expecting: batch.expecting, needsSync: batch.needsSync)
-                written.append((batch, first))
-            } catch {
-                // Always before anybody is told: whoever is told finds the permits.
-                giveBack(batch.permits(of: nil))
-                for call in batch.calls { call.waiter.resume(.failure(error)) }
-            }
-        }
+    private func perform(_ group: Group) {
+        let outcome = writer.writeGroup(group.batches)
+        let repeats = settle(outcome, group)
+        let written = outcome.written
+        tell(outcome.failed)
         watch.wake()
         if writer.hasUrgentWork { haveWorkDone() }
         giveBack(permits(written, .flushed))
         for (batch, first) in written { finish(batch, first, .flushed) }
-        if written.contains(where: { $0.batch.needsSync }) {
+        if written.contains(where: { $0.batch.needsSync }) || !repeats.isEmpty {
             do throws(WeirError) {
                 try writer.sync()
                 watch.wake()
                 giveBack(permits(written, .durable))
                 wake(written)
+                for (call, original) in repeats { finish(call, original) }
             } catch {
                 giveBack(permits(written, .durable))
+                for (call, _) in repeats { fail(call, error) }
                 fail(written, error)
             }
         } else if !written.isEmpty {
             housekeeper.note(self, after: syncDelayMilliseconds)
         }
         queue.withLock { shared in
-            for batch in group { shared.queue.recycle(batch) }
+            for batch in group.batches { shared.queue.recycle(batch) }
+        }
+    }
+
+    /// Those of batches that could not be written.
+    func tell(_ failed: [(batch: Queue.Batch, error: WeirError)]) {
+        for (batch, error) in failed {
+            // Always before anybody is told: whoever is told finds the permits.
+            giveBack(batch.permits(of: nil))
+            for call in batch.calls { call.waiter.resume(.failure(error)) }
         }
     }
 
@@ -226,7 +246,7 @@ final class Committer: Sendable {
     }
 
     /// An error that leaves the writer whole, such as a full disk, stops nothing.
-    private func refuseIfPoisoned() {
+    func refuseIfPoisoned() {
         if let poison = writer.poison { refuse(poison) }
     }
 
@@ -247,14 +267,15 @@ final class Committer: Sendable {
     func refuse(_ error: WeirError) {
         let left = withGate { shared, chores in
             let left = shared.queue.refuse(error)
+            let repeats = shared.queue.takeRepeats()
             let held = left.reduce(Credit.zero) { $0 + $1.permits(of: nil) }
             shared.closeGate(error, &chores)
-            shared.perform(shared.gate.giveBack(held, at: shared.moment), &chores)
-            return left
+            shared.perform(
+                shared.gate.giveBack(
+                    repeats.reduce(held) { $0 + $1.permits }, at: shared.moment), &chores)
+            return left.flatMap { $0.calls.map(\.waiter) } + repeats.map(\.waiter)
         }
-        for batch in left {
-            for call in batch.calls { call.waiter.resume(.failure(error)) }
-        }
+        for waiter in left { waiter.resume(.failure(error)) }
     }
 
     // MARK: upkeep
@@ -311,7 +332,9 @@ final class Committer: Sendable {
         while !queue.withLock({ $0.queue.beginLead() }) {
             _ = slot.wait(milliseconds: 1) { $0 ? true : nil }
         }
-        while let group = queue.withLock({ $0.queue.take(keepingLead: true) }) { perform(group) }
+        while let group = queue.withLock({ $0.queue.takeGroup(keepingLead: true) }) {
+            perform(group)
+        }
         refuse(error)
     }
 }
