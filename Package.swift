@@ -9,10 +9,13 @@ let layers: [String: [String]] = [
     "WeirFormat": ["WeirBase"],  // bytes <-> values; no files
     "WeirFiles": ["WeirBase", "CWeirSystem"],  // the seam to the system; knows no format
     "WeirFlow": ["WeirBase"],  // FLOW PATH: numbers, never bytes
+    "WeirIndex": ["WeirBase"],  // SQLite: where to look; never sees the log
     "WeirLog": ["WeirBase", "WeirFormat", "WeirFiles"],  // DATA PATH: segments, writer, readers
     "WeirRecovery": ["WeirBase", "WeirFormat", "WeirFiles"],  // FAILURE PATH: scan, plan, repair
     // The facade: the paths meet here; tasks and threads are owned here.
-    "Weir": ["WeirBase", "WeirFormat", "WeirFiles", "WeirFlow", "WeirLog", "WeirRecovery"],
+    "Weir": [
+        "WeirBase", "WeirFormat", "WeirFiles", "WeirFlow", "WeirIndex", "WeirLog", "WeirRecovery",
+    ],
     "WeirSQL": ["WeirBase", "Weir"],  // records as tables of SQLite
     // Product `weir`; WeirFlow for the simulated load patterns.
     "WeirCLI": ["Weir", "WeirFlow", "WeirSQL"],
@@ -48,8 +51,8 @@ let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(
     name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
-let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
-let sqlite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swift")
+let database: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let databaseCalls: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swift")
 let argumentParser: Target.Dependency = .product(
     name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -82,18 +85,20 @@ let package = Package(
         module("WeirFormat", system: ["CLZ4", "CISAL"]),
         module("WeirFiles"),
         module("WeirFlow"),
+        module("WeirIndex", products: [database, databaseCalls]),
         module("WeirLog"),
         module("WeirRecovery"),
         module("Weir", products: [logging, lifecycle, histogram]),
-        module("WeirSQL", products: [grdb, sqlite]),
+        module("WeirSQL", products: [database, databaseCalls]),
         module("WeirTesting"),
         .executableTarget(
-            name: "WeirCLI", dependencies: ["Weir", "WeirFlow", "WeirSQL", argumentParser, grdb],
+            name: "WeirCLI", dependencies: ["Weir", "WeirFlow", "WeirSQL", argumentParser, database],
             swiftSettings: settings + [.strictMemorySafety()]),
         tests("WeirBaseTests", of: ["WeirBase"]),
         tests("WeirFormatTests", of: ["WeirBase", "WeirFormat", "WeirTesting"]),
         tests("WeirFilesTests", of: ["WeirBase", "WeirFiles", "WeirTesting"]),
         tests("WeirFlowTests", of: ["WeirBase", "WeirFlow", "WeirTesting"]),
+        tests("WeirIndexTests", of: ["WeirBase", "WeirIndex", "WeirTesting"]),
         tests(
             "WeirRecoveryTests",
             of: ["WeirBase", "WeirFormat", "WeirFiles", "WeirRecovery", "WeirTesting"]),
@@ -103,10 +108,10 @@ let package = Package(
         tests(
             "WeirTests",
             of: [
-                "WeirBase", "WeirFormat", "WeirFiles", "WeirFlow", "WeirLog", "WeirRecovery",
-                "Weir", "WeirTesting",
+                "WeirBase", "WeirFormat", "WeirFiles", "WeirFlow", "WeirIndex", "WeirLog",
+                "WeirRecovery", "Weir", "WeirTesting",
             ], products: [logging, lifecycle]),
-        tests("WeirSQLTests", of: ["WeirBase", "Weir", "WeirSQL"], products: [grdb]),
+        tests("WeirSQLTests", of: ["WeirBase", "Weir", "WeirSQL"], products: [database]),
         .target(name: "CMallocCount", path: "Tests/CMallocCount"),
         tests("AllocationTests", of: ["Weir", "CMallocCount"]),
         tests("WeirCLITests", of: ["Weir", "WeirCLI"], products: [argumentParser]),

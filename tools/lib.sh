@@ -3,7 +3,8 @@
 
 WEIR_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# What building Weir needs beside Swift: LZ4, ISA-L's checksums, and the tool that finds them.
+# What building Weir needs beside Swift: LZ4, ISA-L's checksums, SQLite, and the tool that finds
+# them.
 WEIR_BUILD_PACKAGES=(liblz4-dev libisal-dev libsqlite3-dev pkg-config)
 
 # Words go to stderr: what a script prints on stdout is data.

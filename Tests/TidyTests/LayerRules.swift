@@ -18,16 +18,25 @@ struct LayerTable: Equatable, Sendable {
     init(manifest: String) {
         var rows: [Row] = []
         var isInside = false
+        // A long row goes over several lines, up to its bracket.
+        var row = (code: "", line: 0)
         for (index, line) in manifest.components(separatedBy: "\n").enumerated() {
             if line.hasPrefix("let layers") { isInside = true }
             if isInside && line == "]" { break }
             // A comment may hold quotation marks, so it goes first.
             let code = line.components(separatedBy: "//")[0]
-            let words = code.components(separatedBy: "\"")
-            guard isInside, words.count > 2 else { continue }
+            if row.code.isEmpty { row.line = index + 1 }
+            row.code += code
+            let words = row.code.components(separatedBy: "\"")
+            guard isInside, words.count > 2 else {
+                row.code = ""
+                continue
+            }
+            guard row.code.contains("]") else { continue }
             let names = words.indices.filter { $0 % 2 == 1 }.map { words[$0] }
             rows.append(
-                Row(module: names[0], dependencies: Array(names.dropFirst()), line: index + 1))
+                Row(module: names[0], dependencies: Array(names.dropFirst()), line: row.line))
+            row.code = ""
         }
         self.rows = rows
     }

@@ -22,6 +22,14 @@ struct LayerTests {
         #expect(table.dependencies(of: "Nothing") == nil)
     }
 
+    @Test func `may have rows of several lines`() {
+        let table = LayerTable(
+            manifest: "let layers = [\n\"A\": [],\n\"B\": [\n\"A\",  // two\n],\n\"C\": [],\n]")
+        #expect(table.rows.map(\.module) == ["A", "B", "C"])
+        #expect(table.rows.map(\.line) == [2, 3, 6])
+        #expect(table.dependencies(of: "B") == ["A"])
+    }
+
     @Test(arguments: [
         "import WeirRecovery", "package import struct Weir.Store", "import CWeirSystem",
         "@testable import WeirFormat",

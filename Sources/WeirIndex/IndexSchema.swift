@@ -1,0 +1,137 @@
+import GRDB
+package import WeirBase
+
+/// Whose index a file is: one of another store, or of another history of this one, is not believed.
+package struct IndexIdentity: Sendable, Hashable {
+    package let store: StoreID
+    /// The opening of the store that wrote the file last.
+    package let epoch: Epoch
+
+    package init(store: StoreID, epoch: Epoch) {
+        self.store = store
+        self.epoch = epoch
+    }
+
+    var checksum: UInt64 {
+        var sum = IndexChecksum()
+        sum.add(store.value)
+        sum.add(epoch.value)
+        return sum.value
+    }
+}
+
+/// The tables, and what makes a file an index of this version.
+///
+///     owner    one row: store, epoch, checksum
+///     runs     which offsets of which stream are covered: stream, first and end offset, entries…
+///     leaves   the entries of the runs, in the order of hash and offset
+enum IndexSchema {
+    /// "Weir" in ASCII.
+    static let applicationID = 0x5765_6972
+    static let version = 1
+
+    static let tables = """
+        CREATE TABLE owner (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            store INTEGER NOT NULL, epoch INTEGER NOT NULL, checksum INTEGER NOT NULL);
+        CREATE TABLE runs (
+            stream INTEGER NOT NULL, first_offset INTEGER NOT NULL, end_offset INTEGER NOT NULL,
+            entries INTEGER NOT NULL, unread INTEGER NOT NULL, checksum INTEGER NOT NULL,
+            PRIMARY KEY (stream, first_offset)) WITHOUT ROWID;
+        CREATE TABLE leaves (
+            stream INTEGER NOT NULL, run INTEGER NOT NULL, low BLOB NOT NULL, high BLOB NOT NULL,
+            entries BLOB NOT NULL, checksum INTEGER NOT NULL,
+            PRIMARY KEY (stream, run, low)) WITHOUT ROWID;
+        """
+
+    /// Makes an empty file an index.
+    static func create(in database: Database, _ identity: IndexIdentity) throws {
+        try database.execute(sql: tables)
+        try database.execute(sql: "PRAGMA application_id = \(applicationID)")
+        try database.execute(sql: "PRAGMA user_version = \(version)")
+        try write(identity, in: database)
+    }
+
+    static func write(_ identity: IndexIdentity, in database: Database) throws {
+        try SQLStatement(database, "INSERT OR REPLACE INTO owner VALUES (1, ?, ?, ?)")
+            .run(
+                .number(identity.store.value), .number(identity.epoch.value),
+                .number(identity.checksum))
+    }
+
+    /// Whose index this is. Throws `damaged` for a file that is none, or of another version.
+    static func identity(in database: Database) throws -> IndexIdentity {
+        let application = try number("PRAGMA application_id", in: database)
+        guard application == UInt64(applicationID) else {
+            throw WeirError.damaged(
+                "The file is no index of Weir: its application id is \(application); expected "
+                    + "\(applicationID).")
+        }
+        let found = try number("PRAGMA user_version", in: database)
+        guard found == UInt64(version) else {
+            throw WeirError.damaged(
+                "The index has version \(found); this version of Weir writes \(version).")
+        }
+        var identity: IndexIdentity?
+        try SQLStatement(database, "SELECT store, epoch, checksum FROM owner").rows { row in
+            let read = IndexIdentity(store: StoreID(row.number(0)), epoch: Epoch(row.number(1)))
+            identity = read.checksum == row.number(2) ? read : nil
+            return false
+        }
+        guard let identity else { throw WeirError.damaged("The index does not say whose it is.") }
+        return identity
+    }
+
+    /// All runs of a stream, or of all streams, proven: each by its checksum, and that one follows
+    /// the other without a hole.
+    static func runs(of stream: StreamID?, in database: Database) throws -> [RunRow] {
+        let columns = "SELECT stream, first_offset, end_offset, entries, unread, checksum FROM runs"
+        var found: [RunRow] = []
+        let take = { (row: SQLRow) throws -> Bool in
+            let run = RunRow(
+                stream: StreamID(row.number(0)), first: Offset(row.number(1)),
+                end: Offset(row.number(2)), entryCount: Int(clamping: row.number(3)),
+                isUnread: row.number(4) != 0)
+            guard run.checksum == row.number(5) else {
+                throw WeirError.damaged("A run of keys in the index does not match its checksum.")
+            }
+            if let last = found.last, last.stream == run.stream, last.end != run.first {
+                throw WeirError.damaged(
+                    "The index covers offsets up to \(last.end) and then from \(run.first) on.")
+            }
+            found.append(run)
+            return true
+        }
+        if let stream {
+            try SQLStatement(database, columns + " WHERE stream = ? ORDER BY first_offset")
+                .rows(.number(stream.value), body: take)
+        } else {
+            try SQLStatement(database, columns + " ORDER BY stream, first_offset")
+                .rows(body: take)
+        }
+        return found
+    }
+
+    private static func number(_ sql: String, in database: Database) throws -> UInt64 {
+        var number: UInt64 = 0
+        try SQLStatement(database, sql).rows { row in
+            number = row.number(0)
+            return false
+        }
+        return number
+    }
+}
+
+extension SQLRow {
+    /// A leaf from the columns low, high, entries and checksum; throws `damaged`.
+    func leaf(of run: RunRow) throws -> KeyLeaf {
+        guard let low = KeyEntry(orderBytes: bytes(0)), let high = KeyEntry(orderBytes: bytes(1)),
+            let leaf = KeyLeaf(
+                run: run, low: low, high: high, words: words(2), checksum: number(3))
+        else {
+            throw WeirError.damaged(
+                "Keys in the index, of offsets from \(run.first) on, do not match their checksum.")
+        }
+        return leaf
+    }
+}

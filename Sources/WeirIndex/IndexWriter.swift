@@ -1,0 +1,190 @@
+import GRDB
+package import WeirBase
+
+/// The writing end of an index: one a store, used by one thread.
+///
+/// Everything that it writes can be made anew from the log, so it syncs nothing of its own accord:
+/// what a crash takes is indexed again.
+package final class IndexWriter {
+    private let connection: IndexConnection
+    private var runs: [StreamID: [RunRow]] = [:]
+
+    /// Makes an empty file that exists an index.
+    package static func create(
+        path: String, _ identity: IndexIdentity
+    ) throws(WeirError) -> IndexWriter {
+        let connection = try IndexConnection(path: path, isReadOnly: false)
+        try connection.write { try IndexSchema.create(in: $0, identity) }
+        return IndexWriter(connection, runs: [])
+    }
+
+    /// Opens an index for the opening of the store that `identity` names.
+    ///
+    /// Throws `damaged` if it is no index, of another version or store, was not written by the
+    /// opening before this one, or does not hold together; then it is to be thrown away.
+    package static func open(
+        path: String, _ identity: IndexIdentity
+    ) throws(WeirError) -> IndexWriter {
+        let connection = try IndexConnection(path: path, isReadOnly: false)
+        do throws(WeirError) {
+            let runs = try connection.write { database in
+                let found = try IndexSchema.identity(in: database)
+                guard found.store == identity.store,
+                    found.epoch.value + 1 == identity.epoch.value
+                else {
+                    throw WeirError.damaged(
+                        "The index is of store \(found.store) and epoch \(found.epoch); expected "
+                            + "store \(identity.store) and the epoch before \(identity.epoch).")
+                }
+                try IndexSchema.write(identity, in: database)
+                return try IndexSchema.runs(of: nil, in: database)
+            }
+            return IndexWriter(connection, runs: runs)
+        } catch {
+            try connection.close()
+            throw error
+        }
+    }
+
+    private init(_ connection: IndexConnection, runs: [RunRow]) {
+        self.connection = connection
+        for run in runs { self.runs[run.stream, default: []].append(run) }
+    }
+
+    /// Streams of which something is indexed.
+    package var streams: [StreamID] { Array(runs.keys) }
+
+    /// Which offsets of a stream are covered; `nil` if none are.
+    package func coverage(of stream: StreamID) -> Range<Offset>? {
+        guard let rows = runs[stream], let first = rows.first, let last = rows.last else {
+            return nil
+        }
+        return first.first..<last.end
+    }
+
+    package var entryCount: Int {
+        runs.values.reduce(0) { $0 + $1.reduce(0) { $0 + $1.entryCount } }
+    }
+
+    /// Adds runs in one transaction; each continues its stream's coverage, or begins it.
+    ///
+    /// A run that is there already is left out. Throws `damaged` if what it is merged with does not
+    /// hold, `noSpace`; then nothing was added.
+    package func append(_ added: [KeyRun]) throws(WeirError) {
+        let before = runs
+        var after = before
+        try connection.write { database in
+            after = before
+            for run in added {
+                let rows = after[run.stream] ?? []
+                if let last = rows.last {
+                    if run.end <= last.end { continue }
+                    precondition(run.first == last.end, "a run of keys leaves a hole")
+                }
+                after[run.stream] = try Self.add(run, to: rows, in: database)
+            }
+        }
+        runs = after
+    }
+
+    private static func add(
+        _ run: KeyRun, to rows: [RunRow], in database: Database
+    ) throws -> [RunRow] {
+        let mergeCount = RunRow.mergeCount(rows, with: run.row)
+        let merged = rows.suffix(mergeCount)
+        var whole = run
+        for row in merged.reversed() {
+            whole = try merge(entries(of: row, in: database), row, whole)
+        }
+        let start = SQLValue.number(whole.first.value)
+        let stream = SQLValue.number(run.stream.value)
+        // Whatever else stands there is left of rows that were lost.
+        for table in ["runs WHERE stream = ? AND first_offset", "leaves WHERE stream = ? AND run"] {
+            try SQLStatement(database, "DELETE FROM \(table) >= ?").run(stream, start)
+        }
+        try insert(whole, in: database)
+        return rows.dropLast(mergeCount) + [whole.row]
+    }
+
+    private static func insert(_ run: KeyRun, in database: Database) throws {
+        let row = run.row
+        try SQLStatement(database, "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?)").run(
+            .number(row.stream.value), .number(row.first.value), .number(row.end.value),
+            .number(UInt64(row.entryCount)), .number(row.isUnread ? 1 : 0), .number(row.checksum))
+        let statement = try SQLStatement(database, "INSERT INTO leaves VALUES (?, ?, ?, ?, ?, ?)")
+        for leaf in run.leaves {
+            let words = leaf.words
+            let checksum = KeyLeaf.checksum(
+                run: row, low: leaf.low, high: leaf.high, words: words)
+            try statement.run(
+                .number(row.stream.value), .number(row.first.value), .bytes(leaf.low.orderBytes),
+                .bytes(leaf.high.orderBytes), .words(words), .number(checksum))
+        }
+    }
+
+    /// All entries of a run, sorted. Throws `damaged` unless its leaves tile it.
+    private static func entries(of run: RunRow, in database: Database) throws -> [KeyEntry] {
+        var entries: [KeyEntry] = []
+        entries.reserveCapacity(run.entryCount)
+        var expected = KeyEntry.least
+        let sql = """
+            SELECT low, high, entries, checksum FROM leaves
+            WHERE stream = ? AND run = ? ORDER BY low
+            """
+        try SQLStatement(database, sql)
+            .rows(.number(run.stream.value), .number(run.first.value)) { row in
+                let leaf = try row.leaf(of: run)
+                guard leaf.low == expected else { throw missing(run) }
+                expected = leaf.high
+                entries += leaf.entries
+                return true
+            }
+        guard expected == .beyond, entries.count == run.entryCount else { throw missing(run) }
+        return entries
+    }
+
+    private static func missing(_ run: RunRow) -> WeirError {
+        WeirError.damaged(
+            "Keys of offsets from \(run.first) to before \(run.end) are missing from the index.")
+    }
+
+    private static func merge(_ entries: [KeyEntry], _ row: RunRow, _ later: KeyRun) -> KeyRun {
+        var merged = later
+        merged.first = row.first
+        merged.entries = []
+        merged.entries.reserveCapacity(entries.count + later.entries.count)
+        var (left, right) = (0, 0)
+        while left < entries.count, right < later.entries.count {
+            if entries[left] < later.entries[right] {
+                merged.entries.append(entries[left])
+                left += 1
+            } else {
+                merged.entries.append(later.entries[right])
+                right += 1
+            }
+        }
+        merged.entries += entries[left...]
+        merged.entries += later.entries[right...]
+        return merged
+    }
+
+    /// Forgets all that is known of streams.
+    package func forget(_ streams: [StreamID]) throws(WeirError) {
+        guard !streams.isEmpty else { return }
+        try connection.write { database in
+            for stream in streams {
+                for table in ["runs", "leaves"] {
+                    try SQLStatement(database, "DELETE FROM \(table) WHERE stream = ?")
+                        .run(.number(stream.value))
+                }
+            }
+        }
+        for stream in streams { runs[stream] = nil }
+    }
+
+    /// Moves what was written lately into the file itself: for quiet moments.
+    package func checkpoint() throws(WeirError) { try connection.checkpoint() }
+
+    /// Ends the connection; the last one takes the write-ahead log away.
+    package func close() throws(WeirError) { try connection.close() }
+}

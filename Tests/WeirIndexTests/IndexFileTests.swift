@@ -1,0 +1,173 @@
+import Foundation
+import Testing
+import WeirBase
+import WeirTesting
+
+@testable import WeirIndex
+
+@Suite("An index")
+struct IndexFileTests {
+    private let folder = Folder()
+    private let stream = StreamID(0xFFFF_0000_0000_0001)
+    private let identity = IndexIdentity(store: StoreID(1 << 63), epoch: Epoch(3))
+
+    /// A folder of a test's own, removed with the last reference.
+    final class Folder: Sendable {
+        let path = NSTemporaryDirectory() + "weir-index-" + UUID().uuidString
+        var file: String { path + "/index.sqlite" }
+        init() {
+            do {
+                try FileManager.default.createDirectory(
+                    atPath: path, withIntermediateDirectories: false)
+            } catch {
+                Issue.record(error)
+            }
+        }
+        deinit {
+            do {
+                try FileManager.default.removeItem(atPath: path)
+            } catch {
+                Issue.record(error)
+            }
+        }
+    }
+
+    private func reader(isFrozen: Bool = false) throws -> IndexReader {
+        try IndexReader(path: folder.file, store: identity.store, isFrozen: isFrozen)
+    }
+
+    private func run(_ range: Range<UInt64>, keys: (UInt64) -> UInt64) -> KeyRun {
+        KeyRun(
+            stream: stream, first: Offset(range.lowerBound), end: Offset(range.upperBound),
+            entries: range.map { KeyEntry(hash: keys($0), offset: Offset($0)) })
+    }
+
+    /// All offsets of a hash, asked for page by page.
+    private func offsets(_ reader: IndexReader, _ hash: UInt64, limit: Int = 10) throws -> [UInt64]
+    {
+        var found: [UInt64] = []
+        var place = Offset.zero
+        while case .offsets(let offsets, let upTo) = try reader.offsets(
+            of: hash, in: stream, from: place, limit: limit)
+        {
+            found += offsets.map(\.value)
+            place = upTo
+        }
+        return found
+    }
+
+    @Test(arguments: [UInt64(1), 7, 1000])
+    func `finds each key's offsets over many runs`(_ step: UInt64) throws {
+        let writer = try IndexWriter.create(path: folder.file, identity)
+        let reader = try reader()
+        var next: UInt64 = 0
+        for size in [1, 50, 3000, 2, 200, 4000, 1] as [UInt64] {
+            try writer.append([run(next..<next + size) { UInt64.max - $0 % step }])
+            next += size
+        }
+        #expect(writer.coverage(of: stream) == 0..<Offset(next))
+        #expect(try reader.coverage(of: stream) == 0..<Offset(next))
+        for remainder in 0..<min(step, 20) {
+            let expected = (0..<next).filter { $0 % step == remainder }
+            #expect(try offsets(reader, UInt64.max - remainder) == expected)
+        }
+        #expect(try offsets(reader, 5) == [])
+        #expect(try reader.counts(of: stream).runs <= 8)
+        try reader.close()
+        try writer.close()
+    }
+
+    @Test func `says what it does not know`() throws {
+        let writer = try IndexWriter.create(path: folder.file, identity)
+        let hole = KeyRun(stream: stream, first: 20, end: 30, entries: [], isUnread: true)
+        try writer.append([run(10..<20) { $0 }, hole, run(30..<40) { $0 }])
+        let reader = try reader()
+        let ask = { (offset: UInt64) in
+            try reader.offsets(of: 35, in: stream, from: Offset(offset), limit: 9)
+        }
+        #expect(try ask(0) == .unknown(upTo: 10))
+        #expect(try ask(10) == .offsets([], upTo: 20))
+        #expect(try ask(20) == .unknown(upTo: 30))
+        #expect(try ask(30) == .offsets([35], upTo: 40))
+        #expect(try ask(40) == .unknown(upTo: nil))
+        try reader.close()
+        try writer.close()
+    }
+
+    @Test func `takes runs that it has already as if they were not there`() throws {
+        let writer = try IndexWriter.create(path: folder.file, identity)
+        try writer.append([run(0..<10) { $0 }])
+        try writer.append([run(0..<10) { $0 }, run(10..<12) { $0 }])
+        #expect(writer.entryCount == 12)
+        try writer.close()
+    }
+
+    @Test func `is opened by the next opening of its store and by no other`() throws {
+        let writer = try IndexWriter.create(path: folder.file, identity)
+        try writer.append([run(0..<10) { $0 }])
+        try writer.close()
+        for (store, epoch) in [(1 << 63, 3), (1 << 63, 5), (9, 4)] as [(UInt64, UInt64)] {
+            let other = IndexIdentity(store: StoreID(store), epoch: Epoch(epoch))
+            let error = #expect(throws: WeirError.self) {
+                try IndexWriter.open(path: folder.file, other)
+            }
+            #expect(error?.code == .damaged)
+        }
+        let next = IndexIdentity(store: identity.store, epoch: Epoch(4))
+        let again = try IndexWriter.open(path: folder.file, next)
+        #expect(again.coverage(of: stream) == 0..<10)
+        try again.append([run(10..<20) { $0 }])
+        try again.close()
+        let frozen = try reader(isFrozen: true)
+        #expect(try offsets(frozen, 15) == [15])
+        try frozen.close()
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+        #expect(names == ["index.sqlite"])
+    }
+
+    @Test func `forgets a stream`() throws {
+        let writer = try IndexWriter.create(path: folder.file, identity)
+        try writer.append([run(0..<10) { $0 }])
+        try writer.forget([stream])
+        #expect(writer.coverage(of: stream) == nil)
+        try writer.append([run(4..<6) { $0 }])
+        let reader = try reader()
+        #expect(try reader.coverage(of: stream) == 4..<6)
+        try reader.close()
+        try writer.close()
+    }
+
+    /// Whatever bit is wrong, what it answers is right, or it says that it is damaged.
+    @Test func `gives no wrong answer with a bit flipped anywhere`() throws {
+        let seed: UInt64 = 20_260_101
+        var random = SeededRandom(seed: seed)
+        let writer = try IndexWriter.create(path: folder.file, identity)
+        var next: UInt64 = 0
+        for size in [2000, 900, 400, 100, 30, 8] as [UInt64] {
+            try writer.append([run(next..<next + size) { $0 % 50 }])
+            next += size
+        }
+        try writer.close()
+        let whole = try Data(contentsOf: URL(filePath: folder.file))
+        var refused = 0
+        for trial in 0..<300 {
+            var bytes = whole
+            bytes[random.below(bytes.count)] ^= 1 << random.below(8)
+            try bytes.write(to: URL(filePath: folder.file))
+            let hash = UInt64(random.below(50))
+            do {
+                let reader = try reader(isFrozen: true)
+                let found = try offsets(reader, hash)
+                // What is not covered is read from the log.
+                let end = try reader.coverage(of: stream)?.upperBound.value ?? 0
+                let expected = (0..<end).filter { $0 % 50 == hash }
+                #expect(found == expected, "seed \(seed), trial \(trial)")
+                try reader.close()
+            } catch let error as WeirError {
+                #expect(error.code == .damaged, "seed \(seed), trial \(trial): \(error)")
+                refused += 1
+            }
+        }
+        #expect(refused > 0)
+    }
+}
