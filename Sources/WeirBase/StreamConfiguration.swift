@@ -52,6 +52,9 @@ public struct StreamConfiguration: Sendable, Hashable {
     /// How long a leader waits for company before it writes: 0 (not at all) to 1000 µs. It trades
     /// latency for fewer and larger syncs, where many appends come at nearly the same time.
     public var lingerMicroseconds: Int
+    /// Whether the store's index finds records by their keys. Without it a replay by key reads the
+    /// whole stream.
+    public var keyIndex: Bool
 
     public init(
         durability: Durability = .durable,
@@ -60,7 +63,8 @@ public struct StreamConfiguration: Sendable, Hashable {
         segmentBytes: Int = Limits.segmentBytesDefault,
         batchBytesMax: Int = Limits.batchBytesDefault,
         commitAlignment: Int = 8,
-        lingerMicroseconds: Int = 0
+        lingerMicroseconds: Int = 0,
+        keyIndex: Bool = true
     ) {
         self.durability = durability
         self.compression = compression
@@ -69,6 +73,7 @@ public struct StreamConfiguration: Sendable, Hashable {
         self.batchBytesMax = batchBytesMax
         self.commitAlignment = commitAlignment
         self.lingerMicroseconds = lingerMicroseconds
+        self.keyIndex = keyIndex
     }
 
     public var effectiveVisibility: Visibility {

@@ -61,7 +61,7 @@ package enum ConfigurationCoding {
     private enum Tag {
         static let durability: UInt16 = 1, compression: UInt16 = 2, visibility: UInt16 = 3
         static let segmentBytes: UInt16 = 4, batchBytesMax: UInt16 = 5, commitAlignment: UInt16 = 6
-        static let lingerMicroseconds: UInt16 = 7
+        static let lingerMicroseconds: UInt16 = 7, keyIndex: UInt16 = 9
     }
 
     package static func encode(_ configuration: StreamConfiguration) -> [UInt8] {
@@ -94,6 +94,7 @@ package enum ConfigurationCoding {
         if configuration.lingerMicroseconds > 0 {
             field(Tag.lingerMicroseconds, UInt64(configuration.lingerMicroseconds))
         }
+        if !configuration.keyIndex { field(Tag.keyIndex, 0) }
         return writer.bytes
     }
 
@@ -134,6 +135,7 @@ package enum ConfigurationCoding {
         case (Tag.batchBytesMax, _): configuration.batchBytesMax = Int(clamping: value)
         case (Tag.commitAlignment, _): configuration.commitAlignment = Int(clamping: value)
         case (Tag.lingerMicroseconds, _): configuration.lingerMicroseconds = Int(clamping: value)
+        case (Tag.keyIndex, _): configuration.keyIndex = value != 0
         case (Tag.durability, _), (Tag.compression, _), (Tag.visibility, _):
             throw WeirError.newerFormat(
                 "The stream's setting \(tag) has the value \(value), which this version does not "

@@ -16,6 +16,19 @@ package enum StoreLayout {
     package static let nextSegmentName = "next"
     package static let creationPrefix = "new-"
 
+    /// The index, derived from everything else; a rebuilt one has the next generation.
+    package static func index(generation: UInt64) -> String { "index-\(generation).sqlite" }
+
+    /// What SQLite keeps beside its file.
+    package static let indexCompanions = ["-wal", "-shm", "-journal"]
+
+    /// The generation of an index, from its file's name; `nil` for all other names.
+    package static func generation(indexName name: String) -> UInt64? {
+        guard name.hasPrefix("index-"), name.hasSuffix(".sqlite") else { return nil }
+        let digits = name.dropFirst("index-".count).dropLast(".sqlite".count)
+        return UInt64(digits).flatMap { index(generation: $0) == name ? $0 : nil }
+    }
+
     package static func stream(_ id: StreamID) -> String { "streams/\(id)" }
     /// A stream's directory while it is being made; renamed when it is whole.
     package static func creation(_ id: StreamID) -> String { "streams/new-\(id)" }

@@ -26,6 +26,7 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
     private let view: LogView<Files>
     private let mode: ReadingMode
     private let isExact: Bool
+    private let keyedOnly: Bool
     /// The offset that the reader wants next.
     package private(set) var nextOffset: Offset
     private var segment: ReadableSegment<Files>?
@@ -46,11 +47,14 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
     package private(set) var reports: [DamageReport] = []
 
     /// Begins at an offset; `LogSearch` turns every other start into one. `isExact`: nothing is
-    /// read that was not admitted.
+    /// read that was not admitted. `keyedOnly`: of batches without keys only the header is looked
+    /// at, so their records must not be.
     package init(
-        view: LogView<Files>, at offset: Offset, mode: ReadingMode = .mapped, isExact: Bool = false
+        view: LogView<Files>, at offset: Offset, mode: ReadingMode = .mapped,
+        isExact: Bool = false, keyedOnly: Bool = false
     ) {
         self.isExact = isExact
+        self.keyedOnly = keyedOnly
         self.unpacker = BodyUnpacker(pool: view.maps.bodies)
         self.view = view
         self.mode = mode
@@ -91,6 +95,7 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
         guard found.firstOffset < view.visibleEnd else { return .hide }
         // What is missing before it is told first, and costs nothing.
         if found.firstOffset > nextOffset, !isHole(before: found) { return .pass }
+        if keyedOnly, found.keyedCount == 0 { return .pass }
         return admitting(found.credit)
     }
 
@@ -179,7 +184,8 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
         map = window?.map
         firstWanted = nextOffset
         nextOffset = found.endOffset
-        if found.compat & BatchHeader.compatHasSubBatches != 0 {
+        let isPassed = keyedOnly && found.keyedCount == 0
+        if found.compat & BatchHeader.compatHasSubBatches != 0, !isPassed {
             unpackedByteCount = try unpack(found)
         }
         header = found

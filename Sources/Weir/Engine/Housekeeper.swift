@@ -95,9 +95,14 @@ final class TailWatch: Sendable {
     }
     private let state = Lock(State())
     private let threads = Monitor(UInt64(0))
+    private let note: @Sendable () -> Void
+
+    /// `note` is called with every wake, and must cost next to nothing.
+    init(note: @escaping @Sendable () -> Void = {}) { self.note = note }
 
     /// Cheap when nobody waits.
     func wake() {
+        note()
         let ready = state.withLock { state -> [Call] in
             guard !state.calls.isEmpty else { return [] }
             let ready = state.calls.filter { $0.value.isReady() }

@@ -16,6 +16,7 @@ public final class LogStream: Sendable {
     let waiters: ThreadPool
     let watch: TailWatch
     let flow: StoreFlow
+    let index: StoreIndex
     let feeds = StreamFeeds()
     /// Asked by a closing gate; a subscription enters itself.
     package let releaseRequests = ReleaseRequests()
@@ -24,7 +25,7 @@ public final class LogStream: Sendable {
 
     init(
         _ open: SystemStream, engine: SystemEngine, pool: ThreadPool, waiters: ThreadPool,
-        housekeeper: Housekeeper, flow: StoreFlow
+        housekeeper: Housekeeper, flow: StoreFlow, index: StoreIndex
     ) {
         self.flow = flow
         self.name = open.name
@@ -33,7 +34,8 @@ public final class LogStream: Sendable {
         self.engine = engine
         self.pool = pool
         self.waiters = waiters
-        let watch = TailWatch()
+        self.index = index
+        let watch = TailWatch { index.note(open) }
         self.watch = watch
         let requests = releaseRequests
         self.committer = open.writer.map {

@@ -31,6 +31,7 @@ public final class Store: Sendable {
     /// For other processes; `nil` for a reader, and where the socket could not be made.
     private let control: ControlServer?
     private let housekeeper: Housekeeper
+    let index: StoreIndex
     let flow: StoreFlow
     private let state: Lock<State>
     private static let threadsMax = 16
@@ -41,9 +42,11 @@ public final class Store: Sendable {
     }
 
     private init(
-        engine: SystemEngine, pool: ThreadPool, subscriptionBytes: Int, logger: Logger
+        engine: SystemEngine, pool: ThreadPool, subscriptionBytes: Int, index: IndexUse,
+        logger: Logger
     ) {
         self.engine = engine
+        self.index = StoreIndex(engine: engine, use: index, logger: logger)
         self.pool = pool
         self.logger = logger
         self.housekeeper = Housekeeper()
@@ -59,6 +62,7 @@ public final class Store: Sendable {
 
     deinit {
         endControl()
+        index.end(finishing: false)
         pool.end()
         waiters.end()
         housekeeper.end()
@@ -82,10 +86,11 @@ public final class Store: Sendable {
     /// Damage is no error: `reports` says what was found, and so does the log.
     ///
     /// `subscriptionBytes` is the memory that all subscriptions of the store share, in bytes of
-    /// records: 1 MiB to 1 PiB.
+    /// records: 1 MiB to 1 PiB. `index` says whether a writer keeps an index of keys, and a reader
+    /// uses it; answers are the same without.
     public static func open(
         at path: String, _ access: Access = .createOrWrite,
-        subscriptionBytes: Int = Limits.subscriptionBytesDefault,
+        subscriptionBytes: Int = Limits.subscriptionBytesDefault, index: IndexUse = .on,
         logger: Logger = Logger(label: "weir")
     ) async throws -> Store {
         let pool = ThreadPool(countMax: threadsMax)
@@ -93,7 +98,7 @@ public final class Store: Sendable {
             return try await pool.call { () throws(WeirError) in
                 try open(
                     at: path, access, pool: pool, subscriptionBytes: subscriptionBytes,
-                    logger: logger)
+                    index: index, logger: logger)
             }
         } catch {
             pool.end()
@@ -104,17 +109,17 @@ public final class Store: Sendable {
     /// Opens a store and blocks the thread while it does: for tools, and threads of one's own.
     public static func openBlocking(
         at path: String, _ access: Access = .createOrWrite,
-        subscriptionBytes: Int = Limits.subscriptionBytesDefault,
+        subscriptionBytes: Int = Limits.subscriptionBytesDefault, index: IndexUse = .on,
         logger: Logger = Logger(label: "weir")
     ) throws(WeirError) -> Store {
         try open(
             at: path, access, pool: ThreadPool(countMax: threadsMax),
-            subscriptionBytes: subscriptionBytes, logger: logger)
+            subscriptionBytes: subscriptionBytes, index: index, logger: logger)
     }
 
     private static func open(
         at path: String, _ access: Access, pool: ThreadPool, subscriptionBytes: Int,
-        logger: Logger
+        index: IndexUse, logger: Logger
     ) throws(WeirError) -> Store {
         let range = Limits.subscriptionBytesMin...Limits.subscriptionBytesMax
         guard range.contains(subscriptionBytes) else {
@@ -136,7 +141,8 @@ public final class Store: Sendable {
             throw error.located(.init(path: path))
         }
         let store = Store(
-            engine: engine, pool: pool, subscriptionBytes: subscriptionBytes, logger: logger)
+            engine: engine, pool: pool, subscriptionBytes: subscriptionBytes, index: index,
+            logger: logger)
         for report in store.reports {
             logger.log(level: report.isDamage ? .warning : .notice, "\(report)")
         }
@@ -230,7 +236,7 @@ public final class Store: Sendable {
             if let stream = state.streams[name] { return stream }
             let stream = LogStream(
                 open, engine: engine, pool: pool, waiters: waiters, housekeeper: housekeeper,
-                flow: flow)
+                flow: flow, index: index)
             state.streams[name] = stream
             return stream
         }
@@ -287,6 +293,8 @@ public final class Store: Sendable {
             return Array(state.streams.values)
         }
         for stream in streams { stream.drain() }
+        // While everything is readable, and nothing more comes.
+        index.end(finishing: true)
         // While the lock is still held: the next writer makes a socket of the same name.
         endControl()
         housekeeper.end()

@@ -60,16 +60,18 @@ struct InfoCommand: ParsableCommand {
         let store = opened.store
         let names = stream.map { [$0] } ?? store.streamNames.map(\.description)
         let infos = try names.map { try store.streamBlocking($0).info() }
+        let index = store.indexReport()
         if json {
             let streams = JSONReport.list(infos.map { $0.report(withSegments: true) })
             let report = JSONReport.object([
                 ("store", .text(store.path)), ("writer", .flag(store.hasLiveWriter)),
-                ("streams", streams),
+                ("index", index.report), ("streams", streams),
             ])
             try StandardOutput.print(report.description + "\n")
         } else {
             var text = "store     \(store.path)\n"
             text += "writer    \(store.hasLiveWriter ? "open" : "none")\n"
+            text += "index     \(index.text)\n"
             for info in infos { text += "\n" + info.text }
             try StandardOutput.print(text)
         }
@@ -118,6 +120,34 @@ extension StreamInfo {
     private func second(_ time: Timestamp?) -> String {
         guard let time else { return "-" }
         return String(time.description.prefix(19)) + "Z"
+    }
+}
+
+extension IndexReport {
+    /// One line: the file, and how far it is behind.
+    var text: String {
+        guard let generation else { return "none (\(trouble ?? "nothing has keys"))" }
+        let state = lag == 0 ? "up to date" : "\(Numbers.records(lag)) behind"
+        return "generation \(generation), \(state)"
+    }
+
+    var report: JSONReport {
+        .object([
+            ("generation", generation.map { .number(Int(clamping: $0)) } ?? .null),
+            ("trouble", trouble.map { .text($0) } ?? .null),
+            (
+                "streams",
+                .list(
+                    streams.map {
+                        .object([
+                            ("stream", .text($0.name.description)),
+                            ("first", .number(Int(clamping: $0.covered.lowerBound.value))),
+                            ("end", .number(Int(clamping: $0.covered.upperBound.value))),
+                            ("lag", .number($0.lag)),
+                        ])
+                    })
+            ),
+        ])
     }
 }
 

@@ -15,17 +15,23 @@ struct ReadCommand: ParsableCommand {
             reads back; csv is offset, time, key, value and headers, as they are; hex is \
             for eyes.
 
+            --key K prints the records whose key is K, found by the store's index. What the \
+            index does not cover is read from the log, so the answer is always complete; if \
+            that is much, stderr says so.
+
             EXAMPLES
               weir read orders
               weir read orders --from time:2013-07-04 --to time:2013-07-05 --format json
               weir read orders --from offset:1000 --count 10 --format csv
               weir read orders --max-queue 1MiB --latency-budget 50ms
               weir read orders --where "key = 'N14228' and headers ->> 'carrier' = 'UA'"
+              weir read flights --key N14228 --format json
             """)
 
     @OptionGroup var options: StoreOptions
     @OptionGroup(title: "Reading ahead") var flow: FlowOptions
     @Argument(help: "The stream's name.", completion: streamNames) var stream: String
+    @Option(help: "Only records with this key.") var key: String?
     @Option(help: ArgumentHelp(StartArgument.help), completion: .list(StartArgument.kinds))
     var from = StartArgument(.first)
     @Option(help: "offset:N: the first record that is not read; time:T: records before T only.")
@@ -40,10 +46,15 @@ struct ReadCommand: ParsableCommand {
     var condition: String?
 
     func validate() throws {
-        if condition != nil, flow.isGiven {
-            throw ValidationError("--where reads by itself; leave out the knobs of reading ahead.")
+        if condition != nil, flow.isGiven || key != nil {
+            throw ValidationError(
+                "--where reads by itself; leave out --key and the knobs of reading ahead.")
         }
         guard count ?? 0 >= 0 else { throw ValidationError("--count is negative; expected 0 on.") }
+        guard key == nil || !flow.isGiven else {
+            throw ValidationError(
+                "--key reads the key's batches and nothing ahead; leave those options out.")
+        }
     }
 
     func run() throws {
@@ -56,6 +67,10 @@ struct ReadCommand: ParsableCommand {
             if !printer.isDone { try reader.read(from: start) { try printer.print($0) } }
             for gap in reader.missing { opened.say(gap) }
             try printer.output.flush()
+            return try opened.finish()
+        }
+        if let key {
+            try read(source, key: key, from: start, &opened, &printer)
             return try opened.finish()
         }
         let bar = ProgressBar(
@@ -83,6 +98,29 @@ struct ReadCommand: ParsableCommand {
         try printer.output.flush()
         for report in cursor.reports { opened.say(report) }
         try opened.finish()
+    }
+
+    /// The records of one key.
+    private func read(
+        _ source: LogStream, key: String, from start: Offset, _ opened: inout OpenedStore,
+        _ printer: inout RecordPrinter
+    ) throws {
+        var records = try source.records(key: key, from: .offset(start))
+        var isTold = false
+        reading: while !printer.isDone {
+            try Interrupt.check()
+            let step = try records.next()
+            if let reason = records.scanReason, !isTold {
+                Words.say("weir: note: the log is read instead of the index: \(reason)")
+                isTold = true
+            }
+            switch step {
+            case .record(let record): _ = try printer.print(record)
+            case .gap(let gap): opened.say(gap)
+            case .end: break reading
+            }
+        }
+        try printer.output.flush()
     }
 
     /// The same through a subscription, up to what the stream had when it began.

@@ -44,11 +44,13 @@ struct StreamSettings: ParsableArguments {
         help: "Microseconds that a sync waits for more appends to join it: 0 (the default) to 1000."
     )
     var linger: Int?
+    @Flag(name: .customLong("no-key-index"), help: "Leave the records' keys out of the index.")
+    var noKeyIndex = false
 
     /// Whether any of them was named, but for the durability, which an append may choose.
     var areGiven: Bool {
         compression != nil || segmentBytes != nil || maxBatchBytes != nil
-            || commitAlignment != nil || linger != nil
+            || commitAlignment != nil || linger != nil || noKeyIndex
     }
 
     func validate() throws {
@@ -64,7 +66,8 @@ struct StreamSettings: ParsableArguments {
             durability: durability?.durability ?? .durable, compression: compression ?? .off,
             segmentBytes: segmentBytes?.bytes ?? Limits.segmentBytesDefault,
             batchBytesMax: maxBatchBytes?.bytes ?? Limits.batchBytesDefault,
-            commitAlignment: commitAlignment ?? 8, lingerMicroseconds: linger ?? 0)
+            commitAlignment: commitAlignment ?? 8, lingerMicroseconds: linger ?? 0,
+            keyIndex: !noKeyIndex)
     }
 }
 

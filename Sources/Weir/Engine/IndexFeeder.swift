@@ -1,0 +1,298 @@
+import WeirBase
+import WeirFiles
+import WeirFlow
+import WeirFormat
+import WeirIndex
+import WeirLog
+
+/// Keeps the index up with the log: one thread a store, off every append's path.
+///
+///     commit ──note──▶ due ──(four times a second)──▶ KeyFeed ──runs──▶ IndexWriter
+///                                                        ▲
+///     damaged, foreign, ahead, missing ──▶ thrown away, next generation, everything is due
+///
+/// Only this thread touches the writing end. A failure that may pass (a full disk) is tried again
+/// with growing pauses; appends never wait for any of it.
+final class IndexFeeder: Sendable {
+    private struct State {
+        var due: [StreamID: SystemStream] = [:]
+        /// Why the file is to be thrown away, by whoever met damage in it.
+        var distrust: String?
+        var isFinishing = false
+        var isEnding = false
+        var hasEnded = false
+    }
+
+    /// What others may know of the thread's work.
+    struct Figures: Sendable {
+        var generation: UInt64?
+        var coverage: [StreamID: Range<Offset>] = [:]
+        var entryCount = 0
+        /// What keeps the index from being brought up to date, or was the reason of a rebuild.
+        var trouble: String?
+        var isFailing = false
+    }
+
+    private let engine: SystemEngine
+    private let indexFiles: IndexFiles
+    private let monitor = Monitor(State())
+    private let shared = Lock(Figures())
+
+    /// The pause between two passes, and how long the first one after a failure is.
+    private static let passMilliseconds = 250
+    private static let failureMillisecondsFirst = 250
+    private static let failureMillisecondsMax = 60_000
+    private static let idleMilliseconds = 1_000
+    /// What a clean close may take to bring the index up to date; the next opening does the rest.
+    private static let finishNanoseconds: Int64 = 10_000_000_000
+
+    init(engine: SystemEngine) {
+        self.engine = engine
+        self.indexFiles = IndexFiles(files: engine.files)
+    }
+
+    var figures: Figures { shared.withLock { $0 } }
+
+    /// Begins; everything that is there is due.
+    func start() throws(WeirError) {
+        try SystemThread.start { self.work() }
+    }
+
+    /// Something new is visible in a stream. Costs a lock.
+    func note(_ stream: SystemStream) {
+        guard Self.hasKeys(stream) else { return }
+        let isKnown = monitor.read { $0.due[stream.id] != nil }
+        if !isKnown { monitor.signal { $0.due[stream.id] = stream } }
+    }
+
+    /// An answer did not hold: the file is thrown away and made anew.
+    func distrust(_ reason: String) { monitor.signal { $0.distrust = $0.distrust ?? reason } }
+
+    /// Ends the thread and waits for it. `finishing`: the index is brought up to date before.
+    func end(finishing: Bool) {
+        monitor.signal { state in
+            if finishing { state.isFinishing = true } else { state.isEnding = true }
+        }
+        _ = monitor.wait { $0.hasEnded ? true : nil }
+    }
+
+    static func hasKeys(_ stream: SystemStream) -> Bool {
+        stream.configuration.keyIndex && !stream.name.isSystem
+    }
+
+    // MARK: the thread
+
+    private func work() {
+        var feeding = Feeding()
+        defer {
+            feeding.close()
+            monitor.signal { $0.hasEnded = true }
+        }
+        var failureMilliseconds = Self.failureMillisecondsFirst
+        while waitForWork(&feeding) {
+            let start = MonotonicClock.now()
+            do throws(WeirError) {
+                try pass(&feeding)
+                failureMilliseconds = Self.failureMillisecondsFirst
+                rest(feeding, since: start)
+            } catch {
+                feeding.discardIfDamaged(error)
+                // What was read and not written is due again.
+                for stream in engine.streams where Self.hasKeys(stream) {
+                    feeding.due[stream.id] = stream
+                }
+                shared.withLock {
+                    $0.trouble = error.description
+                    $0.isFailing = true
+                }
+                if isFinishing { return }
+                pause(milliseconds: failureMilliseconds)
+                failureMilliseconds = min(2 * failureMilliseconds, Self.failureMillisecondsMax)
+            }
+        }
+    }
+
+    private var isEnding: Bool { monitor.read { $0.isEnding } }
+    private var isFinishing: Bool { monitor.read { $0.isFinishing } }
+
+    /// `false` when the thread is to end. Quiet moments are used to shorten SQLite's journal.
+    private func waitForWork(_ feeding: inout Feeding) -> Bool {
+        if feeding.isBehind || feeding.writer == nil {
+            return !isEnding && !(isFinishing && feeding.isLate(Self.finishNanoseconds))
+        }
+        let isReady = { (state: inout State) -> Bool? in
+            if state.isEnding { return false }
+            if !state.due.isEmpty || state.distrust != nil { return true }
+            return state.isFinishing ? false : nil
+        }
+        if let answer = monitor.wait(milliseconds: Self.idleMilliseconds, until: isReady) {
+            return answer
+        }
+        feeding.checkpoint()
+        return monitor.wait(until: isReady) ?? false
+    }
+
+    /// Caught up, until the next pass is due; behind, for as long as it worked: half of a core is
+    /// left to those who append.
+    private func rest(_ feeding: Feeding, since start: Moment) {
+        guard !isFinishing else { return }
+        let worked = Int((MonotonicClock.now() - start) / 1_000_000)
+        pause(milliseconds: feeding.isBehind ? worked : max(0, Self.passMilliseconds - worked))
+    }
+
+    private func pause(milliseconds: Int) {
+        _ = monitor.wait(milliseconds: milliseconds) { state in
+            state.isEnding || state.isFinishing ? true : nil
+        }
+    }
+
+    /// Opens what is not open, and indexes what is due, as much as one transaction should take.
+    private func pass(_ feeding: inout Feeding) throws(WeirError) {
+        if let reason = monitor.change({ $0.distrust.take() }) {
+            feeding.discard(reason)
+        }
+        if feeding.writer == nil {
+            try feeding.open(
+                indexFiles, IndexIdentity(store: engine.header.storeID, epoch: engine.epoch))
+            try adoptStreams(&feeding)
+        }
+        guard let writer = feeding.writer else { return }
+        let noted = monitor.change { state -> [StreamID: SystemStream] in
+            defer { state.due = [:] }
+            return state.due
+        }
+        feeding.due.merge(noted) { $1 }
+        try writer.append(readDue(&feeding, writer))
+        publish(feeding, writer)
+    }
+
+    /// At the opening of a file: what the store no longer has is forgotten, what is ahead of its
+    /// log too, and everything else is looked at.
+    private func adoptStreams(_ feeding: inout Feeding) throws(WeirError) {
+        guard let writer = feeding.writer else { return }
+        let streams = engine.streams.filter(Self.hasKeys)
+        for stream in streams { feeding.due[stream.id] = stream }
+        let stale = writer.streams.filter { id in
+            guard let stream = feeding.due[id], let covered = writer.coverage(of: id) else {
+                return true
+            }
+            return covered.upperBound > stream.view.flushedEnd
+        }
+        if !stale.isEmpty {
+            shared.withLock {
+                $0.trouble = "forgot \(stale.count) streams that were gone, or shorter than indexed"
+            }
+        }
+        try writer.forget(stale)
+    }
+
+    private func readDue(
+        _ feeding: inout Feeding, _ writer: IndexWriter
+    ) throws(WeirError) -> [KeyRun] {
+        var runs: [KeyRun] = []
+        var entryCount = 0
+        for (id, stream) in feeding.due where entryCount < KeyFeed.entriesMax {
+            let start = writer.coverage(of: id)?.upperBound ?? stream.view.logStart
+            do throws(WeirError) {
+                let found = try KeyFeed.read(id, stream.view, from: start) { isEnding }
+                runs += found
+                entryCount += found.reduce(0) { $0 + $1.entries.count }
+                if (found.last?.end ?? start) >= stream.view.visibleEnd || found.isEmpty {
+                    feeding.due[id] = nil
+                }
+            } catch {
+                // Its trouble is its own: the next append there tries again.
+                feeding.due[id] = nil
+                shared.withLock { $0.trouble = "\(stream.name): \(error)" }
+            }
+        }
+        return runs
+    }
+
+    private func publish(_ feeding: Feeding, _ writer: IndexWriter) {
+        var coverage: [StreamID: Range<Offset>] = [:]
+        for id in writer.streams { coverage[id] = writer.coverage(of: id) }
+        let entryCount = writer.entryCount
+        shared.withLock { figures in
+            figures.generation = feeding.generation
+            figures.coverage = coverage
+            figures.entryCount = entryCount
+            figures.isFailing = false
+            if let reason = feeding.rebuildReason { figures.trouble = reason }
+        }
+    }
+}
+
+extension IndexFeeder {
+    /// What the thread has in its hands.
+    private struct Feeding {
+        var writer: IndexWriter?
+        var generation: UInt64 = 0
+        /// Streams that are not indexed to their end.
+        var due: [StreamID: SystemStream] = [:]
+        var rebuildReason: String?
+        private var mustRebuild = false
+        private var finishingSince: Moment?
+
+        var isBehind: Bool { !due.isEmpty }
+
+        /// Whether finishing, asked about for the first time now or before, takes too long.
+        mutating func isLate(_ nanoseconds: Int64) -> Bool {
+            let now = MonotonicClock.now()
+            let start = finishingSince ?? now
+            finishingSince = start
+            return now - start > nanoseconds
+        }
+
+        /// Opens the newest file, or makes the next one if that is not what it should be.
+        mutating func open(
+            _ files: IndexFiles, _ identity: IndexIdentity
+        ) throws(WeirError) {
+            let newest = try files.generations().last
+            if let newest, !mustRebuild {
+                do throws(WeirError) {
+                    writer = try IndexWriter.open(path: files.path(newest), identity)
+                    generation = newest
+                    try files.remove(but: newest)
+                    return
+                } catch {
+                    guard error.code == .damaged else { throw error }
+                    rebuildReason = "made anew: \(error)"
+                }
+            }
+            try files.remove(but: nil)
+            generation = max(newest ?? 0, generation) + 1
+            try files.create(generation)
+            writer = try IndexWriter.create(path: files.path(generation), identity)
+            mustRebuild = false
+        }
+
+        mutating func discardIfDamaged(_ error: WeirError) {
+            if error.code == .damaged { discard(error.description) }
+        }
+
+        mutating func discard(_ reason: String) {
+            rebuildReason = "made anew: \(reason)"
+            mustRebuild = true
+            close()
+        }
+
+        mutating func checkpoint() {
+            do throws(WeirError) {
+                try writer?.checkpoint()
+            } catch {
+                rebuildReason = "the journal could not be shortened: \(error)"
+            }
+        }
+
+        mutating func close() {
+            do throws(WeirError) {
+                try writer?.close()
+            } catch {
+                // What did not reach the file is indexed again.
+                rebuildReason = "the last one did not close: \(error)"
+            }
+            writer = nil
+        }
+    }
+}

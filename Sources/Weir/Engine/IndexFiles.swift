@@ -1,0 +1,41 @@
+import WeirBase
+import WeirFiles
+import WeirFormat
+import WeirIndex
+
+/// The index's files in a store's directory: which is the current one, and how it is thrown away.
+struct IndexFiles: Sendable {
+    let files: RealFileSystem
+
+    /// Generations that are there, the newest last.
+    func generations() throws(WeirError) -> [UInt64] {
+        try files.list("").compactMap(StoreLayout.generation(indexName:)).sorted()
+    }
+
+    func path(_ generation: UInt64) -> String {
+        files.rootPath + "/" + StoreLayout.index(generation: generation)
+    }
+
+    /// Whether a writer that is gone left changes beside the file.
+    func hasJournal(_ generation: UInt64) throws(WeirError) -> Bool {
+        try files.list("").contains(StoreLayout.index(generation: generation) + "-wal")
+    }
+
+    /// Makes an empty file for the next generation, readable by its owner only, as SQLite makes
+    /// those beside it after it.
+    func create(_ generation: UInt64) throws(WeirError) {
+        let file = try files.open(StoreLayout.index(generation: generation), .createExclusive)
+        try files.close(file)
+    }
+
+    /// Removes every generation but one, with what SQLite left beside it.
+    func remove(but kept: UInt64?) throws(WeirError) {
+        for name in try files.list("").sorted() {
+            let companion = StoreLayout.indexCompanions.first { name.hasSuffix($0) } ?? ""
+            let main = String(name.dropLast(companion.count))
+            guard let generation = StoreLayout.generation(indexName: main), generation != kept
+            else { continue }
+            try files.removeFile(name)
+        }
+    }
+}

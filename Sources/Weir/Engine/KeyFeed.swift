@@ -1,0 +1,70 @@
+import WeirBase
+import WeirFiles
+import WeirFormat
+import WeirIndex
+import WeirLog
+
+/// Reads the keys of a stream, in the order of the log, as runs for the index.
+enum KeyFeed {
+    /// What one reading may take: entries in memory, and batches, so that progress is seen where
+    /// no record has a key.
+    static let entriesMax = 128 << 10
+    static let batchesMax = 64 << 10
+
+    /// The keys from an offset on, as far as readers see and the bounds allow.
+    ///
+    /// Runs follow each other without a hole. What cannot be read because it is damaged becomes a
+    /// run that says so: should it be readable later, nothing is missing then. Batches without a
+    /// key cost their header. Throws what the medium said.
+    static func read<Files: FileSystem>(
+        _ stream: StreamID, _ view: LogView<Files>, from start: Offset, isStopped: () -> Bool
+    ) throws(WeirError) -> [KeyRun] {
+        var cursor = LogCursor(view: view, at: start, keyedOnly: true)
+        var runs: [KeyRun] = []
+        var entries: [KeyEntry] = []
+        var first = start
+        var place = start
+        var count = 0
+        while count < batchesMax, entries.count < entriesMax, !isStopped() {
+            let step = try cursor.next()
+            count += 1
+            switch step {
+            case .batch(let header):
+                if header.keyedCount > 0 { collect(cursor.records, into: &entries) }
+                place = header.endOffset
+                continue
+            case .gap(let gap) where gap.reason == .retention:
+                // Nobody will ever read what is missing there.
+                place = gap.next
+                continue
+            case .gap(let gap):
+                if gap.expected > first {
+                    runs.append(
+                        KeyRun(stream: stream, first: first, end: gap.expected, entries: entries))
+                }
+                runs.append(
+                    KeyRun(
+                        stream: stream, first: gap.expected, end: gap.next, entries: [],
+                        isUnread: true))
+                entries = []
+                first = gap.next
+                place = gap.next
+                continue
+            case .end, .held: break
+            }
+            place = max(place, cursor.nextOffset)
+            break
+        }
+        if place > first {
+            runs.append(KeyRun(stream: stream, first: first, end: place, entries: entries))
+        }
+        return runs
+    }
+
+    private static func collect(_ records: consuming RecordWalker, into entries: inout [KeyEntry]) {
+        while let record = records.next() {
+            guard let key = record.key else { continue }
+            entries.append(KeyEntry(hash: keyHash(key), offset: record.offset))
+        }
+    }
+}

@@ -1,0 +1,140 @@
+import Logging
+import WeirBase
+import WeirFiles
+import WeirFormat
+import WeirIndex
+
+/// The index as the store uses it: the thread that feeds it, if this process writes, and a
+/// connection for lookups, opened on first use.
+///
+/// Nothing here is ever needed for a right answer: where there is no index, the log is read.
+final class StoreIndex: Sendable {
+    /// A connection to look in, or why there is none.
+    enum Lookup {
+        case reader(IndexReader)
+        case none(because: String)
+    }
+
+    private let engine: SystemEngine
+    private let indexFiles: IndexFiles
+    private let feeder: IndexFeeder?
+    private let logger: Logger
+    let use: IndexUse
+    private let state = Lock(State())
+
+    private struct State {
+        var open: (generation: UInt64, reader: IndexReader)?
+        /// A reading process: what it met is not asked again.
+        var distrusted: (generation: UInt64, reason: String)?
+        var isEnded = false
+    }
+
+    init(engine: SystemEngine, use: IndexUse, logger: Logger) {
+        self.engine = engine
+        self.use = use
+        self.logger = logger
+        self.indexFiles = IndexFiles(files: engine.files)
+        guard !engine.isReadOnly else {
+            feeder = nil
+            return
+        }
+        let feeder = use == .on ? IndexFeeder(engine: engine) : nil
+        self.feeder = feeder
+        do throws(WeirError) {
+            if let feeder {
+                try feeder.start()
+            } else {
+                // Nobody keeps it up with the log: a later opening must not take it for good.
+                try indexFiles.remove(but: nil)
+            }
+        } catch {
+            logger.warning("the index is not kept: \(error)")
+        }
+    }
+
+    /// Something new is visible in a stream.
+    func note(_ stream: SystemStream) { feeder?.note(stream) }
+
+    var figures: IndexFeeder.Figures? { feeder?.figures }
+
+    /// The file that lookups use at the moment.
+    var generation: UInt64? { state.withLock { $0.open?.generation } }
+
+    /// The index to look in. May wait for the disk.
+    func lookup() -> Lookup {
+        guard use == .on else { return .none(because: "the store was opened without its index") }
+        var generation: UInt64?
+        do throws(WeirError) {
+            generation = try newestGeneration()
+            guard let generation else { return .none(because: "there is no index yet") }
+            let (open, distrusted) = state.withLock { ($0.open, $0.distrusted) }
+            if let distrusted, distrusted.generation == generation {
+                return .none(because: distrusted.reason)
+            }
+            if let open, open.generation == generation { return .reader(open.reader) }
+            return .reader(try adopt(generation))
+        } catch {
+            if let generation { distrust(error, generation) }
+            return .none(because: error.description)
+        }
+    }
+
+    private func newestGeneration() throws(WeirError) -> UInt64? {
+        guard let feeder else { return try indexFiles.generations().last }
+        return feeder.figures.generation
+    }
+
+    private func adopt(_ generation: UInt64) throws(WeirError) -> IndexReader {
+        let hasJournal = try indexFiles.hasJournal(generation)
+        let isFrozen = engine.isReadOnly && !engine.hasLiveWriter && !hasJournal
+        let reader = try IndexReader(
+            path: indexFiles.path(generation), store: engine.header.storeID, isFrozen: isFrozen)
+        let (old, isEnded) = state.withLock { state in
+            if state.isEnded { return (reader as IndexReader?, true) }
+            defer { state.open = (generation, reader) }
+            return (state.open?.reader, false)
+        }
+        // Whoever looks in it at this moment meets an error, and reads the log.
+        try old?.close()
+        if isEnded { throw Store.closed() }
+        return reader
+    }
+
+    /// What the index said does not hold, or it cannot be read. A writer makes it anew; a reading
+    /// process does without. Other failures may pass, and change nothing.
+    func distrust(_ error: WeirError) {
+        if let generation { distrust(error, generation) }
+    }
+
+    private func distrust(_ error: WeirError, _ generation: UInt64) {
+        guard error.code == .damaged else { return }
+        logger.warning("the index is not used: \(error)")
+        let open = state.withLock { state in
+            state.distrusted = (generation, error.description)
+            defer { state.open = nil }
+            return state.open
+        }
+        feeder?.distrust(error.description)
+        close(open?.reader)
+    }
+
+    private func close(_ reader: IndexReader?) {
+        do throws(WeirError) {
+            try reader?.close()
+        } catch {
+            logger.debug("the index's connection did not close: \(error)")
+        }
+    }
+
+    /// Ends the feeding thread and the connection. `finishing`: the index is brought up to date.
+    func end(finishing: Bool) {
+        let (open, isFirst) = state.withLock { state in
+            defer { (state.open, state.isEnded) = (nil, true) }
+            return (state.open, !state.isEnded)
+        }
+        guard isFirst else { return }
+        // Readers first: with the last connection SQLite takes its journal away.
+        close(open?.reader)
+        feeder?.end(finishing: finishing)
+    }
+}

@@ -1,0 +1,235 @@
+public import WeirBase
+import WeirFiles
+import WeirFormat
+import WeirIndex
+import WeirLog
+
+/// A step of a replay by key.
+public enum KeyedStep: Sendable, Hashable {
+    /// A record with the key.
+    case record(Record)
+    /// Records are missing that might have had the key; the next step goes on behind them.
+    case gap(Gap)
+    /// There were no more when the replay began.
+    case end
+}
+
+/// The records of one key, in the order of the log.
+///
+/// ```swift
+/// var orders = try stream.records(key: "N14228")
+/// while case .record(let record) = try orders.next() { use(record) }
+/// ```
+///
+/// The store's index says where they are, and every place is looked at and its key compared. What
+/// the index does not cover is read from the log, so the answer is complete whatever state the
+/// index is in; it only takes longer. May wait for the disk: not for Swift's own threads.
+public struct KeyedRecords: ~Copyable {
+    /// Why the log is read, in whole or in part, where the index is of no use; `nil` if it is used.
+    public private(set) var scanReason: String?
+    /// The first offset that is not looked at: what the stream had when the replay began.
+    public let endOffset: Offset
+
+    private let stream: LogStream
+    private let key: [UInt8]
+    private let hash: UInt64
+    /// Everything before it was looked at.
+    private var place: Offset
+    /// What the index named, from `place` on, and up to where that is all.
+    private var named: ArraySlice<Offset> = []
+    private var namedEnd: Offset
+    /// Up to here the log is read; behind it the index is asked.
+    private var scanEnd: Offset
+    private var scan: LogCursor<RealFileSystem>?
+    /// Found in the last batch and not yet given.
+    private var found: ArraySlice<Record> = []
+
+    /// Offsets that the index is asked for at once.
+    private static let namedMax = 1024
+    /// What a writer that is not behind may not have indexed yet.
+    private static let tailRecords = 256 << 10
+
+    init(_ stream: LogStream, key: [UInt8], from start: Offset) {
+        self.stream = stream
+        self.key = key
+        self.hash = unsafe keyHash(key.span.bytes)
+        self.place = max(start, stream.view.logStart)
+        self.endOffset = stream.view.visibleEnd
+        self.namedEnd = place
+        self.scanEnd = place
+    }
+
+    /// Goes to the key's next record.
+    ///
+    /// Throws `damaged` where mapped pages vanish under the reader, `newerFormat`, and what the
+    /// medium said. May be asked again after it threw.
+    public mutating func next() throws(WeirError) -> KeyedStep {
+        while true {
+            if let record = found.popFirst() { return .record(record) }
+            guard place < endOffset else { return .end }
+            if place < scanEnd {
+                if let gap = try scanOn() { return .gap(gap) }
+            } else if let offset = named.first {
+                if let gap = try look(at: offset) { return .gap(gap) }
+            } else if place < namedEnd {
+                place = namedEnd
+            } else {
+                ask()
+            }
+        }
+    }
+
+    /// Decides about the next part: by the index, or by reading up to where it begins again.
+    private mutating func ask() {
+        scan = nil
+        guard stream.configuration.keyIndex else {
+            return readLog(to: endOffset, because: "the stream's keys are not indexed")
+        }
+        switch stream.index.lookup() {
+        case .none(let reason): readLog(to: endOffset, because: reason)
+        case .reader(let reader):
+            do throws(WeirError) {
+                let answer = try reader.offsets(
+                    of: hash, in: stream.open.id, from: place, limit: Self.namedMax)
+                switch answer {
+                case .offsets(let offsets, let upTo):
+                    named = offsets[...]
+                    namedEnd = min(upTo, endOffset)
+                    named = named.prefix { $0 < endOffset }
+                case .unknown(let upTo):
+                    scanEnd = min(upTo ?? endOffset, endOffset)
+                    // A tail that was appended a moment ago is no news.
+                    if scanEnd - place > Self.tailRecords {
+                        scanReason =
+                            scanReason
+                            ?? "the index does not cover offsets \(place) to before \(scanEnd) yet"
+                    }
+                }
+            } catch {
+                stream.index.distrust(error)
+                readLog(to: endOffset, because: error.description)
+            }
+        }
+    }
+
+    private mutating func readLog(to end: Offset, because reason: String) {
+        scanReason = scanReason ?? reason
+        named = []
+        namedEnd = place
+        scanEnd = end
+    }
+
+    // MARK: by the index
+
+    /// Takes the records that the index named in one batch.
+    private mutating func look(at offset: Offset) throws(WeirError) -> Gap? {
+        var cursor = LogCursor(view: stream.view, at: offset, keyedOnly: true)
+        // One batch and nothing behind it: the next hit is far away.
+        switch try cursor.next(admitting: { _ in .read(ahead: Credit(bytes: 0, records: 0)) }) {
+        case .batch(let header): try take(cursor.records, of: header)
+        case .gap(let gap):
+            // The index names what can be read no more; so would a scan have met it.
+            named = named.drop { $0 < gap.next }
+            place = min(gap.next, namedEnd)
+            return gap
+        case .end, .held:
+            named = []
+            place = namedEnd
+        }
+        return nil
+    }
+
+    private mutating func take(
+        _ records: consuming RecordWalker, of header: BatchHeader
+    ) throws(WeirError) {
+        let end = header.endOffset
+        guard header.keyedCount > 0 else {
+            return distrust("names a key at offset \(place) where no record has one")
+        }
+        while let record = records.next(), let wanted = named.first, wanted < end {
+            // A record that compaction took away is no longer there to be found.
+            while let next = named.first, next < record.offset { named.removeFirst() }
+            guard named.first == record.offset else { continue }
+            guard let found = record.key, keyHash(found) == hash else {
+                return distrust("names another key at offset \(record.offset)")
+            }
+            named.removeFirst()
+            place = record.offset + 1
+            keep(record, of: header)
+        }
+        named = named.drop { $0 < end }
+        place = named.first ?? namedEnd
+    }
+
+    /// The index was proven and is wrong all the same: it is of another history of this store.
+    private mutating func distrust(_ what: String) {
+        let error = WeirError.damaged("The index \(what).")
+        stream.index.distrust(error)
+        readLog(to: endOffset, because: error.description)
+    }
+
+    // MARK: by the log
+
+    private mutating func scanOn() throws(WeirError) -> Gap? {
+        var cursor = scan.take() ?? LogCursor(view: stream.view, at: place, keyedOnly: true)
+        let step: LogCursor<RealFileSystem>.Step
+        do throws(WeirError) {
+            step = try cursor.next()
+        } catch {
+            scan = consume cursor
+            throw error
+        }
+        var missing: Gap?
+        switch step {
+        case .batch(let header):
+            if header.keyedCount > 0 {
+                var records = cursor.records
+                while let record = records.next(), record.offset < scanEnd {
+                    keep(record, of: header)
+                }
+            }
+            place = min(header.endOffset, scanEnd)
+        case .gap(let gap):
+            place = min(gap.next, scanEnd)
+            missing = gap
+        case .end, .held: place = scanEnd
+        }
+        scan = consume cursor
+        return missing
+    }
+
+    /// Copies a record if it has the key.
+    private mutating func keep(_ record: borrowing RecordView, of header: BatchHeader) {
+        guard let bytes = record.key, bytes.byteCount == key.count else { return }
+        let isEqual = unsafe bytes.withUnsafeBytes { unsafe $0.elementsEqual(key) }
+        guard isEqual else { return }
+        let value =
+            record.isTombstone
+            ? nil : unsafe record.value.withUnsafeBytes { unsafe Array($0) }
+        var headers = Headers()
+        record.forEachHeader { headers.append($0, $1) }
+        found.append(
+            Record(
+                offset: record.offset, time: record.recordTime ?? header.appendTime, key: key,
+                headers: headers, value: value))
+    }
+}
+
+extension LogStream {
+    /// The records that have a key, from a position to the end that the stream has now.
+    ///
+    /// With the index it costs the batches that hold them; without, a walk over the stream. Throws
+    /// as `offset(of:)` does.
+    public func records(
+        key: [UInt8], from start: StartPosition = .first
+    ) throws(WeirError) -> KeyedRecords {
+        KeyedRecords(self, key: key, from: try offset(of: start))
+    }
+
+    /// The same for a key that is text, in UTF-8.
+    public func records(
+        key: String, from start: StartPosition = .first
+    ) throws(WeirError) -> KeyedRecords {
+        try records(key: Array(key.utf8), from: start)
+    }
+}
