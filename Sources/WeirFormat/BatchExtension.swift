@@ -1,4 +1,4 @@
-package import WeirBase
+import WeirBase
 
 /// The typed sections between a batch's header and its body.
 package enum BatchExtension {
