@@ -33,7 +33,7 @@ enum Golden {
             let sealedName = StoreLayout.segmentName(sealedID, base: .zero)
             let unsealedName = StoreLayout.segmentName(unsealedID, base: parts.sealed.endOffset)
             return [
-                "small.segment": parts.small,
+                "small.segment": parts.small, "producers.segment": try producers(),
                 "store/WEIR": storeHeader, "store/LOCK": lock, "store/EPOCHS": epochs,
                 "store/tail": parts.tail, streamPath + "MANIFEST": manifest,
                 streamPath + sealedName: parts.sealedBytes,

@@ -87,6 +87,32 @@ struct GoldenTests {
         #expect(state.closing == .opened(Epoch(2)))
     }
 
+    @Test func `of named producers is read`() throws {
+        let bytes = try golden("producers.segment")
+        let (header, start) = try SegmentHeader.decode(bytes)
+        let trailer = Array(bytes.suffix(SegmentFooter.Trailer.end))
+        let length = try SegmentFooter.byteCount(trailer: trailer, segment: header.segmentID)
+        let end = bytes.count - (try #require(length))
+        let footer = try SegmentFooter.decode(
+            Array(bytes[end...]), segment: header.segmentID, at: FilePosition(UInt64(end))
+        ).footer
+        var table = ProducerTable([
+            .init(name: "before", lastPublishingID: 3, offset: Offset(99))
+        ])
+        var extensions = 0
+        let found = steps(bytes, header.segmentID, from: start, to: end)
+        for case .batch(let batch, let place) in found where batch.extensionLength > 0 {
+            extensions += 1
+            let first = Int(place.value) + BatchHeader.byteCount
+            let sections = Array(bytes[first..<first + batch.extensionLength])
+            for row in BatchExtension.producers(in: sections.span.bytes) { table.note(row) }
+        }
+        #expect(extensions == 3)
+        #expect(table == ProducerTable(footer.producers))
+        #expect(table["loader"] == .init(lastPublishingID: 12, offset: Offset(107)))
+        #expect(table["zähler"] == .init(lastPublishingID: .max, offset: Offset(103)))
+    }
+
     @Test func `of a sealed segment is read`() throws {
         let parts = try Parts()
         let bytes = try golden("-\(Golden.sealedID).segment")

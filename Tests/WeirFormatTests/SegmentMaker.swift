@@ -40,8 +40,12 @@ struct SegmentMaker {
             appendTime: appendTime)
     }
 
-    mutating func add(_ builder: inout BatchBuilder) {
-        let sealed = builder.seal(seal, compression: .off, scratch: &scratch.memory)
+    mutating func add(
+        _ builder: inout BatchBuilder, compression: Compression = .off,
+        extension sections: [UInt8] = []
+    ) {
+        let sealed = builder.seal(
+            seal, compression: compression, extension: sections, scratch: &scratch.memory)
         take(sealed.header, Array(sealed.bytes))
     }
 

@@ -7,9 +7,9 @@ import WeirLog
 ///
 /// ```swift
 /// let loader = try await orders.producer("loader")
-/// let done = loader.lastPublishingID ?? 0
-/// for (number, order) in orders.enumerated().dropFirst(Int(done)) {
-///     try await loader.append(value: order, id: UInt64(number + 1))
+/// let done = Int(loader.lastPublishingID ?? 0)
+/// for (index, line) in lines.enumerated().dropFirst(done) {
+///     try await loader.append(value: Array(line.utf8), id: UInt64(index + 1))
 /// }
 /// ```
 ///
