@@ -8,6 +8,8 @@ public enum Limits {
     public static let headerNameBytesMax = 255
     public static let headersBytesMax = 1 << 20
     public static let streamNameBytesMax = 128
+    /// Cursors of a store, of all its streams together: they are kept in memory.
+    public static let cursorsMax = 100_000
 
     /// Entries of a batch; the number has 16 bits in a chunk of the stream protocol.
     public static let batchEntriesMax = 65_535

@@ -40,6 +40,8 @@ public enum StartPosition: Sendable, Hashable {
     case time(Timestamp)
     /// The first record that Weir took at or after the given time.
     case appended(Timestamp)
+    /// Where the cursor of this name stands, or the first record if it never committed.
+    case cursor(String)
 }
 
 /// Records that a reader expected and that are not there.
@@ -49,7 +51,8 @@ public struct Gap: Sendable, Hashable {
         case retention
         /// Their bytes are damaged.
         case damage
-        /// They were read before they were durable, and power loss took them.
+        /// They were read before they were durable, and power loss took them. A cursor that stood
+        /// behind them is moved back: then `next` lies before `expected`.
         case unsynced
     }
     /// The offset that would have come next.

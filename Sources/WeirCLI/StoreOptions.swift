@@ -39,6 +39,11 @@ struct OpenedStore {
     }
 
     mutating func say(_ gap: Gap) {
+        guard gap.expected <= gap.next else {
+            return Words.say(
+                "weir: gap (\(gap.reason.rawValue)): reading goes on at offset \(gap.next), and "
+                    + "not at \(gap.expected); \(gap.detail)")
+        }
         Words.say(
             "weir: gap (\(gap.reason.rawValue)): \(Numbers.records(gap.next - gap.expected)) "
                 + "missing, from offset \(gap.expected) to before \(gap.next); \(gap.detail)")

@@ -169,6 +169,15 @@ package struct AppendGate: Sendable {
         return settled(at: moment)
     }
 
+    /// A consumer's cursor stands here now; `nil`: it has none any more.
+    package mutating func consumer(
+        _ name: String, committed: Offset?, at moment: Moment
+    ) -> Effects {
+        guard let bound, bound.names?.contains(name) ?? true else { return Effects() }
+        lag.note(name, committed: committed, countMax: Limits.boundConsumersMax)
+        return settled(at: moment)
+    }
+
     /// The consumer is gone. Its last position counts until the gate is capped.
     package mutating func consumerEnded(_ name: String, at moment: Moment) -> Effects {
         lag.end(name)

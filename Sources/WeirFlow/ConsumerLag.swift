@@ -3,11 +3,16 @@ package import WeirBase
 /// How far the slowest of a stream's named consumers is behind what the stream shows.
 package struct ConsumerLag: Sendable, Hashable {
     private struct Consumer: Sendable, Hashable {
-        var released: Offset
-        var isLive: Bool
+        /// In this process, and below what it has committed: both as far as they are known.
+        var released: Offset?
+        var committed: Offset?
+        var isLive = false
+
+        /// Who lives goes by what it released, who does not by what it committed.
+        var position: Offset? { isLive ? released : committed ?? released }
     }
     private var consumers: [String: Consumer] = [:]
-    /// The smallest released position; `nil` without a consumer.
+    /// The smallest position; `nil` without a consumer.
     private var slowest: Offset?
     /// Somebody may be there who is not live: spares a search where nobody is.
     private var hasEnded = false
@@ -28,17 +33,33 @@ package struct ConsumerLag: Sendable, Hashable {
     package mutating func note(_ name: String, released: Offset, countMax: Int) {
         let old = consumers[name]
         guard old != nil || consumers.count < countMax else { return }
-        consumers[name] = Consumer(released: released, isLive: true)
+        consumers[name] = Consumer(
+            released: released, committed: old?.committed, isLive: true)
         // What was released was there.
         end = max(end, released)
-        if let slowest, released >= slowest, old?.released != slowest { return }
+        if let slowest, released >= slowest, old?.position != slowest { return }
         findSlowest()
     }
 
-    /// The consumer is gone; its last position counts on.
+    /// A consumer's cursor stands here, or is gone; it counts while nobody of that name lives.
+    ///
+    /// Beyond `countMax` names, further consumers are not counted.
+    package mutating func note(_ name: String, committed: Offset?, countMax: Int) {
+        let old = consumers[name]
+        guard old != nil || committed != nil && consumers.count < countMax else { return }
+        var consumer = old ?? Consumer()
+        consumer.committed = committed
+        consumers[name] = consumer.position == nil ? nil : consumer
+        if let committed { end = max(end, committed) }
+        if !consumer.isLive { hasEnded = true }
+        findSlowest()
+    }
+
+    /// The consumer is gone; what it committed counts on, or else what it released.
     package mutating func end(_ name: String) {
         consumers[name]?.isLive = false
         hasEnded = true
+        findSlowest()
     }
 
     /// Forgets those who are gone and more than so many records behind.
@@ -46,7 +67,7 @@ package struct ConsumerLag: Sendable, Hashable {
         guard hasEnded else { return }
         let end = end
         consumers = consumers.filter { _, consumer in
-            consumer.isLive || end - consumer.released <= recordCount
+            consumer.isLive || consumer.position.map { end - $0 <= recordCount } ?? false
         }
         hasEnded = consumers.values.contains { !$0.isLive }
         findSlowest()
@@ -58,5 +79,5 @@ package struct ConsumerLag: Sendable, Hashable {
         findSlowest()
     }
 
-    private mutating func findSlowest() { slowest = consumers.values.map(\.released).min() }
+    private mutating func findSlowest() { slowest = consumers.values.compactMap(\.position).min() }
 }

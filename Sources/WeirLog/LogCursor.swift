@@ -43,18 +43,21 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
     package private(set) var map: SegmentMap?
     /// Bytes that were no batch, since the last good one; told with the gap that they make.
     private var damage: Range<UInt64>?
+    /// Told before anything is read.
+    private var firstGap: Gap?
     /// Damage that cost no record, such as a marker's; told once.
     package private(set) var reports: [DamageReport] = []
 
     /// Begins at an offset; `LogSearch` turns every other start into one. `isExact`: nothing is
     /// read that was not admitted. `keyedOnly`: of batches without keys only the header is looked
-    /// at, so their records must not be.
+    /// at, so their records must not be. `after`: the first step tells this gap.
     package init(
         view: LogView<Files>, at offset: Offset, mode: ReadingMode = .mapped,
-        isExact: Bool = false, keyedOnly: Bool = false
+        isExact: Bool = false, keyedOnly: Bool = false, after firstGap: Gap? = nil
     ) {
         self.isExact = isExact
         self.keyedOnly = keyedOnly
+        self.firstGap = firstGap
         self.unpacker = BodyUnpacker(pool: view.maps.bodies)
         self.view = view
         self.mode = mode
@@ -74,6 +77,7 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
     package mutating func next(admitting: Admitting) throws(WeirError) -> Step {
         header = nil
         unpackedByteCount = nil
+        if let gap = firstGap.take() { return .gap(gap) }
         let start = view.logStart
         if nextOffset < start {
             return jump(to: start, .retention, "records before \(start) were removed by retention")

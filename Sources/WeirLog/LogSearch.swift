@@ -24,6 +24,12 @@ package struct LogSearch<Files: FileSystem> {
         case .offset(let offset): return offset
         case .time(let time): return try first(recordTime: time) ?? end
         case .appended(let time): return try first(appendTime: time) ?? end
+        case .cursor(let name):
+            // The log knows no names: whoever keeps the cursors looks them up before.
+            throw WeirError(
+                .invalidArgument,
+                "The start is the cursor \(name), which a log does not know; expected its offset.",
+                at: .init(stream: view.name.description))
         }
     }
 

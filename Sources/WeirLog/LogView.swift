@@ -73,6 +73,11 @@ package final class LogView<Files: FileSystem>: Sendable {
         }
     }
 
+    /// Where what an epoch left ends: the first offset of a later epoch, or else the log's end.
+    package func end(of epoch: Epoch) -> Offset {
+        state.withLock { $0.segments.first { $0.epoch > epoch }?.base } ?? flushedEnd
+    }
+
     package func segment(after segment: ReadableSegment<Files>) -> ReadableSegment<Files>? {
         state.withLock { state in
             // An empty segment may share its base with the next; identity decides.

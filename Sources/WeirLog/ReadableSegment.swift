@@ -10,6 +10,8 @@ package import WeirFormat
 package final class ReadableSegment<Files: FileSystem>: Sendable {
     package let id: SegmentID
     package let base: Offset
+    /// Of the writer that began it.
+    package let epoch: Epoch
     package let path: String
     package let generation: UInt32
     let files: Files
@@ -37,6 +39,7 @@ package final class ReadableSegment<Files: FileSystem>: Sendable {
     ) {
         self.id = entry.id
         self.base = entry.base
+        self.epoch = entry.epoch
         self.path = path
         self.generation = entry.generation
         self.files = files

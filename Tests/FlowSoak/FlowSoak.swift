@@ -8,14 +8,15 @@ import Foundation
 ///     weir-flow-soak catchup --bytes 4GiB
 ///     weir-flow-soak tail --seconds 10
 ///     weir-flow-soak replay --bytes 1GiB
+///     weir-flow-soak cursors --consumers 64 --seconds 5
 ///
 /// With `--untimed`, `ok` says that everything was delivered and memory was kept, whatever the
 /// clock says. It sees Weir as its users do: only what is public.
 @main
 enum FlowSoak {
     static let usage = """
-        usage: weir-flow-soak stalled|beside|catchup|tail|replay [--dir FOLDER] [--untimed]
-               [--bytes SIZE] [--consumers N] [--rounds N] [--seconds N] [--rate N]
+        usage: weir-flow-soak stalled|beside|catchup|tail|replay|cursors [--dir FOLDER]
+               [--untimed] [--bytes SIZE] [--consumers N] [--rounds N] [--seconds N] [--rate N]
         """
 
     static func main() async {
@@ -37,6 +38,7 @@ enum FlowSoak {
         case "catchup": try await CatchUpScene(arguments).play()
         case "tail": try await TailScene(arguments).play()
         case "replay": try await ReplayScene(arguments).play()
+        case "cursors": try await CursorScene(arguments).play()
         default: throw Usage("There is no command \(arguments.command).\n" + usage)
         }
     }

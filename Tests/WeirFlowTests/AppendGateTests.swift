@@ -254,6 +254,41 @@ struct AppendGateTests {
         #expect(gate.lagRecords == nil)
     }
 
+    @Test func `goes by the cursor of a consumer that does not live`() {
+        var gate = makeGate(bytes: 1000, records: 1000, end: 100)
+        let bound = AppendGate.Bound(names: ["a"], lagRecords: 5, capNanoseconds: 100)
+        _ = gate.change(limit: gate.limit, bound: bound, at: at(0))
+        _ = gate.consumer("other", committed: 1, at: at(0))
+        #expect(gate.lagRecords == nil)
+        #expect(gate.consumer("a", committed: 90, at: at(0)).signals == [.gateClosed])
+        #expect(gate.lagRecords == 10)
+        // Alive, it is known better; gone, what it has not committed it will get again.
+        #expect(gate.consumer("a", released: 99, at: at(1)).signals == [.gateOpened])
+        _ = gate.consumer("a", committed: 97, at: at(1))
+        #expect(gate.lagRecords == 1)
+        _ = gate.consumerEnded("a", at: at(1))
+        #expect(gate.lagRecords == 3)
+        // Without a cursor it is the last position that it had.
+        _ = gate.consumer("a", committed: nil, at: at(2))
+        #expect(gate.lagRecords == 1)
+    }
+
+    @Test func `forgets a cursor that is removed, and one that lags at the cap`() {
+        var gate = makeGate(bytes: 1000, records: 1000, end: 100)
+        let bound = AppendGate.Bound(names: nil, lagRecords: 5, capNanoseconds: 100)
+        _ = gate.change(limit: gate.limit, bound: bound, at: at(0))
+        _ = gate.consumer("a", committed: 50, at: at(0))
+        #expect(gate.consumer("a", committed: nil, at: at(0)).signals == [.gateOpened])
+        #expect(gate.lagRecords == nil)
+        _ = gate.consumer("b", committed: 50, at: at(1))
+        #expect(gate.isShutForLag)
+        #expect(gate.tick(at: at(101)).signals.contains(.gateCapped))
+        #expect(gate.lagRecords == nil)
+        // It moves, so it is there still.
+        _ = gate.consumer("b", committed: 60, at: at(102))
+        #expect(gate.lagRecords == 40)
+    }
+
     @Test func `gives the lag back of an append that failed`() {
         var gate = makeBoundGate(records: 5)
         #expect(gate.take(size(1, 9), at: at(0)).0 == .taken)

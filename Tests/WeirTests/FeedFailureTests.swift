@@ -41,7 +41,7 @@ private final class FeedByHand {
                 now: { clock.withLock { $0 } }, random: { .max },
                 note: { kind, _ in noted.withLock { $0.append(kind) } }, released: { _ in },
                 delivered: { _ in }, tail: TailClock(), residence: { _, _ in }, ended: {}),
-            start: { .zero })
+            start: { .init(offset: .zero) })
     }
 
     func ask() {

@@ -79,7 +79,8 @@ final class FeedTrial {
             settings: FeedSettings(
                 options, variant: flags.variant(for: "c"), batchBytesMax: 8 << 10),
             reading: isMapped ? .mapped : .copied,
-            account: BudgetAccount(budget: budget, id: place), around: around, start: { .zero })
+            account: BudgetAccount(budget: budget, id: place), around: around,
+            start: { .init(offset: .zero) })
         _ = disk.takeTouched()
     }
 

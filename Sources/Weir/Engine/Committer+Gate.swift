@@ -206,6 +206,16 @@ extension Committer {
         }
     }
 
+    /// A cursor was committed or removed. Where it stands is asked under the lock, so that of two
+    /// commits the later one counts, whoever tells of it first.
+    func cursorMoved(_ name: String, _ committed: () -> Offset?) {
+        guard watchesLag.load(ordering: .relaxed) else { return }
+        withGate { shared, chores in
+            shared.perform(
+                shared.gate.consumer(name, committed: committed(), at: shared.moment), &chores)
+        }
+    }
+
     /// Holds from now on, for those who wait already too (except for their timeouts).
     func setPolicy(_ policy: ProducerPolicy) {
         let bound = policy.lagBound.map {

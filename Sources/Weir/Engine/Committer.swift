@@ -14,11 +14,14 @@ enum AppendWaiter: Sendable {
     /// Resumed with nil only by the one who found the gate closed.
     case task(CheckedContinuation<Result<Receipt, WeirError>?, Never>)
     case thread(AppendSlot)
+    /// Called on the thread that knows; it must not block.
+    case call(@Sendable (Result<Receipt, WeirError>) -> Void)
 
     func resume(_ result: Result<Receipt, WeirError>) {
         switch self {
         case .task(let continuation): continuation.resume(returning: result)
         case .thread(let slot): slot.finish(result)
+        case .call(let body): body(result)
         }
     }
 }

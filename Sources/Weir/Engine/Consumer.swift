@@ -313,6 +313,14 @@ final class Consumer: Sendable {
         case .gap(let gap) where options.onGap == .skip:
             note(.gapSkipped, gap.detail)
             return nil
+        case .gap(let gap) where gap.next < gap.expected:
+            note(.gap, gap.detail)
+            throw WeirError(
+                .gap,
+                "The records from offset \(gap.next) to before \(gap.expected) were lost before "
+                    + "they were durable (\(gap.reason.rawValue)), after they had been processed; "
+                    + "ask again to go on at offset \(gap.next), where others may stand by now.",
+                at: .init(stream: stream.name.description, offset: gap.next), cause: gap.detail)
         case .gap(let gap):
             note(.gap, gap.detail)
             throw WeirError(

@@ -26,6 +26,9 @@ struct ControlClient {
         }
     }
 
+    /// Whether a process has the store open for writing at this moment.
+    func hasWriter() throws(WeirError) -> Bool { try LockKeeper.isHeld(files: files) }
+
     /// The answer to one request; an error that the writer tells is thrown as it is told.
     func ask<Answer: Decodable>(
         _ request: some Encodable, for type: Answer.Type
@@ -84,8 +87,8 @@ struct ControlClient {
             guard try LockKeeper.isHeld(files: files) else {
                 throw WeirError(
                     .notFound,
-                    "No writer has the store at \(path) open, so there is nothing to show; start "
-                        + "the program that writes to it, and ask again.")
+                    "No writer has the store at \(path) open, so nobody answers; start the "
+                        + "program that writes to it, and ask again.")
             }
             guard error.code == .notFound else { throw error }
             throw WeirError(

@@ -33,8 +33,8 @@ final class Feed<Files: FileSystem>: Sendable {
     private let settings: FeedSettings
     private let reading: ReadingMode
     private let around: FeedSurroundings
-    /// The offset to begin at; asked by the first reader.
-    private let start: @Sendable () throws(WeirError) -> Offset
+    /// Where to begin; asked by the first reader.
+    private let start: @Sendable () throws(WeirError) -> ReadingStart
     private let state: Lock<Shared>
 
     private struct Shared {
@@ -45,7 +45,7 @@ final class Feed<Files: FileSystem>: Sendable {
     init(
         view: LogView<Files>, settings: FeedSettings, reading: ReadingMode,
         account: BudgetAccount, around: FeedSurroundings,
-        start: @escaping @Sendable () throws(WeirError) -> Offset
+        start: @escaping @Sendable () throws(WeirError) -> ReadingStart
     ) {
         self.view = view
         self.settings = settings
@@ -195,9 +195,10 @@ final class Feed<Files: FileSystem>: Sendable {
         }
         do throws(WeirError) {
             try place.open { (offset: Offset?) throws(WeirError) -> LogCursor<Files> in
-                let begin: Offset
-                if let offset { begin = offset } else { begin = try start() }
-                return LogCursor(view: view, at: begin, mode: reading, isExact: true)
+                let begin: ReadingStart
+                if let offset { begin = .init(offset: offset) } else { begin = try start() }
+                return LogCursor(
+                    view: view, at: begin.offset, mode: reading, isExact: true, after: begin.gap)
             }
             if isFirst, let offset = place.offset { act { $0.begin(at: offset) } }
             let step = try place.next { size in

@@ -143,7 +143,8 @@ extension StoreEngine {
     }
 
     package func noStream(_ name: StreamName) -> WeirError {
-        let names = streams.prefix(5).map(\.name.description)
+        let streams = streams.map(\.name).filter { !$0.isSystem }
+        let names = streams.prefix(5).map(\.description)
         let more = streams.count > names.count ? " and others" : ""
         let known =
             names.isEmpty ? "which has none" : "which has " + names.joined(separator: ", ") + more
@@ -201,6 +202,17 @@ extension StoreEngine {
                 ])
             }
         }
+    }
+
+    /// A stream by its name, even if another process's writer made it since this reader was opened.
+    func discover(_ name: StreamName) throws(WeirError) -> OpenStream? {
+        if let stream = stream(name) { return stream }
+        guard isReadOnly, let tail else { return nil }
+        let known = Set(streams.map(\.id))
+        for (id, found) in tail.slots where found.slot.epoch > epoch && !known.contains(id) {
+            try adoptLive(id, found)
+        }
+        return stream(name)
     }
 
     private func adoptLive(

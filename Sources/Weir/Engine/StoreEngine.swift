@@ -258,6 +258,9 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
     /// Why a stream that is there could not be opened.
     func failure(of name: StreamName) -> Failure? { state.withLock { $0.failures[name] } }
 
+    /// Those that are there and could not be opened.
+    var unreadableStreams: [StreamID] { state.withLock { $0.failures.values.map(\.id) } }
+
     /// Out of sight, for whoever deletes it.
     func take(_ name: StreamName) -> OpenStream? {
         state.withLock { $0.streams.removeValue(forKey: name) }

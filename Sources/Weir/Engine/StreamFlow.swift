@@ -108,7 +108,7 @@ extension LogStream {
         let feed = Feed(
             view: view, settings: settings, reading: reading == .mapped ? .mapped : .copied,
             account: account, around: surroundings(label)
-        ) { () throws(WeirError) in try self.offset(of: start) }
+        ) { () throws(WeirError) in try self.begin(start) }
         let request =
             label.isBound ? releaseRequests.add { [weak feed] in feed?.tellReleased() } : nil
         feeds.add(.init(feed: feed, label: label, account: account, request: request))

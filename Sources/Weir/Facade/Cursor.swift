@@ -90,21 +90,34 @@ public struct Cursor: ~Copyable {
     borrowing func lend() -> LentBatch? { inner.lend() }
 }
 
+/// Where reading begins, and what is told first.
+struct ReadingStart: Sendable {
+    let offset: Offset
+    var gap: Gap?
+}
+
 extension LogStream {
     /// The offset that a start position means at this moment. May wait for the disk.
     public func offset(of start: StartPosition) throws(WeirError) -> Offset {
+        try begin(start).offset
+    }
+
+    /// The same, and what is missing before it: a cursor that power loss moved back says so.
+    func begin(_ start: StartPosition) throws(WeirError) -> ReadingStart {
+        if case .cursor(let name) = start { return try begin(atCursor: name) }
         if engine.isReadOnly { try engine.refresh(open) }
-        return try LogSearch(view).offset(of: start)
+        return ReadingStart(offset: try LogSearch(view).offset(of: start))
     }
 
     /// A reader that begins at a position. May wait for the disk.
     public func cursor(
         from start: StartPosition = .first, reading: Reading = .mapped
     ) throws(WeirError) -> Cursor {
-        let offset = try offset(of: start)
+        let begin = try begin(start)
         return Cursor(
             stream: self,
             inner: LogCursor(
-                view: view, at: offset, mode: reading == .mapped ? .mapped : .copied))
+                view: view, at: begin.offset, mode: reading == .mapped ? .mapped : .copied,
+                after: begin.gap))
     }
 }

@@ -1,5 +1,6 @@
 import Synchronization
 public import WeirBase
+import WeirFormat
 
 extension LogStream {
     /// What appends may have under way, what the others do, and which consumers hold them back.
@@ -12,7 +13,8 @@ extension LogStream {
     ///
     /// Holds at once, for appends that wait already too; each of them keeps its timeout. It is not
     /// stored: set it again after the store was opened. Throws `invalidArgument` for a policy that
-    /// contradicts itself, and for Weir's own streams, which pass no gate.
+    /// contradicts itself, and for Weir's own streams, which pass no gate. A bound consumer that
+    /// does not live counts by its cursor, if there is one of its name.
     public func setProducerPolicy(_ policy: ProducerPolicy) throws(WeirError) {
         guard !name.isSystem else {
             throw WeirError(
@@ -21,7 +23,18 @@ extension LogStream {
                     + "for streams of your own.")
         }
         try policy.validate()
-        try writable().setPolicy(policy)
+        let committer = try writable()
+        var names: [String] = []
+        if policy.lagBound != nil {
+            names = try parts.cursors.all(of: open.id).map(\.key.name)
+        }
+        committer.setPolicy(policy)
+        for name in names { committer.cursorMoved(name, committed(name)) }
+    }
+
+    /// Asked by the gate when it is told of a change: what stands then counts.
+    func committed(_ name: String) -> () -> Offset? {
+        { self.parts.cursors.committed(CursorKey(stream: self.open.id, name: name)) }
     }
 
     /// The policy that holds now.
@@ -38,6 +51,10 @@ extension LogStream {
         committer?.consumer(name, released: released)
     }
 
-    /// A named consumer is gone; its last position holds producers back until the cap.
-    package func consumerEnded(_ name: String) { committer?.consumerEnded(name) }
+    /// A named consumer is gone; where its cursor stands, or else its last position, holds
+    /// producers back until the cap.
+    package func consumerEnded(_ name: String) {
+        committer?.consumerEnded(name)
+        committer?.cursorMoved(name, committed(name))
+    }
 }

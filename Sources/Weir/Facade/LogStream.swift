@@ -3,6 +3,19 @@ import WeirFiles
 import WeirFormat
 import WeirLog
 
+/// What the streams of a store share.
+struct StoreParts: Sendable {
+    let engine: SystemEngine
+    let pool: ThreadPool
+    let waiters: ThreadPool
+    let housekeeper: Housekeeper
+    let flow: StoreFlow
+    let index: StoreIndex
+    let cursors: CursorBook
+    /// Opens the stream that keeps the cursors, and makes it if there is none. Blocks the thread.
+    let openCursors: @Sendable () throws(WeirError) -> Committer
+}
+
 /// A named log in a store.
 ///
 /// Any number of tasks and threads may append and read at once. Appends that wait at the same time
@@ -11,40 +24,35 @@ public final class LogStream: Sendable {
     public let name: StreamName
     public let configuration: StreamConfiguration
     let open: SystemStream
-    let engine: SystemEngine
-    let pool: ThreadPool
-    let waiters: ThreadPool
+    let parts: StoreParts
     let watch: TailWatch
-    let flow: StoreFlow
-    let index: StoreIndex
     let feeds = StreamFeeds()
     /// Asked by a closing gate; a subscription enters itself.
     package let releaseRequests = ReleaseRequests()
     let committer: Committer?
     private let closed = Lock(false)
 
-    init(
-        _ open: SystemStream, engine: SystemEngine, pool: ThreadPool, waiters: ThreadPool,
-        housekeeper: Housekeeper, flow: StoreFlow, index: StoreIndex
-    ) {
-        self.flow = flow
+    init(_ open: SystemStream, of parts: StoreParts) {
         self.name = open.name
         self.configuration = open.configuration
         self.open = open
-        self.engine = engine
-        self.pool = pool
-        self.waiters = waiters
-        self.index = index
+        self.parts = parts
+        let index = parts.index
         let watch = TailWatch { index.note(open) }
         self.watch = watch
         let requests = releaseRequests
         self.committer = open.writer.map {
             Committer(
-                writer: $0, pool: pool, watch: watch, housekeeper: housekeeper, flow: flow,
-                releaseRequests: requests)
+                writer: $0, pool: parts.pool, watch: watch, housekeeper: parts.housekeeper,
+                flow: parts.flow, releaseRequests: requests)
         }
     }
 
+    var engine: SystemEngine { parts.engine }
+    var pool: ThreadPool { parts.pool }
+    var waiters: ThreadPool { parts.waiters }
+    var flow: StoreFlow { parts.flow }
+    var index: StoreIndex { parts.index }
     var view: LogView<RealFileSystem> { open.view }
 
     /// The first offset that the stream still has.
@@ -62,9 +70,10 @@ public final class LogStream: Sendable {
     /// Appends a record and waits until it is as durable as the stream promises, or `level` asks.
     ///
     /// Throws `tooLarge`, `noSpace` (nothing was appended; try again when there is space),
-    /// `poisoned`, `closed`; at a closed gate `timedOut` or `wouldBlock`, as `setProducerPolicy`
-    /// says, and `CancellationError` for a task that is cancelled while it waits there. Nothing was
-    /// appended then. Costs a share of a write and of a sync.
+    /// `poisoned`, `closed`, `invalidArgument` for one of Weir's own streams; at a closed gate
+    /// `timedOut` or `wouldBlock`, as `setProducerPolicy` says, and `CancellationError` for a task
+    /// that is cancelled while it waits there. Nothing was appended then. Costs a share of a write
+    /// and of a sync.
     @discardableResult
     public func append(
         key: [UInt8]? = nil, headers: Headers = [:], time: Timestamp? = nil, value: [UInt8]?,
@@ -200,6 +209,12 @@ public final class LogStream: Sendable {
 
     func writable() throws(WeirError) -> Committer {
         guard let committer else { throw StoreEngine<RealFileSystem>.readOnly() }
+        guard !name.isSystem else {
+            throw WeirError(
+                .invalidArgument,
+                "The stream \(name) is one of Weir's own, which nobody else appends to; append to "
+                    + "a stream of your own, or commit a cursor.")
+        }
         return committer
     }
 

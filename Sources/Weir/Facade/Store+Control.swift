@@ -30,9 +30,8 @@ extension Store {
 
     /// Serves the control socket, or reports why not: a store without it is as good as another.
     static func serveControl(
-        _ engine: SystemEngine, _ flow: FlowSources
+        _ engine: SystemEngine, _ flow: FlowSources, _ commands: ControlCommands
     ) -> ControlServer? {
-        let commands = ControlCommands()
         commands.register("ping") { (_: PingRequest) throws(WeirError) in
             Pong(epoch: engine.epoch.value)
         }
@@ -51,7 +50,7 @@ extension Store {
                 DamageReport(
                     kind: .noControl, stream: "", path: StoreLayout.control,
                     detail: "the store is open, but other processes cannot ask this one for its "
-                        + "figures: \(error)")
+                        + "figures, or to commit: \(error)")
             ])
             return nil
         }

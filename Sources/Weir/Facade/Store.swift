@@ -29,10 +29,12 @@ public final class Store: Sendable {
     /// Who has figures for `flowReport`.
     package let flowSources = FlowSources()
     /// For other processes; `nil` for a reader, and where the socket could not be made.
-    private let control: ControlServer?
+    private let control = Lock<ControlServer?>(nil)
     private let housekeeper: Housekeeper
     let index: StoreIndex
     let flow: StoreFlow
+    /// Read whole when the store is opened for writing.
+    let cursors: CursorBook
     private let state: Lock<State>
     private static let threadsMax = 16
 
@@ -52,12 +54,17 @@ public final class Store: Sendable {
         self.housekeeper = Housekeeper()
         self.flow = StoreFlow(
             budgetBytes: subscriptionBytes, flags: FlowFlags())
+        self.cursors = CursorBook(engine: engine)
         self.state = Lock(State())
         // For as long as the store is there, so its number is of no use.
         _ = flowSources.register(flow)
         _ = flowSources.register(flow.signals)
-        self.control = engine.isReadOnly ? nil : Store.serveControl(engine, flowSources)
         _ = flowSources.register(OpenStreams(store: self))
+        guard !engine.isReadOnly else { return }
+        let commands = ControlCommands()
+        serveCursors(commands)
+        let server = Store.serveControl(engine, flowSources, commands)
+        control.withLock { $0 = server }
     }
 
     deinit {
@@ -169,7 +176,7 @@ public final class Store: Sendable {
     public var hasLiveWriter: Bool { engine.hasLiveWriter }
     /// What opening found damaged, cut or unexplained.
     public var reports: [DamageReport] { engine.reports }
-    /// The names of all streams, sorted.
+    /// The names of all streams, sorted, Weir's own among them (`isSystem` tells which).
     public var streamNames: [StreamName] { engine.streams.map(\.name) }
 
     /// A stream by its name; made with the given settings if there is none.
@@ -182,7 +189,7 @@ public final class Store: Sendable {
         let name = try StreamName(name)
         if let stream = try known(name) { return stream }
         return try await waiters.call { () throws(WeirError) in
-            try self.openStream(name, creating: configuration)
+            try self.openUserStream(name, creating: configuration)
         }
     }
 
@@ -192,7 +199,7 @@ public final class Store: Sendable {
     ) throws(WeirError) -> LogStream {
         let name = try StreamName(name)
         if let stream = try known(name) { return stream }
-        return try openStream(name, creating: configuration)
+        return try openUserStream(name, creating: configuration)
     }
 
     private func known(_ name: StreamName) throws(WeirError) -> LogStream? {
@@ -202,13 +209,19 @@ public final class Store: Sendable {
         }
     }
 
+    private func openUserStream(
+        _ name: StreamName, creating configuration: StreamConfiguration?
+    ) throws(WeirError) -> LogStream {
+        if engine.stream(name) == nil, configuration != nil { try Self.expectUserName(name) }
+        return try openStream(name, creating: configuration)
+    }
+
     private func openStream(
         _ name: StreamName, creating configuration: StreamConfiguration?
     ) throws(WeirError) -> LogStream {
         if engine.stream(name) == nil {
             if let failure = engine.failure(of: name) { throw failure.error }
             guard let configuration else { throw engine.noStream(name) }
-            try Self.expectUserName(name)
             try configuration.validate()
             do throws(WeirError) {
                 try engine.create(name, configuration)
@@ -229,14 +242,28 @@ public final class Store: Sendable {
         }
     }
 
+    private var parts: StoreParts {
+        StoreParts(
+            engine: engine, pool: pool, waiters: waiters, housekeeper: housekeeper, flow: flow,
+            index: index, cursors: cursors
+        ) { [weak self] () throws(WeirError) in
+            guard let self else { throw Self.closed() }
+            return try self.openCursors()
+        }
+    }
+
+    private func openCursors() throws(WeirError) -> Committer {
+        let stream = try openStream(CursorLog.streamName, creating: CursorLog.configuration)
+        guard let committer = stream.committer else { throw SystemEngine.readOnly() }
+        return committer
+    }
+
     private func takeUp(_ name: StreamName) throws(WeirError) -> LogStream {
         guard let open = engine.stream(name) else { throw engine.noStream(name) }
         return try state.withLock { state throws(WeirError) in
             if state.isClosed { throw Self.closed() }
             if let stream = state.streams[name] { return stream }
-            let stream = LogStream(
-                open, engine: engine, pool: pool, waiters: waiters, housekeeper: housekeeper,
-                flow: flow, index: index)
+            let stream = LogStream(open, of: parts)
             state.streams[name] = stream
             return stream
         }
@@ -261,7 +288,8 @@ public final class Store: Sendable {
         }
     }
 
-    /// Removes a stream and all its records, for ever.
+    /// Removes a stream, all its records and its cursors, for ever. Throws `notFound`, and
+    /// `invalidArgument` for one of Weir's own streams.
     public func deleteStream(_ name: String) async throws {
         let name = try StreamName(name)
         try await waiters.call { () throws(WeirError) in try self.delete(name) }
@@ -273,10 +301,29 @@ public final class Store: Sendable {
     }
 
     private func delete(_ name: StreamName) throws(WeirError) {
+        guard !name.isSystem else {
+            throw WeirError(
+                .invalidArgument,
+                "The stream \(name) is one of Weir's own and cannot be deleted; name a stream of "
+                    + "your own.")
+        }
+        let id = engine.stream(name)?.id ?? engine.failure(of: name)?.id
         try engine.delete(name) {
             state.withLock { $0.streams.removeValue(forKey: name) }?.drain(Self.deleted(name))
         }
         logger.debug("deleted stream \(name)")
+        if let id { forgetCursors(of: id, called: name) }
+    }
+
+    /// After the stream: a crash in between leaves cursors that nobody can ask for.
+    private func forgetCursors(of id: StreamID, called name: StreamName) {
+        do throws(WeirError) {
+            guard try !cursors.all(of: id).isEmpty else { return }
+            try cursors.prepare(parts.openCursors)
+            try cursors.removeAll(of: id)
+        } catch {
+            logger.notice("cursors of the deleted stream \(name) are left behind: \(error)")
+        }
     }
 
     /// Ends everything in good order: what was appended is written and synced, and the next opening
@@ -312,7 +359,7 @@ public final class Store: Sendable {
 
     private func endControl() {
         do throws(WeirError) {
-            try control?.end()
+            try control.withLock { $0 }?.end()
         } catch {
             // The next writer removes what is left of it.
             logger.notice("the control socket stays behind: \(error)")

@@ -104,8 +104,10 @@ extension LogStream {
     /// The batches from a position on, for as long as the stream lives.
     ///
     /// `consumer` labels its figures, and is whom a stream may wait for; it takes the place of the
-    /// options' own. Throws `invalidArgument` for options outside their range, `exhausted` where
-    /// the store's budget has no room and the options do not wait for it, `closed`.
+    /// options' own. From `.cursor(name)` it goes on where that cursor stands, and begins with the
+    /// first record if it never committed; it does not commit by itself. Throws `invalidArgument`
+    /// for options outside their range, `exhausted` where the store's budget has no room and the
+    /// options do not wait for it, `closed`.
     public func subscribe(
         from start: StartPosition = .next, as consumer: String? = nil,
         _ options: SubscriptionOptions = SubscriptionOptions()
@@ -113,6 +115,7 @@ extension LogStream {
         var options = options
         options.consumer = consumer ?? options.consumer
         try options.validate()
+        if case .cursor(let name) = start { _ = try StreamName(name, what: "cursor") }
         return Subscription(consumer: try Consumer(stream: self, start: start, options: options))
     }
 }

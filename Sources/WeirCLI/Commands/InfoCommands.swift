@@ -9,14 +9,17 @@ struct ListCommand: ParsableCommand {
             EXAMPLES
               weir ls
               weir ls --json
+              weir ls --all           # Weir's own streams too
             """)
 
     @OptionGroup var options: StoreOptions
     @Flag(help: "Print a JSON report.") var json = false
+    @Flag(help: "List Weir's own streams too, whose names begin with weir.")
+    var all = false
 
     func run() throws {
         let opened = try options.open(.read)
-        let infos = try opened.store.streamNames.map {
+        let infos = try opened.store.streamNames.filter { all || !$0.isSystem }.map {
             try opened.store.streamBlocking($0.description).info()
         }
         if json {

@@ -23,6 +23,7 @@ struct ReadCommand: ParsableCommand {
               weir read orders
               weir read orders --from time:2013-07-04 --to time:2013-07-05 --format json
               weir read orders --from offset:1000 --count 10 --format csv
+              weir read orders --from cursor:billing --count 100
               weir read orders --max-queue 1MiB --latency-budget 50ms
               weir read orders --where "key = 'N14228' and headers ->> 'carrier' = 'UA'"
               weir read flights --key N14228 --format json

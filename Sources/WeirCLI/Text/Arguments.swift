@@ -2,7 +2,7 @@ public import ArgumentParser
 import Foundation
 public import Weir
 
-/// `first`, `last`, `next`, `offset:N`, `time:T`, `appended:T`.
+/// `first`, `last`, `next`, `offset:N`, `time:T`, `appended:T`, `cursor:NAME`.
 struct StartArgument: ExpressibleByArgument, CustomStringConvertible {
     let position: StartPosition
     /// What help shows as the default.
@@ -26,13 +26,17 @@ struct StartArgument: ExpressibleByArgument, CustomStringConvertible {
             case "appended":
                 guard let time = parseTime(rest) else { return nil }
                 position = .appended(time)
+            case "cursor":
+                guard !rest.isEmpty else { return nil }
+                position = .cursor(rest)
             default: return nil
             }
         }
     }
 
-    static let kinds = ["first", "last", "next", "offset:", "time:", "appended:"]
-    static let help = "first, last, next, offset:N, time:T or appended:T (T: \(timeHelp))."
+    static let kinds = ["first", "last", "next", "offset:", "time:", "appended:", "cursor:"]
+    static let help =
+        "first, last, next, offset:N, cursor:NAME, time:T or appended:T (T: \(timeHelp))."
 }
 
 /// `offset:N` or `time:T`: where reading ends, itself not read.

@@ -1,0 +1,90 @@
+package import WeirBase
+package import WeirFiles
+package import WeirFormat
+package import WeirLog
+
+/// The stream that keeps a store's cursors, as one walk from its first record to its last shows it.
+package struct CursorLog: Sendable {
+    package private(set) var standings: [CursorKey: CursorStanding] = [:]
+    /// Where the next walk goes on.
+    package private(set) var next = Offset.zero
+    /// Commits that are missing: a cursor may stand where an earlier one had put it.
+    package private(set) var gaps: [Gap] = []
+    /// Records that are none of a cursor.
+    package private(set) var strangers = 0
+
+    package init() {}
+
+    /// `weir.cursors`; the one place that makes its name.
+    package static let streamName: StreamName = {
+        do throws(WeirError) { return try StreamName("weir.cursors") } catch {
+            preconditionFailure("the name of Weir's own stream is not allowed: \(error)")
+        }
+    }()
+
+    /// Durable, whatever the streams are whose cursors it keeps, and in small batches.
+    package static let configuration = StreamConfiguration(
+        segmentBytes: Limits.segmentBytesMin, batchBytesMax: 64 << 10)
+
+    /// Walks over what came since the last walk. May wait for the disk.
+    package mutating func walk<Files: FileSystem>(_ view: LogView<Files>) throws(WeirError) {
+        var cursor = LogCursor(view: view, at: next)
+        while true {
+            let step = try cursor.next()
+            next = cursor.nextOffset
+            switch step {
+            case .batch:
+                var records = cursor.records
+                while let record = records.next() { note(record) }
+            case .gap(let gap): gaps.append(gap)
+            case .end, .held: return
+            }
+        }
+    }
+
+    private mutating func note(_ record: RecordView) {
+        do throws(WeirError) {
+            let key = try CursorRecord.key(of: record)
+            guard !record.isTombstone else {
+                standings[key] = nil
+                return
+            }
+            do throws(WeirError) {
+                standings[key] = .at(try CursorRecord.commit(of: record), lost: nil)
+            } catch {
+                standings[key] = .unreadable(error.located(.init(offset: record.offset)))
+            }
+        } catch {
+            strangers += 1
+        }
+    }
+
+    /// Forgets the cursors of streams that are gone.
+    package mutating func keep(streams: Set<StreamID>) {
+        standings = standings.filter { streams.contains($0.key.stream) }
+    }
+
+    /// Where they stand in what there is of their streams.
+    package func settled<Files: FileSystem>(
+        _ views: [StreamID: LogView<Files>]
+    ) -> [CursorKey: CursorStanding] {
+        var settled = standings
+        for (key, standing) in standings {
+            if let view = views[key.stream] { settled[key] = standing.settled(in: view) }
+        }
+        return settled
+    }
+}
+
+extension CursorStanding {
+    /// A cursor beyond what power loss left of its epoch is moved back to there.
+    package func settled<Files: FileSystem>(in view: LogView<Files>) -> CursorStanding {
+        guard case .at(let commit, lost: nil) = self else { return self }
+        let position = commit.position
+        let end = view.end(of: position.epoch)
+        guard position.offset > end else { return self }
+        let moved = CursorCommit(
+            position: CursorPosition(epoch: position.epoch, offset: end), time: commit.time)
+        return .at(moved, lost: position.offset)
+    }
+}

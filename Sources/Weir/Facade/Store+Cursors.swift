@@ -1,0 +1,204 @@
+public import WeirBase
+import WeirFiles
+import WeirFormat
+import WeirLog
+
+/// A cursor as an operator sees it. Times are in microseconds, that of the commit since 1970.
+public struct CursorInfo: Sendable, Hashable, Codable {
+    public let stream: String
+    public let name: String
+    /// The epoch in which it was committed, and the next record wanted; `nil` where `problem` says
+    /// why they cannot be read.
+    public let epoch: UInt64?
+    public let offset: UInt64?
+    public let committedMicroseconds: Int64?
+    public let lagRecords: Int?
+    /// An estimate, up to 64 KiB and a batch too much.
+    public let lagBytes: Int?
+    /// Since the first record that waits was appended; `nil` where none waits.
+    public let lagMicroseconds: Int64?
+    /// Where it had stood before power loss took the records before that.
+    public let lostOffset: UInt64?
+    public let problem: String?
+}
+
+extension Store {
+    /// The cursors of all streams, or of one, sorted by stream and name, with their lag. Blocks the
+    /// thread: a block index and a batch are looked at for each.
+    public func cursorsBlocking(of stream: String? = nil) throws(WeirError) -> [CursorInfo] {
+        var infos: [CursorInfo] = []
+        for name in stream.map({ [$0] }) ?? streamNames.map(\.description) {
+            let stream = try streamBlocking(name)
+            for (key, standing) in try cursors.all(of: stream.open.id) {
+                infos.append(try stream.info(of: key.name, standing))
+            }
+        }
+        return infos
+    }
+
+    /// The same, on a thread of Weir's.
+    public func cursors(of stream: String? = nil) async throws -> [CursorInfo] {
+        try await waiters.call { () throws(WeirError) in try self.cursorsBlocking(of: stream) }
+    }
+
+    // MARK: of a store that is not open here
+
+    /// The cursors of a store, whether a process has it open for writing or none. Blocks the
+    /// thread.
+    public static func cursors(
+        ofStoreAt path: String, stream: String? = nil
+    ) throws(WeirError) -> [CursorInfo] {
+        let request = CursorRequest(command: .list, stream: stream)
+        if let answer = try askWriter(ofStoreAt: path, request) { return answer.cursors }
+        let store = try openBlocking(at: path, .read)
+        do throws(WeirError) {
+            let found = try store.cursorsBlocking(of: stream)
+            try store.closeBlocking()
+            return found
+        } catch {
+            try store.closeBlocking()
+            throw error
+        }
+    }
+
+    /// Commits a cursor of a store: through the process that has it open for writing, or, where
+    /// there is none, by opening it. Blocks the thread.
+    ///
+    /// `goal` is looked up first: `.first`, `.next` for the end, an offset, a time. Errors as
+    /// `StreamCursor.commit`, and those of opening a store.
+    public static func setCursor(
+        _ name: String, of stream: String, to goal: StartPosition, force: Bool = false,
+        ofStoreAt path: String
+    ) throws(WeirError) {
+        var request = CursorRequest(command: .set, stream: stream, cursor: name, force: force)
+        if try hasWriter(path) {
+            let store = try openBlocking(at: path, .read)
+            request.offset = try store.streamBlocking(stream).offset(of: goal).value
+            try store.closeBlocking()
+            if try askWriter(ofStoreAt: path, request) != nil { return }
+        }
+        try withWriter(ofStoreAt: path) { store throws(WeirError) in
+            let stream = try store.streamBlocking(stream)
+            let offset = try stream.offset(of: goal)
+            try stream.savedCursor(name).commitBlocking(upTo: offset, force: force)
+        }
+    }
+
+    /// Removes a cursor of a store, in the same two ways. Throws `notFound` where there is none.
+    public static func removeCursor(
+        _ name: String, of stream: String, ofStoreAt path: String
+    ) throws(WeirError) {
+        let request = CursorRequest(command: .remove, stream: stream, cursor: name)
+        if try askWriter(ofStoreAt: path, request) != nil { return }
+        try withWriter(ofStoreAt: path) { store throws(WeirError) in
+            try store.streamBlocking(stream).savedCursor(name).removeBlocking()
+        }
+    }
+
+    private static func hasWriter(_ path: String) throws(WeirError) -> Bool {
+        try ControlClient(path: path).hasWriter()
+    }
+
+    /// `nil` where no process has the store open for writing.
+    private static func askWriter(
+        ofStoreAt path: String, _ request: CursorRequest
+    ) throws(WeirError) -> CursorAnswer? {
+        let client = try ControlClient(path: path)
+        guard try client.hasWriter() else { return nil }
+        return try client.ask(request, for: CursorAnswer.self)
+    }
+
+    /// As the one writer, for as long as the body takes.
+    private static func withWriter(
+        ofStoreAt path: String, _ body: (Store) throws(WeirError) -> Void
+    ) throws(WeirError) {
+        let store = try openBlocking(at: path, .write)
+        do throws(WeirError) {
+            try body(store)
+        } catch {
+            try store.closeBlocking()
+            throw error
+        }
+        try store.closeBlocking()
+    }
+
+    // MARK: of this one, for others
+
+    /// Answers what other processes ask of the cursors.
+    func serveCursors(_ commands: ControlCommands) {
+        for command in CursorRequest.Command.allCases {
+            commands.register(command.rawValue) {
+                [weak self] (request: CursorRequest) throws(WeirError) in
+                guard let self else { throw Store.closed() }
+                return try self.answer(request)
+            }
+        }
+    }
+
+    private func answer(_ request: CursorRequest) throws(WeirError) -> CursorAnswer {
+        if request.command == .list {
+            return CursorAnswer(cursors: try cursorsBlocking(of: request.stream))
+        }
+        guard let stream = request.stream, let name = request.cursor else {
+            throw WeirError(
+                .malformedInput,
+                "The members stream and cursor are expected with \(request.command.rawValue).")
+        }
+        let cursor = try streamBlocking(stream).savedCursor(name)
+        if request.command == .remove {
+            try cursor.removeBlocking()
+        } else if let offset = request.offset {
+            try cursor.commitBlocking(upTo: Offset(offset), force: request.force ?? false)
+        } else {
+            throw WeirError(
+                .malformedInput,
+                "The member offset is expected with \(request.command.rawValue), a number.")
+        }
+        return CursorAnswer(cursors: [])
+    }
+}
+
+/// What another process asks of the writer.
+///
+///     {"command":"cursors","stream":"orders"}                  →  {"cursors":[…]}
+///     {"command":"cursor.set","stream":"orders","cursor":"billing","offset":7}   →  {"cursors":[]}
+///     {"command":"cursor.remove","stream":"orders","cursor":"billing"}           →  {"cursors":[]}
+struct CursorRequest: Codable {
+    enum Command: String, Codable, CaseIterable {
+        case list = "cursors"
+        case set = "cursor.set"
+        case remove = "cursor.remove"
+    }
+    var command: Command
+    var stream: String?
+    var cursor: String?
+    var offset: UInt64?
+    /// Back, if need be.
+    var force: Bool?
+}
+
+struct CursorAnswer: Codable {
+    var cursors: [CursorInfo]
+}
+
+extension LogStream {
+    fileprivate func info(
+        of cursor: String, _ standing: CursorStanding
+    ) throws(WeirError) -> CursorInfo {
+        switch standing {
+        case .unreadable(let error):
+            return CursorInfo(
+                stream: name.description, name: cursor, epoch: nil, offset: nil,
+                committedMicroseconds: nil, lagRecords: nil, lagBytes: nil, lagMicroseconds: nil,
+                lostOffset: nil, problem: error.description)
+        case .at(let commit, let lost):
+            let lag = try lag(from: commit.position.offset)
+            return CursorInfo(
+                stream: name.description, name: cursor, epoch: commit.position.epoch.value,
+                offset: commit.position.offset.value,
+                committedMicroseconds: commit.time.microseconds, lagRecords: lag.records,
+                lagBytes: lag.bytes, lagMicroseconds: lag.time.map { $0.nanoseconds / 1000 },
+                lostOffset: lost?.value, problem: nil)
+        }
+    }
+}

@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# Cursors from outside: `weir cursor` with a writer and without one, what a killed writer leaves of
+# them, and a consumer that counts each record once although it is killed twenty times.
+set -uo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
+cd "$WEIR_ROOT" || exit 1
+kills=${WEIR_KILLS:-20}
+weir=$WEIR_ROOT/.build/debug/weir
+[ -x "$weir" ] || swift build --product weir >&2
+work=$(mktemp -d)
+writer=
+clean_up() {
+    [ -z "$writer" ] || kill -9 "$writer" 2>/dev/null
+    rm -rf "$work"
+}
+trap clean_up EXIT
+source "$(dirname "${BASH_SOURCE[0]}")/expect.sh"
+
+# stands CURSOR OFFSET: where it is listed.
+stands() { "$weir" cursor ls s --json | python3 -c 'import json, sys
+found = {c["cursor"]: c["offset"] for c in json.load(sys.stdin)}
+assert str(found.get(sys.argv[1])) == sys.argv[2], found' "$1" "$2"; }
+# until_true COMMAND…: waits for it, for a minute at most.
+until_true() {
+    local end=$((SECONDS + 60))
+    until "$@" >/dev/null 2>&1; do [ $SECONDS -lt $end ] || return 1; done
+}
+begin() { # starts a writer that waits for more, and waits until it serves
+    rm -f "$work/input"
+    mkfifo "$work/input"
+    "$weir" append s - <"$work/input" >/dev/null 2>"$work/writer" &
+    writer=$!
+    exec 8>"$work/input"
+    echo more >&8
+    until_true "$weir" flow s --once || echo "not ok set-up: the writer does not serve; $(head -n 1 "$work/writer")"
+}
+end() {
+    exec 8>&-
+    wait "$writer" 2>/dev/null
+    writer=
+}
+
+export WEIR_STORE=$work/store
+expect "no store" 1 'There is no store at' "$weir" cursor ls
+expect "no store to set in" 1 'There is no store at' "$weir" cursor set s c 1
+check "nothing was made" [ ! -e "$WEIR_STORE" ]
+seq 0 999 | "$weir" append s 2>/dev/null || echo "not ok set-up: append fails"
+expect "an empty list" 0 '' "$weir" cursor ls --json
+check "it is an empty list" [ "$(cat "$work/out")" = '[]' ]
+expect "a cursor to remove that is not there" 1 'There is no cursor c' "$weir" cursor rm s c
+check "nothing was made for it" [ "$("$weir" ls --all | wc -l)" -eq 2 ]
+
+# The same with nobody who writes, and through the one who does.
+for access in alone beside; do
+    [ $access = alone ] || begin
+    expect "$access: set" 0 '' "$weir" cursor set s c 100
+    check "$access: it stands there" stands c 100
+    expect "$access: set further" 0 '' "$weir" cursor set s c offset:200
+    expect "$access: set back" 1 'stands at offset 200, and 100 lies before it' "$weir" cursor set s c 100
+    check "$access: it stands where it was" stands c 200
+    expect "$access: set back by force" 0 '' "$weir" cursor set s c first --force
+    check "$access: it stands at the first" stands c 0
+    expect "$access: set beyond the end" 1 'cannot stand at offset 5000' "$weir" cursor set s c 5000
+    expect "$access: set to the end" 0 '' "$weir" cursor set s c end
+    check "$access: nothing is left to read" [ -z "$("$weir" read s --from cursor:c)" ]
+    expect "$access: a stream that is not there" 1 'no stream nothing in this store, which has s;' "$weir" cursor set nothing c 1
+    expect "$access: a name outside the allowed set" 1 'The cursor name .* is not allowed' "$weir" cursor set s 'a b' 1
+    expect "$access: a system stream" 1 "is one of Weir's own" "$weir" cursor set weir.cursors c 1
+    expect "$access: remove" 0 '' "$weir" cursor rm s c
+    expect "$access: remove again" 1 'There is no cursor c' "$weir" cursor rm s c
+    expect "$access: set for later" 0 '' "$weir" cursor set s later-$access 7
+    [ $access = alone ] || end
+done
+check "both are there behind the writer" stands later-beside 7
+check "both are there behind the writer (2)" stands later-alone 7
+expect "a goal that is none" 2 "'soon' is invalid" "$weir" cursor set s c soon
+expect "no goal" 2 'Missing expected argument' "$weir" cursor set s c
+check "a cursor that never committed begins with the first" [ "$("$weir" read s --from cursor:new --count 1)" = 0 ]
+check "and a committed one where it stands" [ "$("$weir" read s --from cursor:later-alone --count 1)" = 7 ]
+check "ls does not show Weir's own streams" [ "$("$weir" ls | grep -c 'weir\.')" -eq 0 ]
+check "ls --all does" [ "$("$weir" ls --all | grep -c 'weir\.cursors')" -eq 1 ]
+expect "Weir's own are not deleted" 1 'cannot be deleted' "$weir" delete weir.cursors --yes
+expect "nor appended to" 1 'nobody else appends to' "$weir" append weir.cursors /dev/null
+
+# A writer that is killed: what was told of is there.
+begin
+"$weir" cursor set s killed 500 || echo "not ok set-up: no commit"
+kill -9 "$writer"
+end 2>/dev/null
+check "a killed writer keeps its commits" stands killed 500
+begin
+check "and the next writer has them" stands killed 500
+end
+"$weir" delete s --yes >/dev/null 2>&1
+check "a deleted stream has none" [ "$("$weir" cursor ls --json)" = '[]' ]
+
+# Exactly once: cursor and result in one transaction of the consumer's own database.
+count=10000
+seq 1 $count | "$weir" append numbers 2>/dev/null || echo "not ok set-up: append fails"
+once=("$WEIR_ROOT/Tests/Stages/sum-once.py" "$weir" numbers "$work/sums.db")
+killed=0 moved=0 before=0
+for ((round = 1; round <= kills; round++)); do
+    # Without the shell's own words about it.
+    (
+        timeout --signal=KILL "0.$((RANDOM % 400 + 100))" "${once[@]}" 2>"$work/words"
+        exit $?
+    ) 2>/dev/null
+    [ $? -eq 137 ] && killed=$((killed + 1))
+    after=$(python3 -c 'import sqlite3, sys
+try: print(sqlite3.connect(sys.argv[1]).execute("select next from cursor").fetchone()[0])
+except (sqlite3.Error, TypeError): print(0)' "$work/sums.db")
+    [ "$after" -gt "$before" ] && moved=$((moved + 1))
+    before=$after
+done
+"${once[@]}" 2>"$work/words" || echo "not ok the consumer fails: $(tail -n 1 "$work/words")"
+sum=$(python3 -c 'import sqlite3, sys
+print(*sqlite3.connect(sys.argv[1]).execute("select sum, next from total, cursor").fetchone())' "$work/sums.db")
+if [ "$sum" = "$((count * (count + 1) / 2)) $count" ]; then echo "ok a consumer that is killed $killed times of $kills, $moved of them after it had worked, counts each record once"; else echo "not ok exactly once: sum and next are $sum after $killed kills"; fi
+if [ $killed -ge $((kills / 2)) ] && [ $moved -gt 0 ]; then echo "ok the kills met it at work"; else echo "not ok the kills came too late or too early: $killed of $kills, $moved after work"; fi

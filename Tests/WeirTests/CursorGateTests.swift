@@ -1,0 +1,68 @@
+import Testing
+import Weir
+import WeirBase
+
+@Suite("Producers that are bound to a cursor")
+struct CursorGateTests {
+    private let folder = TemporaryFolder()
+
+    private func open() async throws -> (Store, LogStream) {
+        let store = try await Store.open(at: folder.path)
+        let stream = try await store.stream("s", creating: .init(durability: .flushed))
+        return (store, stream)
+    }
+
+    private func bind(_ stream: LogStream, records: Int = 2) throws {
+        try stream.setProducerPolicy(
+            ProducerPolicy(
+                admission: .failFast,
+                lagBound: .init(consumers: ["c"], records: records, cap: .seconds(3600))))
+    }
+
+    private func lag(_ stream: LogStream) throws -> Int? {
+        try #require(stream.gateReport()).lagRecords
+    }
+
+    @Test func `go by where it stands while nobody of its name lives`() async throws {
+        let (store, stream) = try await open()
+        for _ in 0..<5 { try await stream.append(value: bytes("x")) }
+        let cursor = try stream.savedCursor("c")
+        try await cursor.commit(upTo: 1)
+        try bind(stream)
+        #expect(try lag(stream) == 4)
+        let error = await #expect(throws: WeirError.self) {
+            try await stream.append(value: bytes("x"))
+        }
+        #expect(error?.code == .wouldBlock)
+        try await cursor.commit(upTo: 5)
+        #expect(try lag(stream) == 0)
+        try await stream.append(value: bytes("x"))
+        try await store.close()
+    }
+
+    @Test func `go by what a live one released, and by its cursor when it is gone`() async throws {
+        let (store, stream) = try await open()
+        for _ in 0..<5 { try await stream.append(value: bytes("x")) }
+        try await stream.savedCursor("c").commit(upTo: 1)
+        try bind(stream, records: 100)
+        stream.consumer("c", released: 4)
+        #expect(try lag(stream) == 1)
+        try await stream.savedCursor("c").commit(upTo: 2)
+        #expect(try lag(stream) == 1)
+        stream.consumerEnded("c")
+        #expect(try lag(stream) == 3)
+        try await store.close()
+    }
+
+    @Test func `are told of commits that come from elsewhere, and of its removal`() async throws {
+        let (store, stream) = try await open()
+        for _ in 0..<5 { try await stream.append(value: bytes("x")) }
+        try bind(stream)
+        #expect(try lag(stream) == nil)
+        try Store.setCursor("c", of: "s", to: .offset(1), ofStoreAt: folder.path)
+        #expect(try lag(stream) == 4)
+        try Store.removeCursor("c", of: "s", ofStoreAt: folder.path)
+        #expect(try lag(stream) == nil)
+        try await store.close()
+    }
+}
