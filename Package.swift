@@ -92,7 +92,8 @@ let package = Package(
         module("WeirSQL", products: [database, databaseCalls]),
         module("WeirTesting"),
         .executableTarget(
-            name: "WeirCLI", dependencies: ["Weir", "WeirFlow", "WeirSQL", argumentParser, database],
+            name: "WeirCLI",
+            dependencies: ["Weir", "WeirFlow", "WeirSQL", argumentParser, database],
             swiftSettings: settings + [.strictMemorySafety()]),
         tests("WeirBaseTests", of: ["WeirBase"]),
         tests("WeirFormatTests", of: ["WeirBase", "WeirFormat", "WeirTesting"]),

@@ -89,8 +89,8 @@ struct CursorTests {
         try await cursor.commit(upTo: 7)
         let lag = try await cursor.lag()
         #expect(lag.records == 3)
-        // Three batches at least, and no more than all of them.
-        #expect(lag.bytes >= 3 * 128 && lag.bytes <= all.bytes)
+        // Three batches at least, and no more than all of them; a marker may have come meanwhile.
+        #expect(lag.bytes >= 3 * 128 && lag.bytes <= all.bytes + 1024)
         #expect(try #require(lag.time) >= .zero)
         try await cursor.commit(upTo: 10)
         let none = try await cursor.lag()
