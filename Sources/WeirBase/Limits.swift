@@ -10,6 +10,8 @@ public enum Limits {
     public static let streamNameBytesMax = 128
     /// Cursors of a store, of all its streams together: they are kept in memory.
     public static let cursorsMax = 100_000
+    /// Of a partitioned stream.
+    public static let partitionsMax = 1_024
 
     /// Entries of a batch; the number has 16 bits in a chunk of the stream protocol.
     public static let batchEntriesMax = 65_535

@@ -52,6 +52,9 @@ public struct StreamConfiguration: Sendable, Hashable {
     /// How long a leader waits for company before it writes: 0 (not at all) to 1000 µs. It trades
     /// latency for fewer and larger syncs, where many appends come at nearly the same time.
     public var lingerMicroseconds: Int
+    /// Which partition of which partitioned stream it is; `nil` for a stream that stands alone.
+    /// Only the making of a partitioned stream sets it.
+    public package(set) var partition: Partition?
     /// Whether the store's index finds records by their keys. Without it a replay by key reads the
     /// whole stream.
     public var keyIndex: Bool
@@ -79,6 +82,13 @@ public struct StreamConfiguration: Sendable, Hashable {
     public var effectiveVisibility: Visibility {
         if let visibility { return visibility }
         return durability == .durable ? .durable : .flushed
+    }
+
+    /// The same settings for a stream of one's own, or for another partition.
+    package func placed(in partition: Partition?) -> StreamConfiguration {
+        var copy = self
+        copy.partition = partition
+        return copy
     }
 
     /// Throws `invalidArgument` for the first setting that is outside its range.

@@ -61,7 +61,7 @@ package enum ConfigurationCoding {
     private enum Tag {
         static let durability: UInt16 = 1, compression: UInt16 = 2, visibility: UInt16 = 3
         static let segmentBytes: UInt16 = 4, batchBytesMax: UInt16 = 5, commitAlignment: UInt16 = 6
-        static let lingerMicroseconds: UInt16 = 7, keyIndex: UInt16 = 9
+        static let lingerMicroseconds: UInt16 = 7, partition: UInt16 = 8, keyIndex: UInt16 = 9
     }
 
     package static func encode(_ configuration: StreamConfiguration) -> [UInt8] {
@@ -94,6 +94,14 @@ package enum ConfigurationCoding {
         if configuration.lingerMicroseconds > 0 {
             field(Tag.lingerMicroseconds, UInt64(configuration.lingerMicroseconds))
         }
+        if let partition = configuration.partition {
+            let name = Array(partition.group.description.utf8)
+            writer.put(Tag.partition)
+            writer.put(UInt16(partitionHeadByteCount + name.count))
+            writer.put(UInt32(partition.index))
+            writer.put(UInt32(partition.count))
+            writer.put(name)
+        }
         if !configuration.keyIndex { field(Tag.keyIndex, 0) }
         return writer.bytes
     }
@@ -107,8 +115,11 @@ package enum ConfigurationCoding {
             let tag: UInt16 = try reader.get()
             let length: UInt16 = try reader.get()
             var field = ByteReader(try reader.take(Int(length)), "stream configuration")
-            guard length == 8 else { continue }
-            try apply(tag, try field.get(), to: &configuration)
+            if tag == Tag.partition {
+                configuration.partition = try partition(&field)
+            } else if length == 8 {
+                try apply(tag, try field.get(), to: &configuration)
+            }
         }
         do throws(WeirError) {
             try configuration.validate(segmentBytesMin: Limits.segmentBytesMinInTests)
@@ -116,6 +127,23 @@ package enum ConfigurationCoding {
             throw WeirError.damaged("A stream's stored settings do not hold. \(error.message)")
         }
         return configuration
+    }
+
+    /// Index and count as u32, and the group's name.
+    private static let partitionHeadByteCount = 8
+
+    private static func partition(_ field: inout ByteReader) throws(WeirError) -> Partition {
+        let index: UInt32 = try field.get()
+        let count: UInt32 = try field.get()
+        let name = try field.take(field.left)
+        do throws(WeirError) {
+            return try Partition(
+                of: StreamName(String(decoding: name, as: UTF8.self)), index: Int(index),
+                count: Int(count))
+        } catch {
+            throw WeirError.damaged(
+                "What a stream is a partition of does not hold. \(error.message)")
+        }
     }
 
     private static func apply(

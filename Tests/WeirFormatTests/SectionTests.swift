@@ -75,6 +75,30 @@ struct ConfigurationCodingTests {
         StreamConfiguration(segmentBytes: 4096, batchBytesMax: 1024),
     ]
 
+    @Test(arguments: [(0, 1, "g"), (7, 8, "orders"), (1023, 1024, "o.r-d_e.r-s")])
+    func `that make it a partition are read back`(_ index: Int, _ count: Int, _ name: String) throws
+    {
+        let partition = try Partition(of: try StreamName(name), index: index, count: count)
+        let configuration = Self.all[2].placed(in: partition)
+        let bytes = ConfigurationCoding.encode(configuration)
+        #expect(bytes.count == ConfigurationCoding.encode(Self.all[2]).count + 12 + name.utf8.count)
+        #expect(try ConfigurationCoding.decode(bytes[...]) == configuration)
+    }
+
+    @Test(
+        arguments: [
+            (0, 0, "g"), (1, 1, "g"), (0, 1025, "g"), (.max, 8, "g"), (0, .max, "g"), (0, 1, ""),
+            (0, 1, "-"), (0, 1, "a b"), (0, 1, String(repeating: "g", count: 129)),
+        ] as [(UInt32, UInt32, String)])
+    func `that name no partition are damaged`(_ index: UInt32, _ count: UInt32, _ name: String) {
+        let value = bytes(index) + bytes(count) + Array(name.utf8)
+        let field = bytes(UInt16(8)) + bytes(UInt16(value.count)) + value
+        let found = code { () throws(WeirError) in
+            _ = try ConfigurationCoding.decode(field[...])
+        }
+        #expect(found == .damaged)
+    }
+
     @Test(arguments: all)
     func `are read back`(_ configuration: StreamConfiguration) throws {
         let bytes = ConfigurationCoding.encode(configuration)
