@@ -65,10 +65,14 @@ extension StoreEngine {
         _ name: StreamName, _ configuration: StreamConfiguration
     ) throws(WeirError) {
         guard !isReadOnly else { throw Self.readOnly() }
-        try exclusively { () throws(WeirError) in try createAlone(name, configuration) }
+        try exclusively { () throws(WeirError) in
+            try expectNoGroup(name)
+            try createAlone(name, configuration)
+        }
     }
 
-    private func createAlone(
+    /// Beside no other creation or deletion.
+    func createAlone(
         _ name: StreamName, _ configuration: StreamConfiguration
     ) throws(WeirError) {
         guard stream(name) == nil else {
@@ -106,19 +110,25 @@ extension StoreEngine {
     ) throws(WeirError) {
         guard !isReadOnly else { throw Self.readOnly() }
         try exclusively { () throws(WeirError) in
-            guard let stream = take(name) else {
-                if let failure = failure(of: name) { return try deleteUnread(name, failure.id) }
-                throw noStream(name)
-            }
-            draining()
-            do throws(WeirError) {
-                try stream.writer?.delete()
-            } catch {
-                _ = insert(stream)
-                throw error
-            }
-            try StoreDirectory.removeTree(StoreLayout.stream(stream.id), files: files)
+            try expectNoPartition(name)
+            try deleteAlone(name, draining: draining)
         }
+    }
+
+    /// Beside no other creation or deletion.
+    package func deleteAlone(_ name: StreamName, draining: () -> Void) throws(WeirError) {
+        guard let stream = take(name) else {
+            if let failure = failure(of: name) { return try deleteUnread(name, failure.id) }
+            throw noStream(name)
+        }
+        draining()
+        do throws(WeirError) {
+            try stream.writer?.delete()
+        } catch {
+            _ = insert(stream)
+            throw error
+        }
+        try StoreDirectory.removeTree(StoreLayout.stream(stream.id), files: files)
     }
 
     /// One at a time creates or deletes a stream, or takes one up. Blocks the thread.
@@ -143,6 +153,12 @@ extension StoreEngine {
     }
 
     package func noStream(_ name: StreamName) -> WeirError {
+        if let first = partitions(claiming: name).first {
+            return WeirError(
+                .notFound,
+                "There is no stream \(name), but a partitioned stream of that name; open it as "
+                    + "one, or one of its partitions, such as \(first.name).")
+        }
         let streams = streams.map(\.name).filter { !$0.isSystem }
         let names = streams.prefix(5).map(\.description)
         let more = streams.count > names.count ? " and others" : ""

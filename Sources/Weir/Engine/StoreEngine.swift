@@ -17,6 +17,20 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
         package let view: LogView<Files>
         /// `nil` for a reader.
         package let writer: LogWriter<Files>?
+        /// The end when the stream was opened, or made.
+        let openedEnd: Offset
+
+        init(
+            id: StreamID, name: StreamName, configuration: StreamConfiguration,
+            view: LogView<Files>, writer: LogWriter<Files>?
+        ) {
+            self.id = id
+            self.name = name
+            self.configuration = configuration
+            self.view = view
+            self.writer = writer
+            self.openedEnd = view.flushedEnd
+        }
     }
 
     package let files: Files
@@ -72,6 +86,10 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
     }
     package func stream(_ name: StreamName) -> OpenStream? {
         state.withLock { $0.streams[name] }
+    }
+    /// In no order.
+    func streams(where isWanted: (OpenStream) -> Bool) -> [OpenStream] {
+        state.withLock { $0.streams.values.filter(isWanted) }
     }
     /// What opening found.
     package var reports: [DamageReport] { state.withLock { $0.reports } }

@@ -30,12 +30,15 @@ public final class LogStream: Sendable {
     /// Asked by a closing gate; a subscription enters itself.
     package let releaseRequests = ReleaseRequests()
     let committer: Committer?
+    /// The end when this process opened the store.
+    private let openedEnd: Offset
     private let closed = Lock(false)
 
     init(_ open: SystemStream, of parts: StoreParts) {
         self.name = open.name
         self.configuration = open.configuration
         self.open = open
+        self.openedEnd = open.openedEnd
         self.parts = parts
         let index = parts.index
         let watch = TailWatch { index.note(open) }
@@ -59,6 +62,8 @@ public final class LogStream: Sendable {
     public var firstOffset: Offset { view.logStart }
     /// The offset behind the last record that readers see.
     public var endOffset: Offset { view.visibleEnd }
+    /// Records appended since this process opened the store, by whomever.
+    public var recordsSinceOpen: Int { view.flushedEnd - openedEnd }
 
     /// What an append waits for unless it says otherwise.
     public var acknowledgedLevel: DurabilityLevel {

@@ -44,7 +44,8 @@ extension LogStream {
     func consumerReports() -> [FlowReport.Consumer] {
         feeds.all.map { entry in
             var report = FlowReport.Consumer(
-                name: entry.label.name, stream: name.description, partition: nil,
+                name: entry.label.name, stream: name.description,
+                partition: configuration.partition?.index,
                 mode: entry.label.mode, variant: "\(entry.label.variant)", releasedOffset: 0,
                 lagRecords: 0, windowBytes: 0, windowRecords: 0, queuedBytes: 0,
                 queuedRecords: 0, leasedBytes: 0, keptBytes: 0, shareBytes: entry.account.share,

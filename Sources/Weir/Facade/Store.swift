@@ -35,11 +35,13 @@ public final class Store: Sendable {
     let flow: StoreFlow
     /// Read whole when the store is opened for writing.
     let cursors: CursorBook
-    private let state: Lock<State>
+    let state: Lock<State>
     private static let threadsMax = 16
 
-    private struct State {
+    struct State {
         var streams: [StreamName: LogStream] = [:]
+        /// Partitioned ones, whose partitions stand among the streams.
+        var groups: [StreamName: PartitionedStream] = [:]
         var isClosed = false
     }
 
@@ -224,11 +226,11 @@ public final class Store: Sendable {
             guard let configuration else { throw engine.noStream(name) }
             try configuration.validate()
             do throws(WeirError) {
-                try engine.create(name, configuration)
+                try engine.create(name, configuration.placed(in: nil))
                 logger.debug("created stream \(name)")
             } catch {
                 // Two callers may create it at once: the second finds the first one's.
-                if error.code != .alreadyExists { throw error }
+                if error.code != .alreadyExists || engine.stream(name) == nil { throw error }
             }
         }
         // Beside no deletion: a stream that is going must not be appended to.
@@ -258,7 +260,8 @@ public final class Store: Sendable {
         return committer
     }
 
-    private func takeUp(_ name: StreamName) throws(WeirError) -> LogStream {
+    /// Beside no deletion: within the engine's `exclusively`.
+    func takeUp(_ name: StreamName) throws(WeirError) -> LogStream {
         guard let open = engine.stream(name) else { throw engine.noStream(name) }
         return try state.withLock { state throws(WeirError) in
             if state.isClosed { throw Self.closed() }
@@ -276,10 +279,10 @@ public final class Store: Sendable {
         let name = try StreamName(name)
         try Self.expectUserName(name)
         try configuration.validate()
-        try engine.create(name, configuration)
+        try engine.create(name, configuration.placed(in: nil))
     }
 
-    private static func expectUserName(_ name: StreamName) throws(WeirError) {
+    static func expectUserName(_ name: StreamName) throws(WeirError) {
         if name.isSystem {
             throw WeirError(
                 .invalidArgument,
@@ -336,7 +339,10 @@ public final class Store: Sendable {
     public func closeBlocking() throws(WeirError) {
         let streams = state.withLock { state in
             state.isClosed = true
-            defer { state.streams = [:] }
+            defer {
+                state.streams = [:]
+                state.groups = [:]
+            }
             return Array(state.streams.values)
         }
         for stream in streams { stream.drain() }
@@ -351,7 +357,7 @@ public final class Store: Sendable {
         waiters.end()
     }
 
-    private static func deleted(_ name: StreamName) -> WeirError {
+    static func deleted(_ name: StreamName) -> WeirError {
         WeirError(
             .closed, "The stream \(name) was deleted; nothing more can be read from it or appended."
         )
