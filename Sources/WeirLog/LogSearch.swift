@@ -7,7 +7,7 @@ import WeirFormat
 /// Each level narrows the search for the next: a position costs one block of headers and, for a
 /// record time, the records of one batch. Damaged batches are stepped over.
 package struct LogSearch<Files: FileSystem> {
-    private let view: LogView<Files>
+    let view: LogView<Files>
 
     package init(_ view: LogView<Files>) { self.view = view }
 
@@ -46,7 +46,7 @@ package struct LogSearch<Files: FileSystem> {
     }
 
     /// `nil` for a segment whose file is missing, which a reader is told as a gap.
-    private func summary(
+    func summary(
         of segment: ReadableSegment<Files>
     ) throws(WeirError) -> SegmentSummary? {
         do throws(WeirError) {
@@ -71,7 +71,7 @@ package struct LogSearch<Files: FileSystem> {
     }
 
     /// The first batch from a block on for which a condition holds, as far as readers see.
-    private func batch(
+    func batch(
         in segment: ReadableSegment<Files>, from start: FilePosition?,
         where holds: (BatchHeader) -> Bool
     ) throws(WeirError) -> BatchHeader? {

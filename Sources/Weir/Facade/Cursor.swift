@@ -109,6 +109,19 @@ extension LogStream {
         return ReadingStart(offset: try LogSearch(view).offset(of: start))
     }
 
+    /// The offset of the first of the last `count` records; the first offset where there are fewer.
+    ///
+    /// Counts records, not offsets: what compaction took away is not among them. May wait for the
+    /// disk.
+    public func offset(ofLast count: Int) throws(WeirError) -> Offset {
+        guard count >= 0 else {
+            throw WeirError(
+                .invalidArgument, "The last \(count) records are asked for; expected 0 or more.")
+        }
+        if engine.isReadOnly { try engine.refresh(open) }
+        return try LogSearch(view).offset(ofLast: count)
+    }
+
     /// A reader that begins at a position. May wait for the disk.
     public func cursor(
         from start: StartPosition = .first, reading: Reading = .mapped
