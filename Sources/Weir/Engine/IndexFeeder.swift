@@ -20,7 +20,6 @@ final class IndexFeeder: Sendable {
         var distrust: String?
         var isFinishing = false
         var isEnding = false
-        var hasEnded = false
     }
 
     /// What others may know of the thread's work.
@@ -37,6 +36,7 @@ final class IndexFeeder: Sendable {
     private let indexFiles: IndexFiles
     private let monitor = Monitor(State())
     private let shared = Lock(Figures())
+    private let hasEnded = Monitor(false)
 
     /// The pause between two passes, and how long the first one after a failure is.
     private static let passMilliseconds = 250
@@ -55,7 +55,23 @@ final class IndexFeeder: Sendable {
 
     /// Begins; everything that is there is due.
     func start() throws(WeirError) {
-        try SystemThread.start { self.work() }
+        // The thread lets go of the store before it says that it has ended: whoever waited for that
+        // may open the store again at once.
+        let worker = Lock<IndexFeeder?>(self)
+        let hasEnded = hasEnded
+        do throws(WeirError) {
+            try SystemThread.start {
+                Self.work(worker)
+                hasEnded.signal { $0 = true }
+            }
+        } catch {
+            hasEnded.signal { $0 = true }
+            throw error
+        }
+    }
+
+    private static func work(_ worker: Lock<IndexFeeder?>) {
+        worker.withLock { $0.take() }?.work()
     }
 
     /// Something new is visible in a stream. Costs a lock.
@@ -73,7 +89,7 @@ final class IndexFeeder: Sendable {
         monitor.signal { state in
             if finishing { state.isFinishing = true } else { state.isEnding = true }
         }
-        _ = monitor.wait { $0.hasEnded ? true : nil }
+        _ = hasEnded.wait { $0 ? true : nil }
     }
 
     static func hasKeys(_ stream: SystemStream) -> Bool {
@@ -84,10 +100,7 @@ final class IndexFeeder: Sendable {
 
     private func work() {
         var feeding = Feeding()
-        defer {
-            feeding.close()
-            monitor.signal { $0.hasEnded = true }
-        }
+        defer { feeding.close() }
         var failureMilliseconds = Self.failureMillisecondsFirst
         while waitForWork(&feeding) {
             let start = MonotonicClock.now()
