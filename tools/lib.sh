@@ -85,3 +85,11 @@ python_venv() {
     rm -f "$log"
     cp "$wanted" "$venv/requirements.stamp"
 }
+
+# The tests in release: a build of its own, as they look into modules, and the product's build must
+# not let them.
+release_options=(-c release --scratch-path .build-sim -Xswiftc -enable-testing)
+build_release_tests() { swift build --build-tests "${release_options[@]}"; }
+
+# release_tests OPTION…: runs some of what `build_release_tests` built.
+release_tests() { swift test --skip-build "${release_options[@]}" "$@"; }

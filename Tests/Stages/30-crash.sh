@@ -7,14 +7,12 @@ source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
 cd "$WEIR_ROOT" || exit 1
 log=.build/crash.log
 export WEIR_TRIALS=${WEIR_TRIALS:-10000}
-# A build of its own: the tests look into modules, and the product's build must not let them.
-options=(-c release --scratch-path .build-sim -Xswiftc -enable-testing)
-if ! swift build --build-tests "${options[@]}" >"$log" 2>&1; then
+if ! build_release_tests >"$log" 2>&1; then
     grep -E 'error: ' "$log" | head -n 5
     echo "not ok crash simulation: the tests do not build in release"
     exit 1
 fi
-swift test --skip-build "${options[@]}" --filter CrashSimulation >"$log" 2>&1
+release_tests --filter CrashSimulation >"$log" 2>&1
 if line=$(grep -o 'crash simulation: .*' "$log") && ! grep -q '✘' "$log"; then
     echo "ok $line"
 else

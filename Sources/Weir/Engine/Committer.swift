@@ -29,7 +29,7 @@ enum AppendWaiter: Sendable {
 /// Runs a stream's commit queue, and the gate in front of it: performs what they decide, on Weir's
 /// threads or the caller's own. `Committer+Gate.swift` has the gate's part, and
 /// `Committer+Producers.swift` that of named producers.
-final class Committer: Sendable {
+final class Committer: PoolWorker {
     typealias Queue = CommitQueue<AppendWaiter>
     typealias Group = (batches: [Queue.Batch], repeats: [Queue.Repeat])
 
@@ -259,11 +259,13 @@ final class Committer: Sendable {
             defer { shared.isWorking = true }
             return !shared.isWorking
         }
-        guard starts else { return }
-        pool.run {
-            self.writer.work()
-            self.queue.withLock { $0.isWorking = false }
-        }
+        if starts { pool.run(self) }
+    }
+
+    /// Called by the pool; a piece that is sent to the medium comes each 256 KiB.
+    func work() {
+        writer.work()
+        queue.withLock { $0.isWorking = false }
     }
 
     /// Takes nothing more, and tells those who wait.

@@ -1,12 +1,28 @@
 import WeirBase
 import WeirFiles
 
+/// Has work of one kind to do, now and then.
+protocol PoolWorker: AnyObject, Sendable {
+    func work()
+}
+
 /// Threads for what blocks: writes, syncs, page faults. Few, started when they are needed.
 ///
 /// Jobs are taken in order. A job that waits for another job may wait for ever, so none does.
 final class ThreadPool: Sendable {
+    private enum Job: Sendable {
+        case body(@Sendable () -> Void)
+        case work(any PoolWorker)
+
+        func run() {
+            switch self {
+            case .body(let body): body()
+            case .work(let worker): worker.work()
+            }
+        }
+    }
     private struct State {
-        var jobs: [@Sendable () -> Void] = []
+        var jobs: [Job] = []
         var idle = 0
         var count = 0
         var isEnding = false
@@ -20,7 +36,12 @@ final class ThreadPool: Sendable {
     ///
     /// After `end`, and where the system refuses the very first thread, the caller's own thread
     /// does it: late is better than never, and nothing is lost.
-    func run(_ job: @escaping @Sendable () -> Void) {
+    func run(_ body: @escaping @Sendable () -> Void) { add(.body(body)) }
+
+    /// The same for a worker that is there already: without a closure, so without memory for one.
+    func run(_ worker: any PoolWorker) { add(.work(worker)) }
+
+    private func add(_ job: Job) {
         let (accepted, needsThread) = monitor.signalOne { state -> (Bool, Bool) in
             guard !state.isEnding else { return (false, false) }
             state.jobs.append(job)
@@ -28,7 +49,7 @@ final class ThreadPool: Sendable {
             if needsThread { state.count += 1 }
             return (true, needsThread)
         }
-        guard accepted else { return job() }
+        guard accepted else { return job.run() }
         if needsThread { addThread() }
     }
 
@@ -51,26 +72,26 @@ final class ThreadPool: Sendable {
         do throws(WeirError) {
             try SystemThread.start { self.work() }
         } catch {
-            let jobs = monitor.change { state -> [@Sendable () -> Void] in
+            let jobs = monitor.change { state -> [Job] in
                 state.count -= 1
                 guard state.count == 0 else { return [] }
                 defer { state.jobs = [] }
                 return state.jobs
             }
-            for job in jobs { job() }
+            for job in jobs { job.run() }
         }
     }
 
     private func work() {
         monitor.change { $0.idle += 1 }
-        while let job = monitor.wait(until: { state -> (@Sendable () -> Void)?? in
+        while let job = monitor.wait(until: { state -> Job?? in
             if !state.jobs.isEmpty {
                 state.idle -= 1
                 return state.jobs.removeFirst()
             }
             return state.isEnding ? .some(nil) : nil
         }), let job {
-            job()
+            job.run()
             monitor.change { $0.idle += 1 }
         }
         monitor.change { $0.count -= 1 }
