@@ -19,8 +19,14 @@ remote="-DMODE_MIN=REMOTE -DMODE_MAX=REMOTE"
 simple_gate="-DPERMITS_MIN=3 -DSYNCED_ONLY_MIN=1"
 grant_two="-DGRANT_MIN=2 -DGRANT_MAX=2"
 small="$automatic $simple_gate -DWINDOW_MAX=2 -DLAG_MAX=2"
+# The product of every range there is: windows, batches of 1 to 3, hysteresis from none to the whole
+# window, grants, commit intervals, lag bounds, permits, modes, visibilities. A window a run.
+product="-DCOMMIT_MAX=2 -DLAG_MAX=3 -DPERMITS_MAX=2"
 tiny="$grant_two -DWINDOW_MAX=2 -DPERMITS_MIN=2 -DPERMITS_MAX=2 -DSYNCED_ONLY_MIN=1 -DLAG_MAX=1"
 cases="
+all with a window of 3 | holds | $product -DWINDOW_MIN=3 -DWINDOW_MAX=3
+all with a window of 2 | holds | $product -DWINDOW_MIN=2 -DWINDOW_MAX=2
+all with a window of 1 | holds | $product -DWINDOW_MAX=1
 a consumer that grants | holds | $manual $simple_gate -DWINDOW_MAX=3
 a consumer that grants, with the largest window | holds | $manual $simple_gate $grant_two -DWINDOW_MIN=4 -DLAG_MIN=3
 two producers in line | holds | $automatic -DPRODUCERS=2 -DWINDOW_MAX=2 -DLAG_MAX=2

@@ -1,6 +1,7 @@
 import Testing
-import Weir
 import WeirBase
+
+@testable import Weir
 
 @Suite("Producers that are bound to a cursor")
 struct CursorGateTests {
@@ -63,6 +64,22 @@ struct CursorGateTests {
         #expect(try lag(stream) == 4)
         try Store.removeCursor("c", of: "s", ofStoreAt: folder.path)
         #expect(try lag(stream) == nil)
+        try await store.close()
+    }
+
+    @Test func `stand before no gate of Weir's own streams`() async throws {
+        let (store, stream) = try await open()
+        try await stream.append(value: bytes("x"))
+        try await stream.savedCursor("c").commit(upTo: 1)
+        let own = try await store.stream("weir.cursors")
+        let gate = try #require(own.committer).gateReport()
+        #expect(gate.limitBytes == Credit.unlimited.bytes)
+        #expect(gate.limitRecords == Credit.unlimited.records)
+        let error = #expect(throws: WeirError.self) {
+            try own.setProducerPolicy(ProducerPolicy(admission: .failFast))
+        }
+        #expect(error?.message.contains("whose appends pass no gate") == true)
+        #expect(own.gateReport() == nil)
         try await store.close()
     }
 }
