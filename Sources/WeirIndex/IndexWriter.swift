@@ -7,6 +7,7 @@ package import WeirBase
 /// what a crash takes is indexed again.
 package final class IndexWriter {
     private let connection: IndexConnection
+    private let identity: IndexIdentity
     private var runs: [StreamID: [RunRow]] = [:]
 
     /// Makes an empty file that exists an index.
@@ -15,7 +16,7 @@ package final class IndexWriter {
     ) throws(WeirError) -> IndexWriter {
         let connection = try IndexConnection(path: path, isReadOnly: false)
         try connection.write { try IndexSchema.create(in: $0, identity) }
-        return IndexWriter(connection, runs: [])
+        return IndexWriter(connection, identity, runs: [])
     }
 
     /// Opens an index for the opening of the store that `identity` names.
@@ -39,15 +40,16 @@ package final class IndexWriter {
                 try IndexSchema.write(identity, in: database)
                 return try IndexSchema.runs(of: nil, in: database)
             }
-            return IndexWriter(connection, runs: runs)
+            return IndexWriter(connection, identity, runs: runs)
         } catch {
             try connection.close()
             throw error
         }
     }
 
-    private init(_ connection: IndexConnection, runs: [RunRow]) {
+    private init(_ connection: IndexConnection, _ identity: IndexIdentity, runs: [RunRow]) {
         self.connection = connection
+        self.identity = identity
         for run in runs { self.runs[run.stream, default: []].append(run) }
     }
 
@@ -69,11 +71,12 @@ package final class IndexWriter {
     /// Adds runs in one transaction; each continues its stream's coverage, or begins it.
     ///
     /// A run that is there already is left out. Throws `damaged` if what it is merged with does not
-    /// hold, `noSpace`; then nothing was added.
+    /// hold, `noSpace`, `locked` if another process writes the store now; then nothing was added.
     package func append(_ added: [KeyRun]) throws(WeirError) {
         let before = runs
         var after = before
         try connection.write { database in
+            try expectOwnership(in: database)
             after = before
             for run in added {
                 let rows = after[run.stream] ?? []
@@ -85,6 +88,17 @@ package final class IndexWriter {
             }
         }
         runs = after
+    }
+
+    /// A process that stood still while another became the writer must not write on: what it
+    /// would add is of a log that is no longer the store's.
+    private func expectOwnership(in database: Database) throws {
+        let owner = try IndexSchema.identity(in: database)
+        guard owner != identity else { return }
+        throw WeirError(
+            .locked,
+            "The index was taken over by epoch \(owner.epoch) of the store, and this process is of "
+                + "epoch \(identity.epoch): another process is the writer.")
     }
 
     private static func add(
@@ -172,6 +186,7 @@ package final class IndexWriter {
     package func forget(_ streams: [StreamID]) throws(WeirError) {
         guard !streams.isEmpty else { return }
         try connection.write { database in
+            try expectOwnership(in: database)
             for stream in streams {
                 for table in ["runs", "leaves"] {
                     try SQLStatement(database, "DELETE FROM \(table) WHERE stream = ?")

@@ -125,6 +125,24 @@ struct IndexFileTests {
         #expect(names == ["index.sqlite"])
     }
 
+    @Test func `is left alone by a writer that another one overtook`() throws {
+        let overtaken = try IndexWriter.create(path: folder.file, identity)
+        try overtaken.append([run(0..<10) { $0 }])
+        let next = IndexIdentity(store: identity.store, epoch: Epoch(4))
+        let writer = try IndexWriter.open(path: folder.file, next)
+        let append = #expect(throws: WeirError.self) {
+            try overtaken.append([run(10..<20) { $0 }])
+        }
+        let forget = #expect(throws: WeirError.self) { try overtaken.forget([stream]) }
+        #expect(append?.code == .locked)
+        #expect(forget?.code == .locked)
+        let reader = try reader()
+        #expect(try reader.coverage(of: stream) == 0..<10)
+        try reader.close()
+        try writer.close()
+        try overtaken.close()
+    }
+
     @Test func `forgets a stream`() throws {
         let writer = try IndexWriter.create(path: folder.file, identity)
         try writer.append([run(0..<10) { $0 }])

@@ -191,6 +191,26 @@ struct KeyReplayTests {
         try await store.close()
     }
 
+    @Test func `opens an index anew that nobody wrote when it was opened`() async throws {
+        try await makeHistory(seed: 85, rounds: 8)
+        let reading = try await Store.open(at: folder.path, .read)
+        let read = try await reading.stream("s")
+        #expect(try answer(read, "key 0").scanReason == nil)
+        // A writer comes, changes most of the file, and goes.
+        try await makeHistory(seed: 86, rounds: 8)
+        let own = try await Store.open(at: folder.path, .read)
+        let all = try await own.stream("s").all()
+        try await own.close()
+        for key in Self.keys {
+            // What it sees may grow while it is asked.
+            let end = read.endOffset
+            let found = try answer(read, key).records.filter { $0.offset < end }
+            #expect(found == all.filter { $0.key == bytes(key) && $0.offset < end })
+        }
+        #expect(try answer(read, "key 0").scanReason == nil)
+        try await reading.close()
+    }
+
     @Test func `goes on with the index of a writer that vanished`() async throws {
         try await makeHistory(seed: 91, rounds: 3)
         do {

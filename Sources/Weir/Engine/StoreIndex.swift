@@ -23,10 +23,17 @@ final class StoreIndex: Sendable {
     private let state = Lock(State())
 
     private struct State {
-        var open: (generation: UInt64, reader: IndexReader)?
+        var open: Open?
         /// A reading process: what it met is not asked again.
         var distrusted: (generation: UInt64, reason: String)?
         var isEnded = false
+    }
+
+    private struct Open {
+        let generation: UInt64
+        let reader: IndexReader
+        /// Opened as a file that nobody writes.
+        let isFrozen: Bool
     }
 
     init(engine: SystemEngine, use: IndexUse, logger: Logger) {
@@ -84,20 +91,32 @@ final class StoreIndex: Sendable {
         return feeder.figures.generation
     }
 
+    /// Whether somebody writes the store at this moment.
+    private func hasWriter() throws(WeirError) -> Bool {
+        guard engine.isReadOnly else { return true }
+        return try LockKeeper.isHeld(files: engine.files)
+    }
+
     private func adopt(_ generation: UInt64) throws(WeirError) -> IndexReader {
+        let isWritten = try hasWriter()
         let hasJournal = try indexFiles.hasJournal(generation)
-        let isFrozen = engine.isReadOnly && !engine.hasLiveWriter && !hasJournal
+        let isFrozen = !isWritten && !hasJournal
         let reader = try IndexReader(
             path: indexFiles.path(generation), store: engine.header.storeID, isFrozen: isFrozen)
-        let (old, isEnded) = state.withLock { state in
-            if state.isEnded { return (reader as IndexReader?, true) }
-            defer { state.open = (generation, reader) }
-            return (state.open?.reader, false)
+        let opened = Open(generation: generation, reader: reader, isFrozen: isFrozen)
+        let (kept, left) = state.withLock { state -> (IndexReader?, IndexReader?) in
+            if state.isEnded { return (nil, reader) }
+            // Somebody else may have opened it meanwhile, and be looking in it.
+            if let open = state.open, open.generation == generation {
+                return (open.reader, reader)
+            }
+            defer { state.open = opened }
+            // Whoever looks in an older one at this moment meets an error, and reads the log.
+            return (reader, state.open?.reader)
         }
-        // Whoever looks in it at this moment meets an error, and reads the log.
-        try old?.close()
-        if isEnded { throw Store.closed() }
-        return reader
+        close(left)
+        guard let kept else { throw Store.closed() }
+        return kept
     }
 
     /// What the index said does not hold, or it cannot be read. A writer makes it anew; a reading
@@ -108,12 +127,14 @@ final class StoreIndex: Sendable {
 
     private func distrust(_ error: WeirError, _ generation: UInt64) {
         guard error.code == .damaged else { return }
-        logger.warning("the index is not used: \(error)")
         let open = state.withLock { state in
-            state.distrusted = (generation, error.description)
             defer { state.open = nil }
+            // A writer may have come, and what nobody was to write has changed: it is opened anew.
+            let mayHold = state.open?.isFrozen ?? false
+            if !mayHold { state.distrusted = (generation, error.description) }
             return state.open
         }
+        logger.warning("the index is not used: \(error)")
         feeder?.distrust(error.description)
         close(open?.reader)
     }
