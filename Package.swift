@@ -64,6 +64,7 @@ let package = Package(
         .library(name: "WeirSQL", targets: ["WeirSQL"]),
         .executable(name: "weir", targets: ["WeirCLI"]),
         .executable(name: "weir-flow-soak", targets: ["FlowSoak"]),
+        .executable(name: "weir-bench-index", targets: ["IndexBench"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -121,5 +122,9 @@ let package = Package(
         .executableTarget(
             name: "FlowSoak", dependencies: ["Weir"], path: "Tests/FlowSoak",
             swiftSettings: settings),
+        // Figures of the index; it also fills one without a log, which only modules of ours can.
+        .executableTarget(
+            name: "IndexBench", dependencies: ["Weir", "WeirBase", "WeirIndex", "WeirTesting"],
+            path: "Tests/IndexBench", swiftSettings: settings),
     ]
 )

@@ -62,7 +62,8 @@ extension SwiftRule {
     }
 
     static let sleepers: [Permission] = [
-        .init("Tests/FlowSoak/", because: "it is no test but a load, that keeps to a schedule")
+        .init("Tests/FlowSoak/", because: "it is no test but a load, that keeps to a schedule"),
+        .init("Tests/IndexBench/", because: "it is no test but a benchmark, and waits as users do"),
     ]
 
     static let sleeps = SwiftRule(name: "tests do not sleep") { source in

@@ -1,0 +1,94 @@
+import Foundation
+
+/// What the index is worth: each command plays one scene and prints one line of JSON a figure, with
+/// its target where there is one.
+///
+///     weir-bench-index keys --dir FOLDER --records 10000000 --batch 100
+///     weir-bench-index growth --dir FOLDER --records 100000000
+@main
+enum IndexBench {
+    static let usage = """
+        usage: weir-bench-index keys|growth --dir FOLDER [--records N] [--batch N]
+        """
+
+    static func main() {
+        do {
+            let arguments = try Arguments(Array(CommandLine.arguments.dropFirst()))
+            switch arguments.command {
+            case "keys": try KeyScene(arguments).play()
+            case "growth": try GrowthScene(arguments).play()
+            default: throw Usage("There is no scene \(arguments.command).\n" + usage)
+            }
+        } catch {
+            FileHandle.standardError.write(Data("weir-bench-index: \(error)\n".utf8))
+            exit(2)
+        }
+    }
+}
+
+struct Usage: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
+}
+
+struct Arguments {
+    let command: String
+    private(set) var folder = ""
+    private(set) var records = 10_000_000
+    /// Records of a batch.
+    private(set) var batch = 100
+
+    init(_ words: [String]) throws {
+        guard let first = words.first, words.count % 2 == 1 else { throw Usage(IndexBench.usage) }
+        command = first
+        for index in stride(from: 1, to: words.count, by: 2) {
+            let value = words[index + 1]
+            switch words[index] {
+            case "--dir": folder = value
+            case "--records": records = Int(value) ?? 0
+            case "--batch": batch = Int(value) ?? 0
+            default: throw Usage(IndexBench.usage)
+            }
+        }
+        guard !folder.isEmpty, records >= 1000, batch > 0 else { throw Usage(IndexBench.usage) }
+    }
+}
+
+/// A line of the report.
+struct Figure {
+    let scene: String
+    let name: String
+    let value: Double
+    let unit: String
+    /// What it should reach, as a person reads it.
+    var target = ""
+
+    func print() {
+        let rounded = (value * 100).rounded() / 100
+        Swift.print(
+            "{\"scene\":\"\(scene)\",\"figure\":\"\(name)\",\"value\":\(rounded),"
+                + "\"unit\":\"\(unit)\",\"target\":\"\(target)\"}")
+    }
+}
+
+/// How long calls took, in microseconds.
+struct Samples {
+    private var microseconds: [Double] = []
+
+    mutating func measure(_ body: () throws -> Void) rethrows {
+        let clock = ContinuousClock()
+        microseconds.append(try clock.measure(body).seconds * 1e6)
+    }
+
+    /// Below it are so many of a thousand.
+    func quantile(perMille: Int) -> Double {
+        let sorted = microseconds.sorted()
+        return sorted.isEmpty ? 0 : sorted[min(sorted.count - 1, sorted.count * perMille / 1000)]
+    }
+}
+
+extension Duration {
+    var seconds: Double {
+        Double(components.seconds) + Double(components.attoseconds) / 1e18
+    }
+}
