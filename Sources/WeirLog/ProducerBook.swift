@@ -16,7 +16,7 @@ package final class ProducerBook: Sendable {
 
     package var isLoaded: Bool { table.withLock { $0 != nil } }
     /// `nil` as long as nobody asked for a producer: then this writer has written of none.
-    var snapshot: ProducerTable? { table.withLock { $0 } }
+    package var snapshot: ProducerTable? { table.withLock { $0 } }
 
     /// The first one counts: it has had everything noted since.
     package func load(_ loaded: ProducerTable) { table.withLock { $0 = $0 ?? loaded } }

@@ -12,16 +12,9 @@ enum RecordBound: Int, CaseIterable {
     case appendTimeMicrosecondsFrom
     case appendTimeMicrosecondsTo
 
-    /// How a condition can be used.
-    enum Comparison {
-        case equal
-        case from
-        case to
-    }
-
     /// `nil` where the log cannot help: record times may go back, so no time is the last of its
     /// kind.
-    init?(_ column: RecordColumn, _ comparison: Comparison) {
+    init?(_ column: RecordColumn, _ comparison: PlanQuestion.Comparison) {
         switch (column, comparison) {
         case (.offset, .equal): self = .offsetEqual
         case (.offset, .from): self = .offsetFrom
@@ -46,14 +39,6 @@ enum RecordBound: Int, CaseIterable {
     }
 }
 
-/// A value that a condition compares with.
-enum BoundValue: Equatable {
-    case integer(Int64)
-    case text(String)
-    /// Anything else: nothing can be said by it.
-    case other
-}
-
 /// Where a scan begins, and where it may end.
 struct RecordPlan: Equatable {
     var offsets: ClosedRange<UInt64> = 0...UInt64.max
@@ -65,18 +50,18 @@ struct RecordPlan: Equatable {
     /// Nothing can fulfil the conditions.
     var isEmpty = false
 
-    mutating func add(_ bound: RecordBound, _ value: BoundValue) {
+    mutating func add(_ bound: RecordBound, _ value: SQLValue) {
         switch (bound, value) {
         case (.offsetEqual, .integer(let number)):
             narrow(from: number)
             narrow(to: number)
         case (.offsetFrom, .integer(let number)): narrow(from: number)
         case (.offsetTo, .integer(let number)): narrow(to: number)
-        case (.timeFrom, .text(let text)): timeFrom = latest(timeFrom, TimeText.lowerBound(text))
+        case (.timeFrom, .text(let text)): timeFrom = latest(timeFrom, Self.lowerBound(text))
         case (.timeMicrosecondsFrom, .integer(let number)):
             timeFrom = latest(timeFrom, Timestamp(microseconds: number))
         case (.appendTimeFrom, .text(let text)):
-            appendedFrom = latest(appendedFrom, TimeText.lowerBound(text))
+            appendedFrom = latest(appendedFrom, Self.lowerBound(text))
         case (.appendTimeMicrosecondsFrom, .integer(let number)):
             appendedFrom = latest(appendedFrom, Timestamp(microseconds: number))
         case (.appendTimeMicrosecondsTo, .integer(let number)):
@@ -89,6 +74,10 @@ struct RecordPlan: Equatable {
     var isFullScan: Bool {
         !isEmpty && offsets == 0...UInt64.max && timeFrom == nil && appendedFrom == nil
             && appendedTo == nil
+    }
+
+    private static func lowerBound(_ text: [UInt8]) -> Timestamp? {
+        TimeText.lowerBound(String(decoding: text, as: UTF8.self))
     }
 
     private mutating func narrow(from number: Int64) {

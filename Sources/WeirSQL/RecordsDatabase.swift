@@ -3,7 +3,7 @@ import GRDBSQLite
 public import Weir
 public import WeirBase
 
-/// A store's streams as tables of SQLite, to be asked and not to be changed.
+/// A store's records and streams as tables of SQLite, to be asked and not to be changed.
 ///
 /// ```swift
 /// let database = try RecordsDatabase(store)
@@ -14,7 +14,9 @@ public import WeirBase
 /// ```
 ///
 /// Each stream is a table with the columns offset, time, time_us, append_time, append_time_us, key,
-/// headers (JSON), value and tombstone; `Docs/SQL.md` promises them. A condition on offset, or a
+/// headers (JSON), value and tombstone, and `weir_streams`, `weir_segments`, `weir_blocks`,
+/// `weir_cursors`, `weir_producers` and `weir_index` tell what the store knows of its streams;
+/// `Docs/SQL.md` promises them. A condition on offset, or a
 /// lower one on a time, becomes the place where reading begins; everything else is a scan of the
 /// log. Costs no memory but a batch a table. It may wait for the disk: not for Swift's own threads.
 public final class RecordsDatabase {
@@ -61,7 +63,7 @@ public final class RecordsDatabase {
                     guard try row(found) else { break }
                 }
             } catch let error as DatabaseError {
-                throw Self.told(error)
+                throw Self.told(error, sql)
             }
         }
     }
@@ -80,8 +82,24 @@ public final class RecordsDatabase {
         try query(sql) { row in try body(Offset(UInt64(row[0] as Int64))) }
     }
 
-    /// The columns of every table, with commas between them.
-    public static var columnNames: String { RecordColumn.names }
+    /// The tables that there are: one a stream, and those over the streams themselves.
+    public func tableNames() throws -> [String] {
+        try names("SELECT name FROM sqlite_temp_master ORDER BY rowid")
+    }
+
+    /// The columns of a table; none of one that is not there.
+    public func columnNames(of table: String) throws -> [String] {
+        try names("SELECT name FROM pragma_table_info(?)", [table])
+    }
+
+    private func names(_ sql: String, _ arguments: StatementArguments = []) throws -> [String] {
+        var names: [String] = []
+        try query(sql, arguments) { row in
+            names.append(row[0])
+            return true
+        }
+        return names
+    }
 
     /// Whether a text ends behind a whole statement, so that nothing more of it is to come.
     public static func isComplete(_ sql: String) -> Bool { unsafe sqlite3_complete(sql) != 0 }
@@ -132,13 +150,20 @@ public final class RecordsDatabase {
         return depth == 0 && quote == nil && condition.contains { !$0.isWhitespace }
     }
 
-    private static func told(_ error: DatabaseError) -> any Error {
+    private static func told(_ error: DatabaseError, _ sql: String) -> any Error {
         if error.resultCode == .SQLITE_INTERRUPT { return CancellationError() }
         let message = error.message ?? "\(error.resultCode)"
-        let help =
-            message.hasPrefix("no such column")
-            ? "; the columns of a stream are \(RecordColumn.names)" : ""
+        let help = message.hasPrefix("no such column") ? columns(of: sql.lowercased()) : ""
         return WeirError(.invalidArgument, "SQLite says: \(message)\(help).")
+    }
+
+    private static func columns(of sql: String) -> String {
+        let named = Catalog.all.filter { sql.contains($0.name) }
+        if named.isEmpty { return "; the columns of a stream are \(RecordColumn.names)" }
+        return named.map { catalog in
+            let names = catalog.columns.map(\.name).joined(separator: ", ")
+            return "; the columns of \(catalog.name) are \(names)"
+        }.joined()
     }
 
     /// Asks every ten thousand steps of SQLite's machine.
@@ -152,43 +177,5 @@ public final class RecordsDatabase {
                     .takeUnretainedValue()
                 return database.events.isCancelled() ? 1 : 0
             }, held)
-    }
-}
-
-extension Store {
-    /// Makes a table of each stream in a SQLite connection of the caller's own, beside the tables
-    /// that are there. They are temporary: they go with the connection, and nothing is written.
-    ///
-    /// ```swift
-    /// configuration.prepareDatabase { db in try store.addTables(to: db) }
-    /// ```
-    ///
-    /// SQLite does not tell capital letters from small ones: of two streams whose names differ in
-    /// them only, the second, in the order of names, has `_2` behind its name. Streams that are
-    /// created later have no table until this is called for another connection.
-    public func addTables(
-        to db: Database, events: RecordsDatabase.Events = RecordsDatabase.Events()
-    ) throws {
-        guard let connection = unsafe db.sqliteConnection else {
-            throw WeirError(.closed, "The SQLite connection is closed; open it again.")
-        }
-        let source = RecordTable.Source(
-            stream: { (name: String) throws(WeirError) in try self.streamBlocking(name) },
-            onGap: events.onGap, onScan: events.onScan)
-        unsafe try RecordTable.register(on: connection, source)
-        var taken: Set<String> = []
-        for name in streamNames.map(\.description).sorted() {
-            var table = name
-            var number = 2
-            while !taken.insert(table.lowercased()).inserted {
-                table = "\(name)_\(number)"
-                number += 1
-            }
-            // Names have no quotes in them.
-            try db.execute(
-                sql: """
-                    CREATE VIRTUAL TABLE temp."\(table)" USING \(RecordTable.moduleName)('\(name)')
-                    """)
-        }
     }
 }

@@ -35,6 +35,32 @@ check "statements come from standard input" [ "$(grep -c '^[123]$' "$work/out")"
 expect "a table for eyes" 0 '' "$weir" sql 'select 1 as one, null as none' --format table
 check "has its columns' names" grep -q '^one  none' "$work/out"
 
+# Streams, segments, blocks, cursors, producers: what other commands say of them.
+member() { "$weir" info flights --json | python3 -c "import json, sys
+stream = json.load(sys.stdin)['streams'][0]
+print($1)"; }
+"$weir" append orders Tests/Fixtures/flights-january.csv --format csv --producer loader 2>/dev/null
+"$weir" cursor set flights billing offset:100
+check "weir_streams says what weir info says" \
+    says "select end_offset, bytes, durability from weir_streams where name = 'flights'" \
+    "$(member "'%d,%d,%s' % (stream['end'], stream['logicalBytes'], stream['durability'])")"
+check "weir_segments too" \
+    says "select segment, file, state from weir_segments where stream = 'flights'" \
+    "$(member "'%s,%s,active' % (stream['segments'][0]['id'], stream['segments'][0]['path'])")"
+block=$("$weir" sql "select file, b.first_offset, position from weir_blocks b join weir_segments using (segment)
+    where b.stream = 'flights' order by position desc limit 1" | tail -n 1)
+IFS=, read -r file offset position <<<"$block"
+check "weir_blocks has places where batches begin" \
+    grep -q "position=$position .*first=$offset " <("$weir" dump "$WEIR_STORE/$file")
+check "weir_cursors has the lag" says "select name, offset, lag_records from weir_cursors" "billing,100,$((total - 100))"
+check "weir_producers has the last publishing id" says "select name, publishing_id from weir_producers" "loader,$total"
+check "weir_index has no lag after a clean end" says "select sum(lag_records) from weir_index" 0
+printf '.tables\n.columns weir_producers\n.columns none\n.more\n' | "$weir" sql >"$work/out" 2>"$work/err"
+check ".tables has every table" grep -qx 'weir_blocks' "$work/out"
+check ".columns has those of a table" grep -qx 'stream, name, publishing_id, offset' "$work/out"
+check "an unknown table is told" grep -q 'no table none' "$work/err"
+check "so is an unknown word" grep -q 'no .more; there are' "$work/err"
+
 while IFS='|' read -r name status pattern sql; do
     expect "$name" "$status" "$pattern" "$weir" sql "$sql"
 done <<'cases'
@@ -42,8 +68,17 @@ a statement that deletes|1|may not be modified|delete from flights
 a statement that makes a table|1|only reads|create table a(b)
 a second statement that deletes|1|may not be modified|select 1; delete from flights
 a file that is attached|1|only reads|attach '/tmp/none' as a
+a pragma that writes|1|only reads|pragma writable_schema = 1
+a pragma that only reads|1|only reads|pragma table_info(flights)
+a copy into a file|1|only reads|vacuum into '/tmp/none'
+a library that is loaded|1|not authorized|select load_extension('/tmp/none')
+a table that is dropped|1|only reads|drop table weir_streams
+a row for a table over streams|1|may not be modified|insert into weir_streams(name) values (1)
+a change behind WITH|1|may not be modified|with a as (select 1) update weir_cursors set offset = 0
+a module that is used anew|1|only reads|create virtual table a using weir_records('flights')
+a column that a table over streams lacks|1|no such column: nam; the columns of weir_cursors are stream, name|select nam from weir_cursors
 an unknown column|1|no such column: carier; the columns|select carier from flights
-an unknown table|1|no such table: orders|select * from orders
+an unknown table|1|no such table: none|select * from none
 half a statement|1|SQLite says|select
 no statement|1|empty statement|
 cases
@@ -54,8 +89,7 @@ expect "--where an unknown column" 1 'carier; the columns of a stream are offset
 expect "--where and the knobs" 2 'leave out --key and the knobs' "$weir" read flights --where 1 --window 1MiB
 check "nothing was changed" says "select count(*) from flights" "$total"
 
-segment=$(ls "$WEIR_STORE"/streams/*/*.segment | head -n 1)
-python3 - "$segment" <<'P'
+python3 - "$WEIR_STORE/$file" <<'P'
 import sys
 with open(sys.argv[1], "r+b") as file:
     file.seek(200_000)

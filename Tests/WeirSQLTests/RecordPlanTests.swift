@@ -5,7 +5,7 @@ import WeirBase
 
 @Suite("The part of a stream that a condition leaves")
 struct RecordPlanTests {
-    private func plan(_ bounds: [(RecordBound, BoundValue)]) -> RecordPlan {
+    private func plan(_ bounds: [(RecordBound, SQLValue)]) -> RecordPlan {
         var plan = RecordPlan()
         for (bound, value) in bounds { plan.add(bound, value) }
         return plan
@@ -13,8 +13,8 @@ struct RecordPlanTests {
 
     @Test func `is all of it without a bound`() {
         #expect(plan([]).isFullScan)
-        #expect(plan([(.offsetFrom, .other)]).isFullScan)
-        #expect(plan([(.offsetFrom, .text("5"))]).isFullScan)
+        #expect(plan([(.offsetFrom, .null)]).isFullScan)
+        #expect(plan([(.offsetFrom, .string("5"))]).isFullScan)
     }
 
     @Test func `lies between offsets`() {
@@ -31,7 +31,7 @@ struct RecordPlanTests {
 
     @Test func `begins at the later of two times`() {
         let found = plan([
-            (.timeFrom, .text("2013-01-02")), (.timeMicrosecondsFrom, .integer(5)),
+            (.timeFrom, .string("2013-01-02")), (.timeMicrosecondsFrom, .integer(5)),
         ])
         #expect(found.timeFrom == Timestamp(iso8601: "2013-01-02"))
     }

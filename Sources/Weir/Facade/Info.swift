@@ -6,9 +6,16 @@ import WeirLog
 /// What a stream consists of.
 public struct StreamInfo: Sendable {
     public let name: String
+    /// Its directory is named by it.
+    public let id: String
     public let configuration: StreamConfiguration
     public let firstOffset: Offset
+    /// Readers see what is before it.
     public let endOffset: Offset
+    /// The offset behind the last record that was written: the next one's.
+    public let flushedEnd: Offset
+    /// What is before it survives power loss.
+    public let durableEnd: Offset
     public let segments: [SegmentInfo]
 
     /// Of the segments that are there.
@@ -41,6 +48,18 @@ public struct SegmentInfo: Sendable {
     public let lastTime: Timestamp?
 }
 
+/// A part of a segment, of about 64 KiB, where a search may begin to read.
+public struct BlockInfo: Sendable, Hashable {
+    /// Of its first record.
+    public let firstOffset: Offset
+    /// When its first batch was appended.
+    public let appendTime: Timestamp
+    /// The largest record time in the segment before the block; `nil` for the first block.
+    public let lastTimeBefore: Timestamp?
+    /// Where it begins in the file, in bytes.
+    public let position: Int
+}
+
 extension LogStream {
     /// Looks at every segment of the stream. May wait for the disk; reads no records.
     public func info() throws(WeirError) -> StreamInfo {
@@ -48,8 +67,34 @@ extension LogStream {
         var segments: [SegmentInfo] = []
         for segment in view.segments { segments.append(try info(segment)) }
         return StreamInfo(
-            name: name.description, configuration: configuration, firstOffset: firstOffset,
-            endOffset: endOffset, segments: segments)
+            name: name.description, id: open.id.description, configuration: configuration,
+            firstOffset: firstOffset, endOffset: endOffset, flushedEnd: view.flushedEnd,
+            durableEnd: view.durableEnd, segments: segments)
+    }
+
+    /// The blocks of a segment that is called so: none of one that is not, or no longer, there.
+    ///
+    /// Reads the footer of a sealed segment, once; of an active one in a reading process, or if the
+    /// footer is damaged, the headers of its batches. Throws what the medium said, `newerFormat`.
+    public func blocks(ofSegment id: String) throws(WeirError) -> [BlockInfo] {
+        if engine.isReadOnly { try engine.refresh(open) }
+        guard let segment = view.segments.first(where: { $0.id.description == id }) else {
+            return []
+        }
+        do throws(WeirError) {
+            // A footer that was read is known when the file is gone; its blocks are not there.
+            _ = try segment.file()
+            return try segment.summary().index.map { block in
+                let before = block.maxRecordTimeBefore
+                return BlockInfo(
+                    firstOffset: block.offset, appendTime: block.appendTime,
+                    lastTimeBefore: before == .distantPast ? nil : before,
+                    position: Int(clamping: block.position.value))
+            }
+        } catch {
+            if error.code == .notFound { return [] }
+            throw error
+        }
     }
 
     private func info(

@@ -136,7 +136,32 @@ public struct SyncProducer: Sendable {
     }
 }
 
+/// What a stream remembers of a producer.
+public struct ProducerInfo: Sendable, Hashable {
+    public let name: String
+    /// The last one in the log.
+    public let publishingID: UInt64
+    /// The first record of the append that had it.
+    public let offset: Offset
+}
+
 extension LogStream {
+    /// The producers that the stream remembers, sorted by name: what is in the log, not what is
+    /// under way. Works in a reading process too.
+    ///
+    /// Costs a read of a footer, and of the headers of what was appended behind it, where no
+    /// producer was asked for in this process. Throws what the medium said, `newerFormat`.
+    public func producers() throws(WeirError) -> [ProducerInfo] {
+        if engine.isReadOnly { try engine.refresh(open) }
+        let known = committer?.writer.producers.snapshot
+        let table = if let known { known } else { try view.producers() }
+        return table.rows.map {
+            ProducerInfo(
+                name: $0.name.description, publishingID: $0.lastPublishingID, offset: $0.offset)
+        }
+        .sorted { $0.name < $1.name }
+    }
+
     /// A named producer of this stream, new or known. The name has 1 to 255 bytes of UTF-8.
     ///
     /// The first time it reads what the log says of producers: a footer, and the headers of what

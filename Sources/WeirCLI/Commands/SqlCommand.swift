@@ -6,12 +6,15 @@ import WeirSQL
 
 struct SqlCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "sql", abstract: "Ask SQL over the records of the store.",
+        commandName: "sql", abstract: "Ask SQL over the store's records and streams.",
         discussion: """
             Each stream is a table with the columns offset, time, time_us, append_time, \
             append_time_us, key, headers (JSON), value and tombstone. time is ISO 8601 in \
             UTC, always with six digits behind the second. A condition on offset, or a \
             lower one on a time, says where reading begins; the rest is a scan.
+
+            weir_streams, weir_segments, weir_blocks, weir_cursors, weir_producers and \
+            weir_index tell what the store knows of its streams.
 
             Nothing can be changed. Without a statement they are read from standard input, \
             at a prompt if that is a terminal; each ends with a semicolon.
@@ -20,6 +23,7 @@ struct SqlCommand: ParsableCommand {
               weir sql "select count(*), min(time), max(time) from orders"
               weir sql "select key, value from orders where offset between 10 and 20" --format json
               weir sql "select headers ->> 'carrier' as c, count(*) from flights group by c"
+              weir sql "select name, lag_records from weir_cursors where stream = 'orders'"
               weir sql < report.sql
             """)
 
@@ -43,7 +47,7 @@ struct SqlCommand: ParsableCommand {
                 try ask(database, rest, format)
             }
         } else {
-            try askAll(database, format, names: opened.store.streamNames.map(\.description))
+            try askAll(database, format)
         }
         for gap in gaps.withLock({ $0 }) { opened.say(gap) }
         try opened.finish()
@@ -67,11 +71,11 @@ struct SqlCommand: ParsableCommand {
     }
 
     /// Statements from standard input. At a prompt an error is said, and it goes on.
-    private func askAll(_ database: RecordsDatabase, _ format: RowFormat, names: [String]) throws {
+    private func askAll(_ database: RecordsDatabase, _ format: RowFormat) throws {
         let isPrompt = isatty(0) == 1
         var text = ""
         if isPrompt {
-            Words.say("weir: .tables, .columns, .quit; statements end with a semicolon.")
+            Words.say("weir: .tables, .columns TABLE, .quit; statements end with a semicolon.")
         }
         while true {
             try Interrupt.check()
@@ -79,7 +83,7 @@ struct SqlCommand: ParsableCommand {
             guard let line = readLine(strippingNewline: false) else { break }
             if text.isEmpty, let word = Self.word(line) {
                 if word == ".quit" { return }
-                try say(word, names)
+                try answer(word, database)
                 continue
             }
             text += line
@@ -111,11 +115,20 @@ struct SqlCommand: ParsableCommand {
         return word.hasPrefix(".") ? word : nil
     }
 
-    private func say(_ word: String, _ names: [String]) throws {
-        switch word {
-        case ".tables": try StandardOutput.print(names.map { $0 + "\n" }.joined())
-        case ".columns": try StandardOutput.print(RecordsDatabase.columnNames + "\n")
-        default: Words.say("weir: There is no \(word); there are .tables, .columns and .quit.")
+    private func answer(_ line: String, _ database: RecordsDatabase) throws {
+        let words = line.split(separator: " ").map(String.init)
+        switch (words[0], words.count) {
+        case (".tables", 1):
+            try StandardOutput.print(database.tableNames().map { $0 + "\n" }.joined())
+        case (".columns", 2):
+            let names = try database.columnNames(of: words[1])
+            if names.isEmpty {
+                Words.say("weir: There is no table \(words[1]); .tables tells them.")
+            } else {
+                try StandardOutput.print(names.joined(separator: ", ") + "\n")
+            }
+        default:
+            Words.say("weir: There is no \(line); there are .tables, .columns TABLE and .quit.")
         }
     }
 }

@@ -1,0 +1,44 @@
+public import GRDB
+public import Weir
+import WeirBase
+
+extension Store {
+    /// Makes a table of each stream, and those over the streams themselves, in a SQLite connection
+    /// of the caller's own, beside the tables that are there. They are temporary: they go with the
+    /// connection, and nothing is written.
+    ///
+    /// ```swift
+    /// configuration.prepareDatabase { db in try store.addTables(to: db) }
+    /// ```
+    ///
+    /// A stream's table has its name, unless another has it (`Docs/SQL.md`); `weir_streams` tells.
+    /// Streams that are created later have no table until this is called for another connection.
+    public func addTables(
+        to db: Database, events: RecordsDatabase.Events = RecordsDatabase.Events()
+    ) throws {
+        guard let connection = unsafe db.sqliteConnection else {
+            throw WeirError(.closed, "The SQLite connection is closed; open it again.")
+        }
+        let names = TableNames(streamNames)
+        let listener = RecordTable.Listener(onGap: events.onGap, onScan: events.onScan)
+        unsafe try TableModule.register("weir_records", on: connection) {
+            (name: String) throws(WeirError) in
+            RecordTable(try self.streamBlocking(name), listener)
+        }
+        let source = CatalogSource(store: self, tableNames: names)
+        unsafe try TableModule.register("weir_catalog", on: connection) {
+            (name: String) throws(WeirError) in
+            guard let catalog = Catalog.all.first(where: { $0.name == name }) else {
+                throw WeirError(.notFound, "There is no table \(name) over a store's streams.")
+            }
+            return CatalogTable(catalog, source)
+        }
+        let made =
+            names.all.map { ($0.table, "weir_records('\($0.stream)')") }
+            + Catalog.all.map { ($0.name, "weir_catalog('\($0.name)')") }
+        // Names have no quotes in them.
+        for (table, module) in made {
+            try db.execute(sql: "CREATE VIRTUAL TABLE temp.\"\(table)\" USING \(module)")
+        }
+    }
+}
