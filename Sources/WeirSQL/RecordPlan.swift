@@ -1,3 +1,4 @@
+import Weir
 import WeirBase
 
 /// What of a query's conditions the log answers by where it begins and ends. SQLite looks at every
@@ -11,6 +12,7 @@ enum RecordBound: Int, CaseIterable {
     case appendTimeFrom
     case appendTimeMicrosecondsFrom
     case appendTimeMicrosecondsTo
+    case keyEqual
 
     /// `nil` where the log cannot help: record times may go back, so no time is the last of its
     /// kind.
@@ -25,6 +27,7 @@ enum RecordBound: Int, CaseIterable {
         case (.appendTimeMicroseconds, .from), (.appendTimeMicroseconds, .equal):
             self = .appendTimeMicrosecondsFrom
         case (.appendTimeMicroseconds, .to): self = .appendTimeMicrosecondsTo
+        case (.key, .equal): self = .keyEqual
         default: return nil
         }
     }
@@ -35,6 +38,7 @@ enum RecordBound: Int, CaseIterable {
         case .offsetEqual: 1e-6
         case .offsetFrom, .offsetTo, .appendTimeMicrosecondsTo: 0.25
         case .timeFrom, .timeMicrosecondsFrom, .appendTimeFrom, .appendTimeMicrosecondsFrom: 0.3
+        case .keyEqual: 1e-4
         }
     }
 }
@@ -45,6 +49,8 @@ struct RecordPlan: Equatable {
     var timeFrom: Timestamp?
     var appendedFrom: Timestamp?
     var appendedTo: Timestamp?
+    /// Only records with this key.
+    var key: [UInt8]?
     /// A bit for each column that is looked at.
     var columns = UInt64.max
     /// Nothing can fulfil the conditions.
@@ -52,6 +58,10 @@ struct RecordPlan: Equatable {
 
     mutating func add(_ bound: RecordBound, _ value: SQLValue) {
         switch (bound, value) {
+        // No comparison with NULL holds.
+        case (_, .null): isEmpty = true
+        case (.keyEqual, .text(let bytes)): take(key: bytes, isText: true)
+        case (.keyEqual, .bytes(let bytes)): take(key: bytes, isText: false)
         case (.offsetEqual, .integer(let number)):
             narrow(from: number)
             narrow(to: number)
@@ -70,10 +80,16 @@ struct RecordPlan: Equatable {
         }
     }
 
-    /// No bound at all: the whole stream is looked at.
-    var isFullScan: Bool {
+    /// Nothing says where in the stream to begin or to end.
+    var isUnbounded: Bool {
         !isEmpty && offsets == 0...UInt64.max && timeFrom == nil && appendedFrom == nil
             && appendedTo == nil
+    }
+
+    /// A key is text in the table if it can be, and SQLite takes no text for equal to bytes. What a
+    /// number is equal to depends on what it comes from: it says nothing here.
+    private mutating func take(key bytes: [UInt8], isText: Bool) {
+        if JSONText.isText(bytes) == isText { key = bytes } else { isEmpty = true }
     }
 
     private static func lowerBound(_ text: [UInt8]) -> Timestamp? {

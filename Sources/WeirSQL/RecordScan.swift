@@ -12,8 +12,26 @@ struct RecordRow {
     var value: [UInt8]?
 }
 
-/// Walks the part of a stream that a plan leaves, in the order of offsets.
-final class RecordScan {
+/// Gives the rows that a plan leaves of a stream, and maybe others, in the order of offsets.
+protocol RecordSource: AnyObject {
+    /// `nil` behind the last one.
+    var row: RecordRow? { get }
+    func advance() throws
+}
+
+extension RecordPlan {
+    /// The first offset that is looked at. Throws what reading throws.
+    func start(in stream: LogStream) throws(WeirError) -> Offset {
+        var start = Offset(offsets.lowerBound)
+        guard !isEmpty else { return start }
+        if let time = timeFrom { start = max(start, try stream.offset(of: .time(time))) }
+        if let time = appendedFrom { start = max(start, try stream.offset(of: .appended(time))) }
+        return start
+    }
+}
+
+/// Walks the part of a stream that a plan leaves.
+final class RecordScan: RecordSource {
     private let stream: LogStream
     private let plan: RecordPlan
     private let onGap: @Sendable (Gap) -> Void
@@ -29,22 +47,14 @@ final class RecordScan {
         self.stream = stream
         self.plan = plan
         self.onGap = onGap
-        var start = Offset(plan.offsets.lowerBound)
-        if !plan.isEmpty {
-            if let time = plan.timeFrom { start = max(start, try stream.offset(of: .time(time))) }
-            if let time = plan.appendedFrom {
-                start = max(start, try stream.offset(of: .appended(time)))
-            }
-        }
-        cursor = try stream.cursor(from: .offset(start))
+        cursor = try stream.cursor(from: .offset(try plan.start(in: stream)))
         isOver = plan.isEmpty
         try fill()
     }
 
-    /// `nil` behind the last one.
     var row: RecordRow? { index < rows.count ? rows[index] : nil }
 
-    func advance() throws(WeirError) {
+    func advance() throws {
         index += 1
         try fill()
     }

@@ -6,7 +6,7 @@ final class RecordTable: VirtualTable {
     /// Whom to tell about what a query meets.
     struct Listener {
         let onGap: @Sendable (Gap) -> Void
-        let onScan: (LogStream) -> Void
+        let onScan: @Sendable (RecordsDatabase.Scan) -> Void
     }
 
     fileprivate let stream: LogStream
@@ -26,7 +26,9 @@ final class RecordTable: VirtualTable {
         for condition in question.conditions {
             // The row's id is the offset.
             guard let column = RecordColumn(rawValue: Int32(max(condition.column, 0))),
-                let bound = RecordBound(column, condition.comparison), chosen[bound] == nil
+                let bound = RecordBound(column, condition.comparison), chosen[bound] == nil,
+                // Without an index, one walk for all keys is better than one for each.
+                bound != .keyEqual || !condition.isList || stream.looksUpKeys
             else { continue }
             chosen[bound] = condition.place
         }
@@ -37,8 +39,11 @@ final class RecordTable: VirtualTable {
             answer.places.append(place)
             answer.number |= 1 << Int32(bound.rawValue)
             answer.rowCount *= bound.selectivity
+            // Looking for a key costs the walk, if there is no index.
+            if bound != .keyEqual || stream.looksUpKeys { answer.cost *= bound.selectivity }
         }
-        answer.cost = answer.rowCount
+        // To begin somewhere costs as much as some rows, and a row by index as some by walking.
+        answer.cost = max(10, answer.cost * (chosen[.keyEqual] == nil ? 1 : 10))
         answer.number |= Int32(question.columns & 0x7FFF) << Self.columnsShift
         answer.isUnique = chosen[.offsetEqual] != nil
         answer.isOrdered = question.order.map { $0 <= 0 } ?? false
@@ -52,7 +57,8 @@ final class RecordTable: VirtualTable {
 
 private final class RecordWalk: TableWalk {
     private let table: RecordTable
-    private var scan: RecordScan?
+    private var source: (any RecordSource)?
+    private var hasToldScan = false
 
     init(_ table: RecordTable) { self.table = table }
 
@@ -60,18 +66,37 @@ private final class RecordWalk: TableWalk {
         var plan = RecordPlan(columns: UInt64(number >> RecordTable.columnsShift))
         let bounds = RecordBound.allCases.filter { number & (1 << Int32($0.rawValue)) != 0 }
         for (bound, value) in zip(bounds, values) { plan.add(bound, value) }
-        if plan.isFullScan { table.listener.onScan(table.stream) }
-        scan = try RecordScan(table.stream, plan, onGap: table.listener.onGap)
+        // What was found before is let go of.
+        source = nil
+        if let key = plan.key {
+            source = try KeyScan(table.stream, plan, key: key, onGap: table.listener.onGap) {
+                reason in
+                if plan.isUnbounded { self.tellScan(plan, reason) }
+            }
+        } else {
+            if plan.isUnbounded { tellScan(plan, nil) }
+            source = try RecordScan(table.stream, plan, onGap: table.listener.onGap)
+        }
     }
 
-    func advance() throws { try scan?.advance() }
+    /// Once a statement, however often it begins.
+    private func tellScan(_ plan: RecordPlan, _ reason: String?) {
+        guard !hasToldScan else { return }
+        hasToldScan = true
+        let columns = RecordColumn.allCases.filter { $0.isIn(plan.columns) }.map(\.name)
+        table.listener.onScan(
+            RecordsDatabase.Scan(
+                stream: table.stream, columns: reason == nil ? columns : ["key"], reason: reason))
+    }
 
-    var isAtEnd: Bool { scan?.row == nil }
+    func advance() throws { try source?.advance() }
 
-    var rowID: Int64 { Int64(clamping: scan?.row?.offset.value ?? 0) }
+    var isAtEnd: Bool { source?.row == nil }
+
+    var rowID: Int64 { Int64(clamping: source?.row?.offset.value ?? 0) }
 
     func value(inColumn number: Int) -> SQLValue {
-        guard let row = scan?.row, let column = RecordColumn(rawValue: Int32(clamping: number))
+        guard let row = source?.row, let column = RecordColumn(rawValue: Int32(clamping: number))
         else { return .null }
         switch column {
         case .offset: return .integer(row.offset.value)

@@ -16,20 +16,30 @@ public import WeirBase
 /// Each stream is a table with the columns offset, time, time_us, append_time, append_time_us, key,
 /// headers (JSON), value and tombstone, and `weir_streams`, `weir_segments`, `weir_blocks`,
 /// `weir_cursors`, `weir_producers` and `weir_index` tell what the store knows of its streams;
-/// `Docs/SQL.md` promises them. A condition on offset, or a
-/// lower one on a time, becomes the place where reading begins; everything else is a scan of the
-/// log. Costs no memory but a batch a table. It may wait for the disk: not for Swift's own threads.
+/// `Docs/SQL.md` promises them. A condition on offset, or a lower one on a time, becomes the place
+/// where reading begins, and one on the key is looked up in the index; everything else is a scan of
+/// the log. Costs no memory but a batch a table. It may wait for the disk: not for Swift's own
+/// threads.
 public final class RecordsDatabase {
     /// What a query met on its way.
     public struct Events: Sendable {
         /// Records that are not there.
         public var onGap: @Sendable (Gap) -> Void = { _ in }
-        /// No condition says where to begin: the whole stream is looked at.
-        public var onScan: @Sendable (LogStream) -> Void = { _ in }
+        /// All of a stream is looked at; once for each time that a statement names the stream.
+        public var onScan: @Sendable (Scan) -> Void = { _ in }
         /// Asked now and then; `true` ends the query with an error.
         public var isCancelled: @Sendable () -> Bool = { false }
 
         public init() {}
+    }
+
+    /// A walk over all of a stream, as no condition says where to begin or to end.
+    public struct Scan: Sendable {
+        public let stream: LogStream
+        /// Those that the statement looks at; the key, where `reason` says why it is not looked up.
+        public let columns: [String]
+        /// Why the index of keys is of no use for a condition on the key.
+        public let reason: String?
     }
 
     private let queue: DatabaseQueue

@@ -157,9 +157,11 @@ enum TableModule {
                 let collation = unsafe sqlite3_vtab_collation(info, Int32(place)),
                 unsafe String(cString: collation).uppercased() == "BINARY"
             else { continue }
+            let isList = unsafe sqlite3_vtab_in(info, Int32(place), -1) != 0
             question.conditions.append(
                 PlanQuestion.Condition(
-                    column: Int(constraint.iColumn), comparison: comparison, place: place))
+                    column: Int(constraint.iColumn), comparison: comparison, isList: isList,
+                    place: place))
         }
         question.columns = unsafe info.pointee.colUsed
         if unsafe info.pointee.nOrderBy == 1, unsafe info.pointee.aOrderBy[0].desc == 0 {

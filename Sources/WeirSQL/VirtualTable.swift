@@ -27,6 +27,8 @@ struct PlanQuestion {
         /// -1 is the row's id.
         let column: Int
         let comparison: Comparison
+        /// It is one of several values, and the walk begins anew for each of them.
+        let isList: Bool
         /// Where SQLite keeps it.
         let place: Int
     }

@@ -22,8 +22,15 @@ check "values are JSON for SQLite" \
 "$weir" read flights --where 'offset between 100 and 149' --format json >"$work/where" 2>/dev/null
 check "--where by offset prints what --from and --count do" cmp "$work/read" "$work/where"
 "$weir" read flights --format json | grep '"key":"N14228"' >"$work/read"
-expect "--where by key" 0 'all of flights is looked at' "$weir" read flights --where "key = 'N14228'" --format json
+expect "--where by key" 0 '' "$weir" read flights --where "key = 'N14228'" --format json
 check "it prints those records" cmp "$work/read" "$work/out"
+check "and is no scan" [ ! -s "$work/err" ]
+"$weir" create bare --no-key-index 2>/dev/null
+"$weir" append bare Tests/Fixtures/flights-january.csv --format csv --key-column tailnum \
+    --time-column time_hour 2>/dev/null
+expect "--where by a key that is not indexed" 0 'condition on key .* all of bare: the stream.s keys are not indexed' \
+    "$weir" read bare --where "key = 'N14228'" --format json
+check "it prints the same" cmp "$work/read" "$work/out"
 expect "--where with a time" 0 '' "$weir" read flights --where "time >= '2013-01-06' and key = 'N14228'" --count 1
 check "is no scan" [ ! -s "$work/err" ]
 

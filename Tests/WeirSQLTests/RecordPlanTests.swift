@@ -12,9 +12,9 @@ struct RecordPlanTests {
     }
 
     @Test func `is all of it without a bound`() {
-        #expect(plan([]).isFullScan)
-        #expect(plan([(.offsetFrom, .null)]).isFullScan)
-        #expect(plan([(.offsetFrom, .string("5"))]).isFullScan)
+        #expect(plan([]).isUnbounded)
+        #expect(plan([(.offsetFrom, .real(5))]).isUnbounded)
+        #expect(plan([(.offsetFrom, .string("5"))]).isUnbounded)
     }
 
     @Test func `lies between offsets`() {
@@ -29,6 +29,19 @@ struct RecordPlanTests {
         #expect(plan([(.offsetEqual, .integer(3)), (.offsetFrom, .integer(4))]).isEmpty)
     }
 
+    @Test func `is nothing where a value is NULL`() {
+        for bound in RecordBound.allCases { #expect(plan([(bound, .null)]).isEmpty) }
+    }
+
+    @Test func `is of one key, as text or as bytes, whichever it is in the table`() {
+        #expect(plan([(.keyEqual, .string("é"))]).key == Array("é".utf8))
+        #expect(plan([(.keyEqual, .bytes([0xFF]))]).key == [0xFF])
+        #expect(plan([(.keyEqual, .bytes([0x41]))]).isEmpty)
+        #expect(plan([(.keyEqual, .text([0xFF]))]).isEmpty)
+        #expect(plan([(.keyEqual, .integer(5))]).key == nil)
+        #expect(!plan([(.keyEqual, .integer(5))]).isEmpty)
+    }
+
     @Test func `begins at the later of two times`() {
         let found = plan([
             (.timeFrom, .string("2013-01-02")), (.timeMicrosecondsFrom, .integer(5)),
@@ -39,7 +52,7 @@ struct RecordPlanTests {
     @Test func `has no end in record times, which may go back`() {
         #expect(RecordBound(.time, .to) == nil)
         #expect(RecordBound(.timeMicroseconds, .to) == nil)
-        #expect(RecordBound(.key, .equal) == nil)
+        #expect(RecordBound(.key, .from) == nil)
         #expect(RecordBound(.appendTimeMicroseconds, .to) == .appendTimeMicrosecondsTo)
     }
 }

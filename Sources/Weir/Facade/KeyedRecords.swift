@@ -27,8 +27,10 @@ public enum KeyedStep: Sendable, Hashable {
 public struct KeyedRecords: ~Copyable {
     /// Why the log is read, in whole or in part, where the index is of no use; `nil` if it is used.
     public private(set) var scanReason: String?
-    /// The first offset that is not looked at: what the stream had when the replay began.
+    /// The first offset that is not looked at: at most what the stream had when the replay began.
     public let endOffset: Offset
+    /// When the last record that was given was appended.
+    package private(set) var appendTime = Timestamp.distantPast
 
     private let stream: LogStream
     private let key: [UInt8]
@@ -42,19 +44,20 @@ public struct KeyedRecords: ~Copyable {
     private var scanEnd: Offset
     private var scan: LogCursor<RealFileSystem>?
     /// Found in the last batch and not yet given.
-    private var found: ArraySlice<Record> = []
+    private var found: ArraySlice<(record: Record, appendTime: Timestamp)> = []
 
     /// Offsets that the index is asked for at once.
     private static let namedMax = 1024
     /// What a writer that is not behind may not have indexed yet.
     private static let tailRecords = 256 << 10
 
-    init(_ stream: LogStream, key: [UInt8], from start: Offset) {
+    init(_ stream: LogStream, key: [UInt8], from start: Offset, before end: Offset?) {
         self.stream = stream
         self.key = key
         self.hash = unsafe keyHash(key.span.bytes)
         self.place = max(start, stream.view.logStart)
-        self.endOffset = stream.view.visibleEnd
+        let visibleEnd = stream.view.visibleEnd
+        self.endOffset = min(end ?? visibleEnd, visibleEnd)
         self.namedEnd = place
         self.scanEnd = place
     }
@@ -65,7 +68,10 @@ public struct KeyedRecords: ~Copyable {
     /// medium said. May be asked again after it threw.
     public mutating func next() throws(WeirError) -> KeyedStep {
         while true {
-            if let record = found.popFirst() { return .record(record) }
+            if let (record, time) = found.popFirst() {
+                appendTime = time
+                return .record(record)
+            }
             guard place < endOffset else { return .end }
             if place < scanEnd {
                 if let gap = try scanOn() { return .gap(gap) }
@@ -208,28 +214,34 @@ public struct KeyedRecords: ~Copyable {
             ? nil : unsafe record.value.withUnsafeBytes { unsafe Array($0) }
         var headers = Headers()
         record.forEachHeader { headers.append($0, $1) }
-        found.append(
-            Record(
-                offset: record.offset, time: record.recordTime ?? header.appendTime, key: key,
-                headers: headers, value: value))
+        let copy = Record(
+            offset: record.offset, time: record.recordTime ?? header.appendTime, key: key,
+            headers: headers, value: value)
+        found.append((copy, header.appendTime))
     }
 }
 
 extension LogStream {
-    /// The records that have a key, from a position to the end that the stream has now.
+    /// The records that have a key, from a position to the end that the stream has now, or to
+    /// before an offset.
     ///
     /// With the index it costs the batches that hold them; without, a walk over the stream. Throws
     /// as `offset(of:)` does.
     public func records(
-        key: [UInt8], from start: StartPosition = .first
+        key: [UInt8], from start: StartPosition = .first, before end: Offset? = nil
     ) throws(WeirError) -> KeyedRecords {
-        KeyedRecords(self, key: key, from: try offset(of: start))
+        KeyedRecords(self, key: key, from: try offset(of: start), before: end)
     }
 
     /// The same for a key that is text, in UTF-8.
     public func records(
-        key: String, from start: StartPosition = .first
+        key: String, from start: StartPosition = .first, before end: Offset? = nil
     ) throws(WeirError) -> KeyedRecords {
-        try records(key: Array(key.utf8), from: start)
+        try records(key: Array(key.utf8), from: start, before: end)
+    }
+
+    /// Whether an index of the stream's keys is kept and used; it may be behind, or broken.
+    package var looksUpKeys: Bool {
+        configuration.keyIndex && index.use == .on && !name.isSystem
     }
 }

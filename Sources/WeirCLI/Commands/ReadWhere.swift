@@ -16,11 +16,7 @@ struct ConditionalReader {
         self.gaps = gaps
         var events = RecordsDatabase.Events()
         events.onGap = { gap in gaps.withLock { $0.append(gap) } }
-        events.onScan = { stream in
-            Words.say(
-                "weir: note: no part of the condition says where to begin, so all of "
-                    + "\(stream.name) is looked at; offset, time and append_time do.")
-        }
+        events.onScan = { Words.say("weir: note: \($0.note)") }
         events.isCancelled = { Interrupt.isRequested }
         database = try RecordsDatabase(store, events: events)
     }
@@ -45,7 +41,11 @@ struct ConditionalReader {
                     }
                     batch.removeAll(keepingCapacity: true)
                     index = 0
-                    guard cursor.nextOffset > offset else { continue }
+                    guard cursor.nextOffset > offset else {
+                        // Not in the next batch: whatever is between was found not to fit.
+                        cursor = try stream.cursor(from: .offset(offset))
+                        continue
+                    }
                     var records = cursor.records
                     while let record = records.next() { batch.append(record.copy()) }
                 }
@@ -58,4 +58,13 @@ struct ConditionalReader {
 
     /// Records that were not there, told once.
     var missing: [Gap] { gaps.withLock { $0 } }
+}
+
+extension RecordsDatabase.Scan {
+    /// One sentence about what was answered by looking at all of a stream.
+    var note: String {
+        let columns = columns.joined(separator: ", ")
+        return "The condition on \(columns) was answered by looking at all of \(stream.name)"
+            + (reason.map { ": \($0)." } ?? ", as no part of it says where to begin.")
+    }
 }

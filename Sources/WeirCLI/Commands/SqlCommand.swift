@@ -11,7 +11,8 @@ struct SqlCommand: ParsableCommand {
             Each stream is a table with the columns offset, time, time_us, append_time, \
             append_time_us, key, headers (JSON), value and tombstone. time is ISO 8601 in \
             UTC, always with six digits behind the second. A condition on offset, or a \
-            lower one on a time, says where reading begins; the rest is a scan.
+            lower one on a time, says where reading begins, and key = is looked up in the \
+            index; the rest is a scan.
 
             weir_streams, weir_segments, weir_blocks, weir_cursors, weir_producers and \
             weir_index tell what the store knows of its streams.
