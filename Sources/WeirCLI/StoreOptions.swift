@@ -38,15 +38,18 @@ struct OpenedStore {
         if report.isDamage { foundDamage = true }
     }
 
-    mutating func say(_ gap: Gap) {
+    /// The stream is told where several are read.
+    mutating func say(_ gap: Gap, of stream: StreamName? = nil) {
+        let place = stream.map { "of \($0) " } ?? ""
         guard gap.expected <= gap.next else {
             return Words.say(
-                "weir: gap (\(gap.reason.rawValue)): reading goes on at offset \(gap.next), and "
-                    + "not at \(gap.expected); \(gap.detail)")
+                "weir: gap (\(gap.reason.rawValue)): reading \(place)goes on at offset "
+                    + "\(gap.next), and not at \(gap.expected); \(gap.detail)")
         }
         Words.say(
             "weir: gap (\(gap.reason.rawValue)): \(Numbers.records(gap.next - gap.expected)) "
-                + "missing, from offset \(gap.expected) to before \(gap.next); \(gap.detail)")
+                + "\(place)missing, from offset \(gap.expected) to before \(gap.next); "
+                + gap.detail)
         if gap.reason == .damage { foundDamage = true }
     }
 

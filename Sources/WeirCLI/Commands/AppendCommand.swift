@@ -19,13 +19,17 @@ struct AppendCommand: ParsableCommand {
             one column that is left, else the columns left as a JSON object; an empty key \
             is no key.
 
+            In a partitioned stream a record goes to the partition of its key, and one without \
+            a key to each in turn. To choose, name a partition as the stream: orders-3.
+
             A batch that is not full goes when the input pauses for 10 ms. What was \
             appended before a malformed line is kept, and said.
 
             --producer: the number of a record in the input, from 1, malformed ones counted, \
             is its publishing id. The same input can be sent again after a crash, and what is \
             in the stream already is not appended twice. One name belongs to one input; it is \
-            forgotten when 4096 other producers have appended since.
+            forgotten when 4096 other producers have appended since. In a partitioned stream a \
+            record without a key goes by its number then, and not in turn.
 
             EXAMPLES
               weir append orders orders.ndjson --format ndjson --producer orders-2026-11
@@ -69,16 +73,10 @@ struct AppendCommand: ParsableCommand {
         let source = try InputSource(path: file)
         var parser = try makeParser(source)
         let opened = try options.open(noCreate ? .write : .createOrWrite)
-        let target = try opened.store.streamBlocking(
-            stream, creating: noCreate ? nil : settings.configuration())
-        let writer = try target.syncWriter()
-        let appender = Appender(
-            writer: writer, producer: try producer.map { try writer.producer($0) },
-            batch: Batch(byteLimit: target.configuration.batchBytesMax),
-            batchRecords: batch, level: settings.durability?.level, printsAcks: acks)
+        let appender = try makeAppender(opened.store)
         let bar = ProgressBar("append", total: source.totalBytes)
         source.onPause = { try appender.flush() }
-        warnOfSettings(target.configuration)
+        warnOfSettings(appender.configuration)
         var bad: (count: Int, first: WeirError?) = (0, nil)
         do {
             while true {
@@ -127,12 +125,25 @@ struct AppendCommand: ParsableCommand {
         let isInterval =
             if case .interval? = settings.durability?.durability { true } else { false }
         let differs =
-            settings.areGiven && asked.withDurability(of: found) != found
+            settings.areGiven && asked.withDurability(of: found) != found.placed(in: nil)
             || isInterval && asked.durability != found.durability
         guard differs else { return }
         Words.say(
             "weir: note: the stream \(stream) exists and keeps the settings that it was made with; "
                 + "see `weir info \(stream)`")
+    }
+
+    private func makeAppender(_ store: Store) throws -> Appender {
+        let group = try store.partitionedEntry(stream).map { _ in
+            try store.partitionedStreamBlocking(stream)
+        }
+        let targets =
+            try group?.partitions ?? [
+                store.streamBlocking(stream, creating: noCreate ? nil : settings.configuration())
+            ]
+        return try Appender(
+            targets, router: group, producer: producer, batchRecords: batch,
+            level: settings.durability?.level, printsAcks: acks)
     }
 
     private func makeParser(_ source: InputSource) throws -> any RecordParser {

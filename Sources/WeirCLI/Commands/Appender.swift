@@ -1,38 +1,45 @@
 import Weir
 
-/// Gathers records into batches and appends them.
+/// Gathers records into batches and appends them: to one stream, or to the partitions of one.
 final class Appender {
-    private let writer: SyncWriter
-    private let producer: SyncProducer?
-    /// Records up to this number were there before.
-    private let knownNumber: UInt64
-    /// Of the record that is looked at, in the whole input; and of the last one in the batch.
-    private var number: UInt64 = 0
-    private var batchNumber: UInt64 = 0
-    private var repeats = 0
-    private var batch: Batch
+    private let lanes: [AppendLane]
+    /// `nil` for a stream that stands alone.
+    private let router: PartitionedStream?
+    private let producer: String?
     private let batchRecords: Int
     private let level: DurabilityLevel?
     private var output: StandardOutput?
+    /// Of the record that is looked at, in the whole input.
+    private var number: UInt64 = 0
+    private var repeats = 0
     private(set) var count = 0
     private var offsets: (first: Offset, last: Offset)?
+    /// In all batches that are not full.
+    private var heldBytes = 0
+    /// However many partitions there are, the batches that wait have no more than this.
+    private static let heldBytesMax = 32 << 20
 
     /// What was appended so far, for a person who has to go on from there.
     var standing: String {
         guard let offsets else { return "no record was appended" }
         let were = count == 1 ? "was" : "were"
-        return "\(Numbers.records(count)) \(were) appended before, offsets \(offsets.first) to "
-            + "\(offsets.last)"
+        let text = "\(Numbers.records(count)) \(were) appended before"
+        guard router == nil else { return text }
+        return text + ", offsets \(offsets.first) to \(offsets.last)"
     }
 
+    /// What the stream was made with; of a partitioned one, each of its partitions.
+    var configuration: StreamConfiguration { lanes[0].stream.configuration }
+
+    /// Appends to the partitions of `router`, or to `stream` if there is none.
     init(
-        writer: SyncWriter, producer: SyncProducer?, batch: consuming Batch, batchRecords: Int,
+        _ streams: [LogStream], router: PartitionedStream?, producer: String?, batchRecords: Int,
         level: DurabilityLevel?, printsAcks: Bool
-    ) {
-        self.writer = writer
+    ) throws {
+        precondition(!streams.isEmpty, "nothing to append to")
+        self.lanes = try streams.map { try AppendLane($0, producer: producer) }
+        self.router = router
         self.producer = producer
-        self.knownNumber = producer?.lastPublishingID ?? 0
-        self.batch = batch
         self.batchRecords = batchRecords
         self.level = level
         self.output = printsAcks ? StandardOutput() : nil
@@ -44,58 +51,60 @@ final class Appender {
 
     /// Throws `malformedInput` with its line for a record that no batch of the stream can hold.
     func append(_ record: TextRecord, line: Int) throws {
-        // Every batch has its last record's number: what is below the last one known is there, in
-        // whatever batches it was sent.
-        if number <= knownNumber {
+        let lane = try lane(of: record)
+        if lane.has(number) {
             repeats += 1
             return
         }
-        var fits = try add(record, line)
-        if !fits {
-            try flush()
-            fits = try add(record, line)
+        let before = lane.byteCount
+        var fits = try lane.add(record, number: number, line: line)
+        if fits {
+            heldBytes += lane.byteCount - before
+        } else {
+            try flush(lane)
+            fits = try lane.add(record, number: number, line: line)
+            heldBytes += lane.byteCount
         }
         guard fits else {
             throw malformed(
                 line,
                 "the record does not fit into a batch of this stream "
-                    + "(\(writer.batchBytesMax) bytes, see --max-batch-bytes of create).")
+                    + "(\(lane.writer.batchBytesMax) bytes, see --max-batch-bytes of create).")
         }
-        batchNumber = number
-        if batch.recordCount >= batchRecords { try flush() }
+        if lane.recordCount >= batchRecords { try flush(lane) }
+        if heldBytes > Self.heldBytesMax { try flush() }
     }
 
-    private func add(_ record: TextRecord, _ line: Int) throws(WeirError) -> Bool {
-        do throws(WeirError) {
-            return try batch.append(
-                key: record.key, headers: record.headers, time: record.time, value: record.value)
-        } catch {
-            throw malformed(line, error.message)
-        }
+    private func lane(of record: TextRecord) throws -> AppendLane {
+        guard let router else { return lanes[0] }
+        guard producer != nil, record.key == nil else { return lanes[try router.route(record.key)] }
+        // What is sent again has to come where it was: by its number, and not in turn.
+        return lanes[router.partition(for: "\(number)")]
     }
 
     func flush() throws {
-        guard !batch.isEmpty else { return }
-        let receipt =
-            if let producer {
-                try producer.append(&batch, level: level, id: batchNumber)
-            } else {
-                try writer.append(&batch, level: level)
-            }
+        for lane in lanes { try flush(lane) }
+    }
+
+    private func flush(_ lane: AppendLane) throws {
+        guard lane.recordCount > 0 else { return }
+        let byteCount = lane.byteCount
+        let receipt = try lane.flush(level)
+        heldBytes -= byteCount
         count += receipt.recordCount
         offsets = (offsets?.first ?? receipt.offset, receipt.last)
-        if let output {
-            do {
-                try output.write {
-                    $0 += Array(
-                        ("{\"first\":\(receipt.offset),\"last\":\(receipt.last),"
-                            + "\"level\":\"\(receipt.level.rawValue)\"}\n").utf8)
-                }
-                try output.flush()
-            } catch is ExitRequest {
-                // Nobody reads the acknowledgements any more; the records are appended still.
-                self.output = nil
+        guard let output else { return }
+        let stream = router == nil ? "" : "\"stream\":\"\(lane.stream.name)\","
+        do {
+            try output.write {
+                $0 += Array(
+                    ("{\(stream)\"first\":\(receipt.offset),\"last\":\(receipt.last),"
+                        + "\"level\":\"\(receipt.level.rawValue)\"}\n").utf8)
             }
+            try output.flush()
+        } catch is ExitRequest {
+            // Nobody reads the acknowledgements any more; the records are appended still.
+            self.output = nil
         }
     }
 
@@ -106,10 +115,11 @@ final class Appender {
         let were = repeats == 1 ? "was" : "were"
         Words.say(
             "weir: of \(Numbers.records(total)), \(Numbers.grouped(repeats)) \(were) there "
-                + "already, by producer \(producer.name)")
-        if knownNumber > number - 1 {
+                + "already, by producer \(producer)")
+        let known = lanes.map(\.knownNumber).max() ?? 0
+        if known > number - 1 {
             Words.say(
-                "weir: note: that producer had sent \(Numbers.grouped(Int(clamping: knownNumber))) "
+                "weir: note: that producer had sent \(Numbers.grouped(Int(clamping: known))) "
                     + "records before, more than this input has; a name belongs to one input")
         }
     }

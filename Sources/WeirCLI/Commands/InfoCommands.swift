@@ -6,15 +6,17 @@ struct ListCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ls", abstract: "List the streams of the store.",
         discussion: """
+            A partitioned stream has one row, with the sums of its partitions.
+
             EXAMPLES
               weir ls
               weir ls --json
-              weir ls --all           # Weir's own streams too
+              weir ls --all           # each partition, and Weir's own streams
             """)
 
     @OptionGroup var options: StoreOptions
     @Flag(help: "Print a JSON report.") var json = false
-    @Flag(help: "List Weir's own streams too, whose names begin with weir.")
+    @Flag(help: "List partitions one by one, and Weir's own streams (weir.…) too.")
     var all = false
 
     func run() throws {
@@ -22,20 +24,8 @@ struct ListCommand: ParsableCommand {
         let infos = try opened.store.streamNames.filter { all || !$0.isSystem }.map {
             try opened.store.streamBlocking($0.description).info()
         }
-        if json {
-            let report = JSONReport.list(infos.map { $0.report(withSegments: false) })
-            try StandardOutput.print(report.description + "\n")
-        } else {
-            var table = Table(["stream", "records", "first", "end", "segments", "bytes"])
-            for info in infos {
-                table.add([
-                    info.name, Numbers.grouped(info.recordCount), "\(info.firstOffset)",
-                    "\(info.endOffset)", "\(info.segments.count)",
-                    Numbers.bytes(info.logicalBytes),
-                ])
-            }
-            try StandardOutput.print(table.text)
-        }
+        let list = StreamList(infos, groups: all ? [] : opened.store.partitionedStreams)
+        try StandardOutput.print(json ? list.report.description + "\n" : list.text)
         try opened.finish()
     }
 }
@@ -46,6 +36,9 @@ struct InfoCommand: ParsableCommand {
         discussion: """
             Tells what manifests and footers say, and reads no record: damage in one \
             shows when it is read. `weir read STREAM > /dev/null` reads and proves them all.
+
+            Of a partitioned stream it tells how records are spread over the partitions: a \
+            share far above the others is a hot spot.
 
             EXAMPLES
               weir info
@@ -61,20 +54,30 @@ struct InfoCommand: ParsableCommand {
     func run() throws {
         let opened = try options.open(.read)
         let store = opened.store
-        let names = stream.map { [$0] } ?? store.streamNames.map(\.description)
+        var names = stream.map { [$0] } ?? store.streamNames.map(\.description)
+        var reports: [PartitionReport] = []
+        for group in store.partitionedStreams where stream ?? "\(group.name)" == "\(group.name)" {
+            // One that is not whole shows by its partitions, and says why when it is named.
+            guard stream != nil || group.isWhole else { continue }
+            reports.append(try store.partitionedStreamBlocking("\(group.name)").report())
+            let partitions = Set(group.partitions.map(\.description) + ["\(group.name)"])
+            names.removeAll { partitions.contains($0) }
+        }
         let infos = try names.map { try store.streamBlocking($0).info() }
         let index = store.indexReport()
         if json {
-            let streams = JSONReport.list(infos.map { $0.report(withSegments: true) })
             let report = JSONReport.object([
                 ("store", .text(store.path)), ("writer", .flag(store.hasLiveWriter)),
-                ("index", index.report), ("streams", streams),
+                ("index", index.report),
+                ("streams", .list(infos.map { $0.report(withSegments: true) })),
+                ("partitioned", .list(reports.map(\.report))),
             ])
             try StandardOutput.print(report.description + "\n")
         } else {
             var text = "store     \(store.path)\n"
             text += "writer    \(store.hasLiveWriter ? "open" : "none")\n"
             text += "index     \(index.text)\n"
+            for report in reports { text += "\n" + report.text }
             for info in infos { text += "\n" + info.text }
             try StandardOutput.print(text)
         }

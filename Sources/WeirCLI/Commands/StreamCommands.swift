@@ -9,15 +9,29 @@ struct CreateCommand: ParsableCommand {
             EXAMPLES
               weir create orders
               weir create clicks --durability interval:200 --compression auto
+              weir create orders --partitions 8
             """)
 
     @OptionGroup var options: StoreOptions
     @Argument(help: "The stream's name.") var stream: String
+    @Option(
+        help: """
+            Make so many streams under one name, 1 to 1024: `append` chooses one by the record's \
+            key, `read` and `tail` merge them by time. What a crash left out is made by the same \
+            command again.
+            """)
+    var partitions: Int?
     @OptionGroup var settings: StreamSettings
 
     func run() throws {
         let opened = try options.open(.createOrWrite)
-        try opened.store.createStreamBlocking(stream, settings.configuration())
+        let configuration = settings.configuration()
+        if let partitions {
+            try opened.store.createPartitionedStreamBlocking(
+                stream, PartitionedConfiguration(partitions: partitions, configuration))
+        } else {
+            try opened.store.createStreamBlocking(stream, configuration)
+        }
         try opened.finish()
     }
 }
@@ -84,6 +98,8 @@ struct DeleteCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "delete", abstract: "Remove a stream and all its records, for ever.",
         discussion: """
+            A partitioned stream goes with all its partitions; none of them goes alone.
+
             EXAMPLES
               weir delete orders
               weir delete orders --yes
@@ -95,30 +111,51 @@ struct DeleteCommand: ParsableCommand {
 
     func run() throws {
         let opened = try options.open(.write)
-        let count = try countOfRecords(opened.store)
+        let group = opened.store.partitionedEntry(stream)
+        let what = try group.map { try text(of: $0, opened.store) } ?? text(of: opened.store)
         if !yes {
             guard isatty(0) == 1 else {
                 Words.say("weir: Deleting needs a terminal to ask on, or --yes.")
                 throw ExitRequest(status: ExitStatus.usage)
             }
-            Words.show("Delete stream \(stream) with \(count)? [y/N] ")
+            Words.show("Delete \(what)? [y/N] ")
             guard readLine()?.lowercased() == "y" else {
                 Words.say("Nothing was deleted.")
                 throw ExitRequest(status: ExitStatus.failed)
             }
         }
-        try opened.store.deleteStreamBlocking(stream)
+        if group != nil {
+            try opened.store.deletePartitionedStreamBlocking(stream)
+        } else {
+            try opened.store.deleteStreamBlocking(stream)
+        }
         try opened.store.closeBlocking()
     }
 
     /// A stream that cannot be opened can be deleted all the same: it may be what fills the disk.
-    private func countOfRecords(_ store: Store) throws -> String {
+    private func text(of store: Store) throws -> String {
         do {
             let found = try store.streamBlocking(stream)
-            return Numbers.records(found.endOffset - found.firstOffset)
+            return "stream \(stream) with " + Numbers.records(found.endOffset - found.firstOffset)
         } catch {
             if error.code == .notFound { throw error }
-            return "records that cannot be read"
+            return "stream \(stream) with records that cannot be read"
         }
+    }
+
+    private func text(of group: PartitionedStreamEntry, _ store: Store) throws -> String {
+        let counts = try group.partitions.map { name in
+            let found = try store.streamBlocking(name.description)
+            return found.endOffset - found.firstOffset
+        }
+        return "partitioned stream \(stream) with \(counts.count) partitions and "
+            + Numbers.records(counts.reduce(0, +))
+    }
+}
+
+extension Store {
+    /// Whether the name is a partitioned stream's, whole or not.
+    func partitionedEntry(_ name: String) -> PartitionedStreamEntry? {
+        partitionedStreams.first { $0.name.description == name }
     }
 }

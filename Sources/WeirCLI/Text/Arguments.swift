@@ -58,6 +58,32 @@ enum EndArgument: ExpressibleByArgument {
     }
 }
 
+/// `max`, or a number and an x: `60x`.
+struct SpeedArgument: ExpressibleByArgument {
+    let speed: ReplaySpeed
+
+    init?(argument: String) {
+        if argument == "max" {
+            speed = .max
+            return
+        }
+        let digits = argument.dropLast()
+        guard argument.hasSuffix("x"),
+            digits.allSatisfy({ $0.isASCII && $0.isNumber || $0 == "." }),
+            let factor = Double(digits)
+        else { return nil }
+        speed = .times(factor)
+    }
+
+    func validate() throws {
+        do throws(WeirError) {
+            try speed.validate()
+        } catch {
+            throw ValidationError(error.message)
+        }
+    }
+}
+
 /// `durable`, `flushed`, `interval:MS`.
 struct DurabilityArgument: ExpressibleByArgument {
     let durability: Durability

@@ -13,7 +13,8 @@ struct LinesParser: RecordParser {
     }
 }
 
-/// A line is a JSON object, exactly as `read --format json` prints it; its offset is ignored.
+/// A line is a JSON object, exactly as `read --format json` prints it; its offset is ignored, and
+/// its stream, where several were merged.
 struct NDJSONParser: RecordParser {
     private var lines: LineReader
     var line: Int { lines.number }
@@ -47,7 +48,7 @@ struct NDJSONParser: RecordParser {
         var hasValue = false
         for (name, value) in object {
             switch (name, value) {
-            case ("offset", .int): break
+            case ("offset", .int), ("stream", .string): break
             case ("time", .string(let text)):
                 guard let time = parseTime(text) else {
                     throw malformed(number, "the time \"\(text)\" cannot be parsed.")
@@ -79,8 +80,8 @@ struct NDJSONParser: RecordParser {
     }
 
     private static let members = [
-        "offset": "a whole number", "time": "a string, ISO 8601", "key": "a string",
-        "keyBase64": "a string", "value": "a string, or null for a tombstone",
+        "offset": "a whole number", "stream": "a string", "time": "a string, ISO 8601",
+        "key": "a string", "keyBase64": "a string", "value": "a string, or null for a tombstone",
         "valueBase64": "a string", "headers": "an object",
     ]
 

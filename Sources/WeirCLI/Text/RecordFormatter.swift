@@ -14,26 +14,36 @@ enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
 /// Turns records into text.
 struct RecordFormatter {
     let format: OutputFormat
+    /// Each record tells its stream: several are merged.
+    var namesStream = false
 
     /// What stands before the first record.
     func appendHead(to out: inout [UInt8]) {
-        if format == .csv { out += Array("offset,time,key,value,headers\n".utf8) }
+        guard format == .csv else { return }
+        out += Array(((namesStream ? "stream," : "") + "offset,time,key,value,headers\n").utf8)
     }
 
-    func append(_ record: Record, to out: inout [UInt8]) {
+    func append(_ record: Record, of stream: StreamName, to out: inout [UInt8]) {
         switch format {
         case .value:
             guard let value = record.value else { return }
             out += value
             out.append(10)
-        case .json: appendJSON(record, to: &out)
-        case .csv: appendCSV(record, to: &out)
-        case .hex: appendHex(record, to: &out)
+        case .json: appendJSON(record, stream, to: &out)
+        case .csv:
+            // A stream's name has nothing in it that would have to be quoted.
+            if namesStream { out += Array("\(stream),".utf8) }
+            appendCSV(record, to: &out)
+        case .hex:
+            if namesStream { out += Array("stream \(stream), ".utf8) }
+            appendHex(record, to: &out)
         }
     }
 
-    private func appendJSON(_ record: Record, to out: inout [UInt8]) {
-        out += Array("{\"offset\":\(record.offset),\"time\":\"\(record.time)\"".utf8)
+    private func appendJSON(_ record: Record, _ stream: StreamName, to out: inout [UInt8]) {
+        out.append(UInt8(ascii: "{"))
+        if namesStream { out += Array("\"stream\":\"\(stream)\",".utf8) }
+        out += Array("\"offset\":\(record.offset),\"time\":\"\(record.time)\"".utf8)
         if let key = record.key {
             out.append(UInt8(ascii: ","))
             JSONText.append(member: "key", key, to: &out)
