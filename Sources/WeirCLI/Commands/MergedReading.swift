@@ -136,7 +136,9 @@ extension TailCommand {
         try opened.forEach(&cursor) { try printer.print($0.record, of: $0.stream) }
         try printer.finish()
         while follow {
-            try cursor.wait(milliseconds: Self.waitMilliseconds)
+            // A wait for several streams does not end with a signal: Ctrl-C is looked for between.
+            try Interrupt.check()
+            try cursor.wait(milliseconds: 100)
             try opened.forEach(&cursor) { try printer.print($0.record, of: $0.stream) }
             try printer.output.flush()
         }

@@ -23,6 +23,15 @@ struct CreateCommand: ParsableCommand {
     var partitions: Int?
     @OptionGroup var settings: StreamSettings
 
+    func validate() throws {
+        guard let partitions else { return }
+        do {
+            try PartitionedConfiguration(partitions: partitions).validate()
+        } catch {
+            throw ValidationError(error.message)
+        }
+    }
+
     func run() throws {
         let opened = try options.open(.createOrWrite)
         let configuration = settings.configuration()

@@ -1,0 +1,177 @@
+#!/usr/bin/env bash
+# Partitioned streams and replay, as a user asks for them: keys where mmh3 says, listings, merged
+# reading, the last records, paces, sending again after kills, bad input.
+set -uo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
+cd "$WEIR_ROOT" || exit 1
+weir=$WEIR_ROOT/.build/debug/weir
+[ -x "$weir" ] || swift build --product weir >&2
+python_venv
+work=$(mktemp -d)
+follower=
+trap 'kill $follower 2>/dev/null; rm -rf "$work"' EXIT
+source "$(dirname "${BASH_SOURCE[0]}")/expect.sh"
+keys() { "$WEIR_PYTHON" Tests/Stages/partition-keys.py "$@"; }
+export WEIR_STORE=$work/store
+
+# Keys: text, text of other scripts, the empty one, bytes that are no text.
+keys make >"$work/keys"
+for count in 1 3 7 64; do
+    "$weir" create keys$count --partitions $count --durability flushed || echo "not ok set-up: create fails"
+    "$weir" append keys$count "$work/keys" --format ndjson || echo "not ok set-up: append fails"
+    "$weir" read keys$count --format json >"$work/read"
+    check "$(wc -l <"$work/keys") keys are where mmh3 puts them, of $count" keys check $count <"$work/read"
+done
+check "rstream's own strategy sends 8 of 11 keys elsewhere, as the document says" [ "$(keys elsewhere)" = 8 ]
+
+# Listings.
+export WEIR_STORE=$work/listed
+"$weir" create orders --partitions 4
+seq 1 100 | awk '{ printf "{\"key\":\"k%d\",\"value\":\"%d\",\"time\":\"2024-01-01T00:%02d:00Z\"}\n", $1 % 10, $1, $1 / 2 }' >"$work/orders"
+"$weir" append orders "$work/orders" --format ndjson
+"$weir" append alone "$work/orders" --format ndjson
+expect "ls" 0 '' "$weir" ls
+check "has a row for all partitions" grep -qE '^orders +4 +100 +- +- +4 ' "$work/out"
+check "and one for the other stream" grep -qE '^alone +- +100 ' "$work/out"
+check "and no more" [ "$(wc -l <"$work/out")" -eq 3 ]
+check "ls --all has a row for each" [ "$("$weir" ls --all | grep -c '^orders-')" -eq 4 ]
+json() { python3 -c "import json, sys; found = json.load(sys.stdin); assert $1, found"; }
+"$weir" ls --json >"$work/out"
+check "ls --json says how many" json 'found[1]["partitions"] == 4 and found[1]["records"] == 100' <"$work/out"
+expect "info" 0 '' "$weir" info orders
+check "names the hottest partition" grep -qE '^hottest +orders-[0-3] with [0-9.]+ % of the records; even shares are 25.0 %' "$work/out"
+check "has shares of a whole" [ "$(awk '/^orders-/ { sum += $3 } END { print sum }' "$work/out")" = 100 ]
+"$weir" info --json >"$work/out"
+check "info --json has both kinds" json '[s["stream"] for s in found["streams"]] == ["alone"] and len(found["partitioned"][0]["partitions"]) == 4' <"$work/out"
+"$weir" append orders "$work/orders" --format ndjson --acks >"$work/out"
+check "acknowledgements tell the partition" [ "$(grep -c '"stream":"orders-[0-3]","first":' "$work/out")" -eq 4 ]
+seq 1 40 | "$weir" append orders
+check "records without a key go in turn" [ "$(for i in 0 1 2 3; do "$weir" read orders-$i --last 10; done | sort -n | uniq | wc -l)" -eq 40 ]
+echo chosen | "$weir" append orders-3
+check "a partition can be chosen" [ "$("$weir" read orders-3 --last 1)" = chosen ]
+
+# Merged reading, of the partitions and of streams with nothing in common.
+export WEIR_STORE=$work/merged
+"$weir" create m --partitions 5
+python3 - >"$work/m" <<'P'
+import datetime, json, random
+random.seed(5)
+start = datetime.datetime(2024, 1, 1)
+second = 0
+for number in range(2000):
+    second += random.choice([0, 0, 1, 5])   # equal times, none that goes back
+    time = (start + datetime.timedelta(seconds=second)).isoformat() + "Z"
+    print(json.dumps({"key": f"k{random.randrange(40)}", "value": str(number), "time": time}))
+P
+"$weir" append m "$work/m" --format ndjson
+"$weir" append other "$work/m" --format ndjson
+shuf --random-source=<(yes) "$work/m" | "$weir" append unsorted --format ndjson
+for i in 0 1 2 3 4; do "$weir" read m --merge --format json | grep "\"stream\":\"m-$i\"" >"$work/m-$i"; done
+for stream in unsorted other; do
+    "$weir" read $stream --format json | sed "s/{/{\"stream\":\"$stream\",/" >"$work/$stream"
+done
+"$weir" read m --format json >"$work/whole"
+keys merge "$work"/m-[0-4] >"$work/expected"
+check "partitions are merged by time, and by their order where times are equal" cmp "$work/whole" "$work/expected"
+check "and hold their own order" [ "$("$weir" read m-2 | cksum)" = "$(sed -nE 's/.*"stream":"m-2".*"value":"([0-9]+)".*/\1/p' "$work/whole" | cksum)" ]
+"$weir" read unsorted other m-0 --merge --format json >"$work/three"
+keys merge "$work/unsorted" "$work/other" "$work/m-0" >"$work/expected"
+check "streams whose times go back are merged by their next records" cmp "$work/three" "$work/expected"
+for count in 0 1 17 500 2000 5000; do
+    check "the last $count of all are the end of all" cmp <("$weir" read m --last $count --format json) <(tail -n $count "$work/whole")
+    check "and tail -n $count prints them" cmp <("$weir" tail m -n $count --format json) <(tail -n $count "$work/whole")
+done
+check "--last with --count begins there" cmp <("$weir" read m --last 50 --count 7 --format json) <(tail -n 50 "$work/whole" | head -n 7)
+middle=$(sed -nE '1000s/.*"time":"([^"]+)".*/\1/p' "$work/whole")
+awk -v middle="\"time\":\"$middle" -F, '$3 < middle' "$work/whole" >"$work/before"
+check "--to ends at a time" cmp <("$weir" read m --to "time:$middle" --format json) "$work/before"
+check "--last with --to are the last before it" cmp <("$weir" read m --to "time:$middle" --last 30 --format json) <(tail -n 30 "$work/before")
+check "--from begins at a time" cmp <("$weir" read m --from "time:$middle" --format json) <(tail -n +$(($(wc -l <"$work/before") + 1)) "$work/whole")
+check "--key reads the key's partition" cmp <("$weir" read m --key k7 --format json) <(grep '"key":"k7"' "$work/whole")
+check "--key with --last" cmp <("$weir" read m --key k7 --last 3 --format json) <(grep '"key":"k7"' "$work/whole" | tail -n 3)
+check "--where with --last" cmp <("$weir" read other --where "key = 'k7'" --last 3) <("$weir" read m --key k7 --last 3)
+check "csv tells the stream" grep -q '^stream,offset,time,key,value,headers$' <("$weir" read m --format csv)
+"$weir" read m --format json | "$weir" append again --format ndjson
+check "what was merged can be appended" cmp <("$weir" read again) <("$weir" read m)
+
+# Following, and paces.
+"$weir" tail -f m -n 0 >"$work/followed" 2>&1 &
+follower=$!
+for number in $(seq 1 50); do echo "{\"key\":\"k$number\",\"value\":\"f$number\"}"; done | "$weir" append m --format ndjson
+for _ in $(seq 1 100); do [ "$(wc -l <"$work/followed")" -ge 50 ] && break; sleep 0.1; done
+kill -INT $follower
+wait $follower
+status=$?
+follower=
+check "tail -f prints what all partitions get" [ "$(sort -V "$work/followed" | tr '\n' ' ')" = "$(seq -f 'f%g' -s ' ' 1 50) " ]
+check "and ends by Ctrl-C" [ $status -eq 130 ]
+for minute in 0 1 2; do echo "{\"value\":\"$minute\",\"time\":\"2024-01-01T00:0$minute:00Z\"}"; done | "$weir" append slow --format ndjson
+paced() { # LEAST-MILLISECONDS, OPTIONS…
+    local least=$1 begin=$(date +%s%3N)
+    shift
+    [ "$("$weir" read slow "$@" | tr '\n' ' ')" = '0 1 2 ' ] && [ $(($(date +%s%3N) - begin)) -ge "$least" ]
+}
+check "two minutes at 60x take two seconds" paced 2000 --speed 60x
+check "also merged" paced 500 --speed 240x --merge
+check "also read ahead" paced 500 --speed 240x --window 1MiB
+check "and at max no time that matters" timeout 60 "$weir" read slow --speed max
+
+# Sent again after kills: every record once, those without a key too.
+export WEIR_STORE=$work/again
+"$weir" create p --partitions 6 --durability flushed
+seq 1 20000 | awk '{ if ($1 % 3) printf "{\"key\":\"k%d\",\"value\":\"%d\"}\n", $1 % 97, $1; else printf "{\"value\":\"%d\"}\n", $1 }' >"$work/numbers"
+kills=0
+for ((round = 1; round <= 5; round++)); do
+    : >"$work/acks"
+    "$weir" append p "$work/numbers" --format ndjson --producer loader --batch $((RANDOM % 30 + 5)) --acks >"$work/acks" 2>/dev/null &
+    writer=$!
+    until [ "$(wc -l <"$work/acks")" -ge $((RANDOM % 100 + 20)) ] || ! kill -0 $writer 2>/dev/null; do :; done
+    kill -9 $writer 2>/dev/null && kills=$((kills + 1))
+    wait $writer 2>/dev/null
+done
+expect "sent again" 0 'of 20,000 records, [1-9][0-9,]* were there already' "$weir" append p "$work/numbers" --format ndjson --producer loader
+check "after $kills kills every record is there once" cmp <("$weir" read p | sort -n) <(seq 1 20000)
+check "and those of a key are in their order" cmp <("$weir" read p --key k5) <(seq 1 20000 | awk '$1 % 3 && $1 % 97 == 5')
+
+export WEIR_STORE=$work/merged
+while IFS='|' read -r name status pattern arguments; do
+    # shellcheck disable=SC2086
+    expect "$name" "$status" "$pattern" "$weir" $arguments
+done <<'cases'
+no partitions|2|number of partitions is 0; expected 1 to 1024|create n --partitions 0
+fewer than none|2|number of partitions is -3; expected 1 to 1024|create n --partitions=-3
+too many partitions|2|number of partitions is 1025; expected 1 to 1024|create n --partitions 1025
+partitions that are no number|2|'many' is invalid|create n --partitions many
+a partitioned stream that is there|1|partitioned stream m exists already|create m --partitions 5
+another number of partitions|1|m has 5 partitions and 6 were asked for|create m --partitions 6
+a stream of its name|1|m is a partitioned stream already|create m
+a system name|1|names? weir.n begins with weir|create weir.n --partitions 2
+a partition that is not there|1|no stream m-5 in this store|read m-5
+one of several that is not there|1|no stream nothing in this store|read m nothing --merge
+several without --merge|2|2 streams are named; add --merge|read m other
+a stream with itself|1|m-1 is to be merged with itself|read m m-1 --merge
+an offset in several|1|Offsets count in one stream|read m --from offset:3
+an offset as the end of several|1|Offsets count in one stream|read m --to offset:3
+reading ahead of several|1|Reading ahead is set for one stream|read m --window 1MiB
+tail reading ahead of several|1|Reading ahead is set for one stream, and m has 5 partitions|tail m --window 1MiB
+a condition on several|1|where asks one stream|read m --where 1
+a key in several|1|key follows a key through one stream|read m other --merge --key k1
+the last and a beginning|2|give one of them|read m --last 3 --from first
+a negative last|2|last is negative|read m --last -3
+too many of several|1|last 1000001 records are asked for; expected at most 1000000|read m --last 1000001
+too many of a key|2|last 1000001 records are asked for; expected at most 1000000|read other --key k --last 1000001
+a speed of nothing|2|speed of replay is 0.0; expected 0.001 to 1000000 times|read m --speed 0x
+an absurd speed|2|speed of replay is 1000001.0; expected|read m --speed 1000001x
+a speed without its x|2|'60' is invalid for '--speed|read m --speed 60
+a speed in words|2|'fast' is invalid for '--speed|read m --speed fast
+following a replay|2|Unknown option '--follow'|read m --last 3 --follow
+a partition to delete|1|m-0 is partition 0 of m and cannot be deleted alone|delete m-0 --yes
+deleting without a word|2|needs a terminal to ask on, or --yes|delete m
+cases
+check "nothing was made or deleted" [ "$("$weir" ls | cut -d' ' -f1 | tr '\n' ' ')" = 'stream again m other slow unsorted ' ]
+expect "deleting it" 0 '' "$weir" delete m --yes
+check "takes all partitions" [ "$("$weir" ls --all | grep -c '^m-')" -eq 0 ]
+expect "deleting it again" 1 'no stream m ' "$weir" delete m --yes
+expect "making it again, with another number" 0 '' "$weir" create m --partitions 2
+check "it is empty" [ -z "$("$weir" read m)" ]
+exit 0
