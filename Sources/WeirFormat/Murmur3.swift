@@ -1,10 +1,11 @@
 /// MurmurHash3 (A. Appleby), the 32-bit variant for x86: how a key finds its partition.
 ///
-/// It is here since the clients of the stream protocol use it, with this seed; so the same key goes
-/// to the same partition from any of them. It spreads keys and is no protection: whoever chooses
-/// keys can choose ones that meet.
+/// It is here since the hash strategies of the stream protocol's clients for Java, Go, Rust and
+/// .NET use it, with this seed; so the same key goes to the same partition from any of these.
+/// Python's rstream 1.1.1 does not: it hashes UTF-16 to 128 bits. The hash spreads keys and is no
+/// protection: whoever chooses keys can choose ones that meet.
 package enum Murmur3 {
-    /// What the clients of the stream protocol begin with.
+    /// What those clients begin with.
     package static let routingSeed: UInt32 = 104_729
 
     private static let first: UInt32 = 0xCC9E_2D51

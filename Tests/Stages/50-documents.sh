@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What the documents show works: the Swift of README and tutorial is compiled and run in a package of
-# its own that depends on Weir, by path and by a tagged clone; the shell of the README is run.
+# What the documents show works: the Swift of README, tutorial and replay is compiled and run in a
+# package of its own that depends on Weir, by path and by a tagged clone; the shell of README and
+# replay is run.
 set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
 cd "$WEIR_ROOT" || exit 1
@@ -18,6 +19,9 @@ blocks() { awk -v fence="\`\`\`$1" '$0 == fence { on = 1; next } /^```/ { on = 0
     echo 'func tutorial() async throws {'
     blocks swift Sources/Weir/Weir.docc/GettingStarted.md
     echo '}'
+    echo 'func replay() async throws {'
+    blocks swift Docs/REPLAY.md
+    echo '}'
     cat <<'S'
 @main struct App {
     static func main() async throws {
@@ -25,6 +29,7 @@ blocks() { awk -v fence="\`\`\`$1" '$0 == fence { on = 1; next } /^```/ { on = 0
         try await readme()
         try FileManager.default.removeItem(atPath: "orders.weir")
         try await tutorial()
+        try await replay()
         print("consumer done")
     }
 }
@@ -51,7 +56,7 @@ consume() { # NAME, dependency
     fi
     run=$(mktemp -d)
     if "$work/build-$1/debug/App" "$run" 2>"$work/$1.err" | grep -q 'consumer done'; then
-        echo "ok a package that depends on Weir by $1 runs what README and tutorial show"
+        echo "ok a package that depends on Weir by $1 runs what README, tutorial and replay show"
     else
         echo "not ok a package that depends on Weir by $1: $(tail -n 1 "$work/$1.err")"
     fi
@@ -67,18 +72,20 @@ git ls-files -z --cached --others --exclude-standard | xargs -0 cp -a --parents 
 consume tag ".package(url: \"file://$work/clone/weir\", exact: \"0.1.0\")"
 if grep -qiE 'Compiling NIO|swift-nio' "$work/tag.log"; then echo "not ok embedding Weir brings no event loop"; else echo "ok embedding Weir brings no event loop"; fi
 
-# The README's shell, but for the line that builds.
-run=$(mktemp -d)
-ln -s "$WEIR_ROOT/Tests" "$run/Tests"
-ln -s "$WEIR_ROOT/.build/debug/weir" "$run/weir"
+# The shell of a document, but for the line that builds.
 [ -x .build/debug/weir ] || swift build --product weir >&2
-if (cd "$run" && PATH="$run:$PATH" && blocks sh "$WEIR_ROOT/README.md" | grep -v 'swift build' |
-    sed 's/tail -f/tail/' | bash -euo pipefail) >"$run/out" 2>"$run/err"; then
-    echo "ok the README's shell runs ($(wc -l <"$run/out") lines)"
-else
-    echo "not ok the README's shell: $(tail -n 1 "$run/err")"
-fi
-rm -rf "$run"
+for document in README.md Docs/REPLAY.md; do
+    run=$(mktemp -d)
+    ln -s "$WEIR_ROOT/Tests" "$run/Tests"
+    ln -s "$WEIR_ROOT/.build/debug/weir" "$run/weir"
+    if (cd "$run" && PATH="$run:$PATH" && blocks sh "$WEIR_ROOT/$document" | grep -v 'swift build' |
+        sed 's/tail -f/tail/' | bash -euo pipefail) >"$run/out" 2>"$run/err"; then
+        echo "ok the shell of $document runs ($(wc -l <"$run/out") lines)"
+    else
+        echo "not ok the shell of $document: $(tail -n 1 "$run/err")"
+    fi
+    rm -rf "$run"
+done
 
 for shell in bash zsh fish; do
     if .build/debug/weir --generate-completion-script $shell | grep -q -- 'append'; then echo "ok completions for $shell"; else echo "not ok completions for $shell"; fi

@@ -25,6 +25,17 @@ struct Murmur3Tests {
         #expect(hash([0xFF, 0xFE, 0xFD, 0x80, 0x81], seed: 104_729) == 0x8FFA_DC98)
     }
 
+    /// The table is that of a test of the Java client of the stream protocol.
+    @Test(
+        arguments: [
+            ("hello", 1_321_743_225, 3_806_057_185), ("brave", 3_825_276_426, 619_588_758),
+            ("new", 2_970_740_106, 1_483_300_585), ("world", 2_453_398_188, 1_145_629_360),
+        ] as [(String, UInt32, UInt32)])
+    func `is that of the Java client`(_ text: String, _ routing: UInt32, _ with42: UInt32) {
+        #expect(hash(Array(text.utf8), seed: Murmur3.routingSeed) == routing)
+        #expect(hash(Array(text.utf8), seed: 42) == with42)
+    }
+
     /// The table is that of a test of the .NET client of the stream protocol.
     @Test(
         arguments: [
@@ -32,7 +43,7 @@ struct Murmur3Tests {
             ("hello6", 2), ("hello7", 0), ("hello8", 1), ("hello9", 0), ("hello10", 2),
             ("hello88", 1),
         ] as [(String, UInt32)])
-    func `chooses the partition of three that other clients choose`(
+    func `chooses the partition of three that the .NET client chooses`(
         _ key: String, _ partition: UInt32
     ) {
         #expect(hash(Array(key.utf8), seed: Murmur3.routingSeed) % 3 == partition)

@@ -42,8 +42,8 @@ public enum Routing: Sendable, Hashable {
 /// Each partition is a stream of its own, with its own offsets, gate, consumers and trouble: a
 /// partition that stands still leaves the others alone. Order holds within a partition.
 /// `Store.merged` reads them together. A key's partition is the MurmurHash3 (32 bits, seed 104729)
-/// of its bytes modulo the number of partitions, as the clients of the stream protocol for Java,
-/// Go, .NET and Rust have it.
+/// of its bytes modulo the number of partitions. The hash strategies of the stream protocol's
+/// clients for Java, Go, Rust and .NET have it so; Python's rstream has another.
 public final class PartitionedStream: Sendable {
     public let name: StreamName
     /// In the order of their numbers. Batches, conditional appends, subscriptions and policies are
