@@ -55,6 +55,16 @@ struct PartitionedStreamTests {
         try await store.close()
     }
 
+    @Test func `takes the cursors of its partitions along when it is deleted`() async throws {
+        let (store, orders) = try await open()
+        for partition in orders.partitions { try await partition.savedCursor("c").commit(upTo: 0) }
+        #expect(try await store.cursors().count == 4)
+        try await store.deletePartitionedStream("orders")
+        // Of each a commit and a tombstone.
+        #expect(try await store.stream("weir.cursors").endOffset == 8)
+        try await store.close()
+    }
+
     @Test func `gives a record to the partition that is named`() async throws {
         let (store, orders) = try await open()
         let pending = try orders.enqueue(key: bytes("k"), value: bytes("x"), routing: .partition(3))

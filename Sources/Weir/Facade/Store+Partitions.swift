@@ -63,7 +63,7 @@ extension Store {
         }
     }
 
-    /// Removes a partitioned stream with all its partitions and their records, for ever.
+    /// Removes a partitioned stream with all its partitions, their records and cursors, for ever.
     ///
     /// Works on one with partitions missing too. A crash in the middle leaves some; delete again.
     /// Throws `notFound`, and why a partition cannot be opened: that one is deleted by its own
@@ -77,6 +77,7 @@ extension Store {
     /// As `deletePartitionedStream`, and blocks the thread.
     public func deletePartitionedStreamBlocking(_ name: String) throws(WeirError) {
         let name = try StreamName(name)
+        let ids = engine.partitions(claiming: name).map { (id: $0.id, name: $0.name) }
         try engine.deletePartitions(of: name) { partition in
             state.withLock { state in
                 state.groups[name] = nil
@@ -84,6 +85,7 @@ extension Store {
             }?.drain(Self.deleted(partition))
         }
         logger.debug("deleted partitioned stream \(name)")
+        for (id, partition) in ids { forgetCursors(of: id, called: partition) }
     }
 
     private func create(

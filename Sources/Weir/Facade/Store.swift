@@ -319,7 +319,7 @@ public final class Store: Sendable {
     }
 
     /// After the stream: a crash in between leaves cursors that nobody can ask for.
-    private func forgetCursors(of id: StreamID, called name: StreamName) {
+    func forgetCursors(of id: StreamID, called name: StreamName) {
         do throws(WeirError) {
             guard try !cursors.all(of: id).isEmpty else { return }
             try cursors.prepare(parts.openCursors)
