@@ -174,4 +174,26 @@ check "takes all partitions" [ "$("$weir" ls --all | grep -c '^m-')" -eq 0 ]
 expect "deleting it again" 1 'no stream m ' "$weir" delete m --yes
 expect "making it again, with another number" 0 '' "$weir" create m --partitions 2
 check "it is empty" [ -z "$("$weir" read m)" ]
+
+# Trouble of one partition: damage is told with its name, and what is not there is not overlooked.
+export WEIR_STORE=$work/trouble
+"$weir" create t --partitions 3
+seq 1 30 | "$weir" append t
+python3 - "$WEIR_STORE"/streams/*/*.segment <<'P'
+import sys
+with open(sys.argv[1], "r+b") as file:
+    file.seek(4200)
+    file.write(bytes(64))
+P
+expect "damage in a partition" 3 'gap \(damage\): 10 records of t-[0-2] missing' "$weir" read t
+check "the others are read" [ "$(wc -l <"$work/out")" -eq 20 ]
+gone=$(find "$WEIR_STORE"/streams -mindepth 1 -maxdepth 1 | head -n 1)
+rm -r "$gone"
+check "a partition that is gone shows in ls" grep -qE '^t +2 of 3 ' <("$weir" ls)
+for command in "read t" "tail t" "append t /dev/null" "info t"; do
+    # shellcheck disable=SC2086
+    expect "a partition that is gone: $command" 1 '1 of the 3 partitions of t is missing, t-[0-2] the first' "$weir" $command
+done
+expect "info of all goes on" 0 '' "$weir" info
+expect "and deleting helps" 0 '' "$weir" delete t --yes
 exit 0

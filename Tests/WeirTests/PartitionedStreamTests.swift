@@ -55,6 +55,18 @@ struct PartitionedStreamTests {
         try await store.close()
     }
 
+    @Test func `finds the records of a key in its partition`() async throws {
+        let (store, orders) = try await open()
+        for number in 0..<40 {
+            try await orders.append(key: "k\(number % 5)", value: bytes("\(number)"))
+        }
+        var records = try orders.records(key: "k3")
+        var found: [String] = []
+        while case .record(let record) = try records.next() { found.append(text(record.value)) }
+        #expect(found == stride(from: 3, to: 40, by: 5).map { "\($0)" })
+        try await store.close()
+    }
+
     @Test func `takes the cursors of its partitions along when it is deleted`() async throws {
         let (store, orders) = try await open()
         for partition in orders.partitions { try await partition.savedCursor("c").commit(upTo: 0) }

@@ -138,6 +138,22 @@ public final class PartitionedStream: Sendable {
         }
     }
 
+    /// The records of a key, from its partition alone: what was appended to another one by its
+    /// number is not among them. The position is one in that partition; errors and costs are those
+    /// of `LogStream.records(key:from:)`.
+    public func records(
+        key: [UInt8], from start: StartPosition = .first
+    ) throws(WeirError) -> KeyedRecords {
+        try partitions[partition(for: key)].records(key: key, from: start)
+    }
+
+    /// The same for a key that is text, in UTF-8.
+    public func records(
+        key: String, from start: StartPosition = .first
+    ) throws(WeirError) -> KeyedRecords {
+        try records(key: Array(key.utf8), from: start)
+    }
+
     /// Sets the policy of every partition's gate. Each is a gate of its own, with permits and lag
     /// of its own; errors as `LogStream.setProducerPolicy`.
     public func setProducerPolicy(_ policy: ProducerPolicy) throws(WeirError) {
