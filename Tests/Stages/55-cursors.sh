@@ -94,6 +94,23 @@ end
 "$weir" delete s --yes >/dev/null 2>&1
 check "a deleted stream has none" [ "$("$weir" cursor ls --json)" = '[]' ]
 
+# A stream that is as it was before the cursor's commit, as power loss leaves one that nobody synced.
+"$weir" create lost --durability flushed
+seq 10 | "$weir" append lost
+cp -r "$WEIR_STORE" "$work/before"
+seq 11 20 | "$weir" append lost
+"$weir" cursor set lost c 20
+folder=$("$weir" info lost --json | grep -oE 'streams/[0-9a-f]+' | head -n 1)
+rm -r "${WEIR_STORE:?}/$folder"
+cp -r "$work/before/$folder" "$WEIR_STORE/streams/"
+cp "$work/before/tail" "$WEIR_STORE/tail"
+seq 101 105 | "$weir" append lost
+for merge in "" --merge; do
+    # shellcheck disable=SC2086
+    expect "reading tells that the cursor was moved back $merge" 0 'gap \(unsynced\): reading .*goes on at offset 15, and not at 20' "$weir" read lost --from cursor:c $merge
+done
+"$weir" delete lost --yes
+
 # Exactly once: cursor and result in one transaction of the consumer's own database.
 count=10000
 seq 1 $count | "$weir" append numbers 2>/dev/null || echo "not ok set-up: append fails"

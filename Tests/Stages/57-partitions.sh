@@ -90,6 +90,8 @@ check "--from begins at a time" cmp <("$weir" read m --from "time:$middle" --for
 check "--key reads the key's partition" cmp <("$weir" read m --key k7 --format json) <(grep '"key":"k7"' "$work/whole")
 check "--key with --last" cmp <("$weir" read m --key k7 --last 3 --format json) <(grep '"key":"k7"' "$work/whole" | tail -n 3)
 check "--where with --last" cmp <("$weir" read other --where "key = 'k7'" --last 3) <("$weir" read m --key k7 --last 3)
+"$weir" cursor set m-1 c end
+check "--from cursor begins in each at its own cursor" cmp <("$weir" read m --from cursor:c --format json) <(grep -v '"stream":"m-1"' "$work/whole")
 check "csv tells the stream" grep -q '^stream,offset,time,key,value,headers$' <("$weir" read m --format csv)
 "$weir" read m --format json | "$weir" append again --format ndjson
 check "what was merged can be appended" cmp <("$weir" read again) <("$weir" read m)

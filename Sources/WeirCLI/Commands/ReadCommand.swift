@@ -124,12 +124,9 @@ struct ReadCommand: ParsableCommand {
     private func read(
         _ source: LogStream, _ opened: inout OpenedStore, _ printer: inout RecordPrinter
     ) throws {
-        let start =
-            if let last, !isSelective {
-                try source.offset(ofLast: last)
-            } else {
-                try source.offset(of: start)
-            }
+        var position = start
+        if let last, !isSelective { position = .offset(try source.offset(ofLast: last)) }
+        let start = try source.offset(of: position)
         if printer.isDone { return }
         if let condition {
             let reader = try ConditionalReader(opened.store, source, where: condition)
@@ -138,18 +135,19 @@ struct ReadCommand: ParsableCommand {
         } else if let key {
             try read(source, key: key, from: start, &opened, &printer)
         } else if flow.isGiven {
-            try readAhead(source, from: start, &opened, &printer)
+            try readAhead(source, from: position, start, &opened, &printer)
         } else {
-            try readThrough(source, from: start, &opened, &printer)
+            try readThrough(source, from: position, start, &opened, &printer)
         }
     }
 
+    /// Begins at the position itself: a cursor that power loss moved back tells so first.
     private func readThrough(
-        _ source: LogStream, from start: Offset, _ opened: inout OpenedStore,
-        _ printer: inout RecordPrinter
+        _ source: LogStream, from position: StartPosition, _ start: Offset,
+        _ opened: inout OpenedStore, _ printer: inout RecordPrinter
     ) throws {
         let bar = progressBar(source, from: start)
-        var cursor = try source.cursor(from: .offset(start))
+        var cursor = try source.cursor(from: position)
         reading: while !printer.isDone {
             try Interrupt.check()
             switch try cursor.next() {
@@ -193,12 +191,12 @@ struct ReadCommand: ParsableCommand {
 
     /// Through a subscription, up to what the stream had when it began.
     private func readAhead(
-        _ source: LogStream, from start: Offset, _ opened: inout OpenedStore,
-        _ printer: inout RecordPrinter
+        _ source: LogStream, from position: StartPosition, _ start: Offset,
+        _ opened: inout OpenedStore, _ printer: inout RecordPrinter
     ) throws {
         let bar = progressBar(source, from: start)
         let end = source.endOffset
-        let subscription = try flow.subscribe(to: source, from: .offset(start))
+        let subscription = try flow.subscribe(to: source, from: position)
         var next = start
         while next < end, !printer.isDone {
             try Interrupt.check()
