@@ -80,10 +80,10 @@ struct RecordPlan: Equatable {
         }
     }
 
-    /// Nothing says where in the stream to begin or to end.
-    var isUnbounded: Bool {
-        !isEmpty && offsets == 0...UInt64.max && timeFrom == nil && appendedFrom == nil
-            && appendedTo == nil
+    /// Nothing says where in a stream that has records from an offset on to begin or to end.
+    func isUnbounded(from first: Offset) -> Bool {
+        !isEmpty && offsets.lowerBound <= first.value && offsets.upperBound == .max
+            && timeFrom == nil && appendedFrom == nil && appendedTo == nil
     }
 
     /// A key is text in the table if it can be, and SQLite takes no text for equal to bytes. What a

@@ -71,22 +71,23 @@ private final class RecordWalk: TableWalk {
         if let key = plan.key {
             source = try KeyScan(table.stream, plan, key: key, onGap: table.listener.onGap) {
                 reason in
-                if plan.isUnbounded { self.tellScan(plan, reason) }
+                self.tellScan(plan, reason)
             }
         } else {
-            if plan.isUnbounded { tellScan(plan, nil) }
+            tellScan(plan, nil)
             source = try RecordScan(table.stream, plan, onGap: table.listener.onGap)
         }
     }
 
     /// Once a statement, however often it begins.
     private func tellScan(_ plan: RecordPlan, _ reason: String?) {
-        guard !hasToldScan else { return }
+        let stream = table.stream
+        guard !hasToldScan, plan.isUnbounded(from: stream.firstOffset) else { return }
         hasToldScan = true
         let columns = RecordColumn.allCases.filter { $0.isIn(plan.columns) }.map(\.name)
         table.listener.onScan(
             RecordsDatabase.Scan(
-                stream: table.stream, columns: reason == nil ? columns : ["key"], reason: reason))
+                stream: stream, columns: reason == nil ? columns : ["key"], reason: reason))
     }
 
     func advance() throws { try source?.advance() }

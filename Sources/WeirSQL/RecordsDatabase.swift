@@ -25,7 +25,8 @@ public final class RecordsDatabase {
     public struct Events: Sendable {
         /// Records that are not there.
         public var onGap: @Sendable (Gap) -> Void = { _ in }
-        /// All of a stream is looked at; once for each time that a statement names the stream.
+        /// All of a stream is looked at, though the statement has a condition on its columns. Told
+        /// once a statement and stream.
         public var onScan: @Sendable (Scan) -> Void = { _ in }
         /// Asked now and then; `true` ends the query with an error.
         public var isCancelled: @Sendable () -> Bool = { false }
@@ -33,23 +34,21 @@ public final class RecordsDatabase {
         public init() {}
     }
 
-    /// A walk over all of a stream, as no condition says where to begin or to end.
-    public struct Scan: Sendable {
-        public let stream: LogStream
-        /// Those that the statement looks at; the key, where `reason` says why it is not looked up.
-        public let columns: [String]
-        /// Why the index of keys is of no use for a condition on the key.
-        public let reason: String?
-    }
-
     private let queue: DatabaseQueue
     private let events: Events
+    private let teller: ScanTeller
 
     /// Opens a database in memory with a table for each stream that the store has now.
     public init(_ store: Store, events: Events = Events()) throws {
+        let teller = ScanTeller(events.onScan)
         self.events = events
+        self.teller = teller
+        var heard = events
+        heard.onScan = { teller.meet($0) }
         var configuration = Configuration()
-        configuration.prepareDatabase { db in try store.addTables(to: db, events: events) }
+        configuration.prepareDatabase { [heard] db in
+            try store.addTables(to: db, events: heard)
+        }
         queue = try DatabaseQueue(configuration: configuration)
     }
 
@@ -66,7 +65,9 @@ public final class RecordsDatabase {
             watchForCancellation(db)
             do {
                 let statement = try db.makeStatement(sql: sql)
-                try Self.expectReading(statement, sql)
+                let tokens = SQLToken.all(in: sql)
+                try Self.expectReading(statement, tokens)
+                teller.begin(tokens)
                 try columns(statement.columnNames)
                 let rows = try Row.fetchCursor(statement, arguments: arguments)
                 while let found = try rows.next() {
@@ -114,9 +115,9 @@ public final class RecordsDatabase {
     /// Whether a text ends behind a whole statement, so that nothing more of it is to come.
     public static func isComplete(_ sql: String) -> Bool { unsafe sqlite3_complete(sql) != 0 }
 
-    private static func expectReading(_ statement: Statement, _ sql: String) throws {
-        let word = sql.drop { $0.isWhitespace || $0 == "(" }.prefix { $0.isLetter }.uppercased()
-        guard statement.isReadonly, ["SELECT", "WITH", "VALUES", "EXPLAIN"].contains(word) else {
+    private static func expectReading(_ statement: Statement, _ tokens: [SQLToken]) throws {
+        let verbs = ["SELECT", "WITH", "VALUES", "EXPLAIN"]
+        guard statement.isReadonly, let verb = tokens.verb, verbs.contains(verb) else {
             throw WeirError(
                 .invalidArgument,
                 "The statement is not one that only reads; expected SELECT, WITH, VALUES or "
@@ -128,36 +129,13 @@ public final class RecordsDatabase {
     ///
     /// Throws `invalidArgument` otherwise.
     package static func expectExpression(_ condition: String) throws {
-        guard isExpression(condition) else {
+        guard SQLToken.all(in: condition).isExpression else {
             throw WeirError(
                 .invalidArgument,
                 "The condition \(condition) is no single expression; expected one over the "
                     + "columns \(RecordColumn.names), with its quotes and parentheses closed and "
                     + "without comments.")
         }
-    }
-
-    private static func isExpression(_ condition: String) -> Bool {
-        var depth = 0
-        var quote: Character?
-        var last: Character = " "
-        for character in condition {
-            defer { last = character }
-            if let open = quote {
-                if character == open { quote = nil }
-                continue
-            }
-            switch (last, character) {
-            case ("-", "-"), ("/", "*"), (_, ";"): return false
-            case (_, "'"), (_, "\""), (_, "`"): quote = character
-            case (_, "["): quote = "]"
-            case (_, "("): depth += 1
-            case (_, ")"): depth -= 1
-            default: break
-            }
-            if depth < 0 { return false }
-        }
-        return depth == 0 && quote == nil && condition.contains { !$0.isWhitespace }
     }
 
     private static func told(_ error: DatabaseError, _ sql: String) -> any Error {

@@ -34,6 +34,13 @@ check "it prints the same" cmp "$work/read" "$work/out"
 expect "--where with a time" 0 '' "$weir" read flights --where "time >= '2013-01-06' and key = 'N14228'" --count 1
 check "is no scan" [ ! -s "$work/err" ]
 
+expect "a scan for a condition is told by weir sql" 0 \
+    'note: The condition on value was answered by looking at all of flights, as nothing' \
+    "$weir" sql "select count(*) from flights where value ->> 'carrier' = 'UA'"
+check "once" [ "$(wc -l <"$work/err")" -eq 1 ]
+expect "a walk that nobody put a condition on" 0 '' "$weir" sql "select count(distinct value) from flights"
+check "is not told" [ ! -s "$work/err" ]
+
 expect "rows as JSON" 0 '' "$weir" sql 'select offset, key from flights limit 3' --format json
 check "are an object a line" python3 -c 'import json, sys
 assert [json.loads(line)["offset"] for line in open(sys.argv[1])] == [0, 1, 2]' "$work/out"

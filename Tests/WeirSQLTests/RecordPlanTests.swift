@@ -12,9 +12,14 @@ struct RecordPlanTests {
     }
 
     @Test func `is all of it without a bound`() {
-        #expect(plan([]).isUnbounded)
-        #expect(plan([(.offsetFrom, .real(5))]).isUnbounded)
-        #expect(plan([(.offsetFrom, .string("5"))]).isUnbounded)
+        #expect(plan([]).isUnbounded(from: .zero))
+        #expect(plan([(.offsetFrom, .real(5))]).isUnbounded(from: .zero))
+        #expect(plan([(.offsetFrom, .string("5"))]).isUnbounded(from: .zero))
+    }
+
+    @Test func `is all of it where it begins before the stream`() {
+        #expect(plan([(.offsetFrom, .integer(5))]).isUnbounded(from: Offset(7)))
+        #expect(!plan([(.offsetFrom, .integer(8))]).isUnbounded(from: Offset(7)))
     }
 
     @Test func `lies between offsets`() {

@@ -8,14 +8,16 @@ import WeirBase
 @Suite("Records as tables")
 struct RecordsDatabaseTests {
     private let sample: SampleStore
-    private let scans = Lock(0)
+    private let scans = Lock<[String]>([])
 
     init() throws { sample = try SampleStore() }
 
     private func database() throws -> RecordsDatabase {
         var events = RecordsDatabase.Events()
         let scans = scans
-        events.onScan = { _ in scans.withLock { $0 += 1 } }
+        events.onScan = { scan in
+            scans.withLock { $0.append(scan.columns.joined(separator: ", ")) }
+        }
         return try RecordsDatabase(sample.store, events: events)
     }
 
@@ -89,11 +91,39 @@ struct RecordsDatabaseTests {
                 == rows(columns + bare + " ORDER BY \"offset\""))
     }
 
-    @Test func `are read from where the condition says`() throws {
-        _ = try rows("SELECT * FROM flights WHERE \"offset\" > 900 AND time >= '2013-06-01'")
-        #expect(scans.withLock { $0 } == 0)
-        _ = try rows("SELECT * FROM flights WHERE value LIKE '%7'")
-        #expect(scans.withLock { $0 } == 1)
+    @Test(arguments: [
+        ("SELECT * FROM flights WHERE \"offset\" > 900 AND time >= '2013-06-01'", []),
+        ("SELECT count(*), max(key) FROM flights -- WHERE value = 'value 7'", []),
+        (
+            "SELECT * FROM flights WHERE value LIKE '%7' AND headers ->> 'delay' = 1",
+            [
+                "headers, value"
+            ]
+        ),
+        ("SELECT * FROM flights WHERE time < '2013-06-02' LIMIT 5 OFFSET 3", ["time"]),
+        ("SELECT * FROM weir_streams WHERE records > 5", []),
+        ("SELECT * FROM flights a JOIN flights b ON a.\"value\" = b.value LIMIT 1", ["value"]),
+        ("SELECT count(*) FILTER (WHERE \"offset\" % 2) FROM flights ORDER BY key", ["offset"]),
+    ])
+    func `tell a scan that a condition on a column led to`(
+        sql: String, columns: [String]
+    ) throws {
+        _ = try rows(sql)
+        #expect(scans.withLock { $0 } == columns)
+    }
+
+    @Test func `tell a scan again to the next statement, in a sentence`() throws {
+        let told = Lock<[String]>([])
+        var events = RecordsDatabase.Events()
+        events.onScan = { scan in told.withLock { $0.append(scan.description) } }
+        let database = try RecordsDatabase(sample.store, events: events)
+        for _ in 0..<2 {
+            try database.offsets(of: "flights", where: "value = 'value 7'") { _ in true }
+        }
+        let sentence =
+            "The condition on value was answered by looking at all of flights, as nothing in it "
+            + "says where to begin."
+        #expect(told.withLock { $0 } == [sentence, sentence])
     }
 
     @Test(arguments: [
@@ -101,7 +131,9 @@ struct RecordsDatabaseTests {
         "CREATE TABLE t(a)", "PRAGMA query_only = 0", "ATTACH '/tmp/x.sqlite' AS x", "BEGIN",
         "WITH a AS (SELECT 1) DELETE FROM flights", "SELECT 1; DELETE FROM flights",
         "SELECT nothing FROM flights", "SELECT * FROM nothing", "", "SELECT",
-        "VACUUM INTO '/tmp/x'",
+        "VACUUM INTO '/tmp/x'", "PRAGMA writable_schema", "SELECT load_extension('/tmp/x')",
+        "DROP TABLE weir_streams", "DELETE FROM weir_cursors", "/* SELECT */ BEGIN",
+        "CREATE VIRTUAL TABLE a USING weir_records('flights')",
     ])
     func `cannot be changed, and a wrong statement is told`(sql: String) throws {
         let database = try database()

@@ -16,7 +16,7 @@ struct ConditionalReader {
         self.gaps = gaps
         var events = RecordsDatabase.Events()
         events.onGap = { gap in gaps.withLock { $0.append(gap) } }
-        events.onScan = { Words.say("weir: note: \($0.note)") }
+        events.onScan = { Words.say("weir: note: \($0)") }
         events.isCancelled = { Interrupt.isRequested }
         database = try RecordsDatabase(store, events: events)
     }
@@ -24,9 +24,10 @@ struct ConditionalReader {
     /// Calls with each record that fulfils the condition, from an offset on, until `body` gives
     /// `false`.
     func read(from start: Offset, _ body: (Record) throws -> Bool) throws {
-        let whole = "\"offset\" >= \(start) AND (\n\(condition)\n)"
         // Looked at by itself, so that nothing can reach out of the parentheses.
         try RecordsDatabase.expectExpression(condition)
+        let isWhole = start <= stream.firstOffset
+        let whole = isWhole ? condition : "\"offset\" >= \(start) AND (\n\(condition)\n)"
         var cursor = try stream.cursor(from: .offset(start))
         var batch: [Record] = []
         var index = 0
@@ -58,13 +59,4 @@ struct ConditionalReader {
 
     /// Records that were not there, told once.
     var missing: [Gap] { gaps.withLock { $0 } }
-}
-
-extension RecordsDatabase.Scan {
-    /// One sentence about what was answered by looking at all of a stream.
-    var note: String {
-        let columns = columns.joined(separator: ", ")
-        return "The condition on \(columns) was answered by looking at all of \(stream.name)"
-            + (reason.map { ": \($0)." } ?? ", as no part of it says where to begin.")
-    }
 }

@@ -38,6 +38,7 @@ struct SqlCommand: ParsableCommand {
         let gaps = Lock<[Gap]>([])
         var events = RecordsDatabase.Events()
         events.onGap = { gap in gaps.withLock { $0.append(gap) } }
+        events.onScan = { Words.say("weir: note: \($0)") }
         events.isCancelled = { Interrupt.isRequested }
         let database = try RecordsDatabase(opened.store, events: events)
         let format = format ?? (isatty(1) == 1 ? .table : .csv)
