@@ -196,6 +196,11 @@ package struct EpochRecord: Sendable, Hashable {
         package var isDamaged = false
         /// The highest epoch that any record names, damaged neighbourhood or not.
         package var last = Epoch(0)
+
+        /// The last opening; `nil` if the file does not tell of it.
+        package var lastOpening: EpochRecord? {
+            records.last { $0.kind == .opened && $0.epoch == last }
+        }
     }
 
     /// Reads all records. A torn last one is left out and will be overwritten; a bad one in the

@@ -48,13 +48,24 @@ package final class IndexReader: Sendable {
         return (rows.reduce(0) { $0 + $1.entryCount }, rows.count)
     }
 
+    /// The opening of the store that wrote the file last. Throws `damaged`.
+    package func owner() throws(WeirError) -> IndexIdentity {
+        try connection.read { try IndexSchema.owner(in: $0) }
+    }
+
     /// The offsets, from `start` on, of records whose key has a hash: about `limit` at once.
     ///
+    /// Nothing is known if not `owner` wrote the file last: power loss may have taken records that
+    /// an earlier opening had indexed, and a later one put others in their places.
     /// Throws `damaged` where anything does not hold that the answer would rest on.
     package func offsets(
-        of hash: UInt64, in stream: StreamID, from start: Offset, limit: Int
+        of hash: UInt64, in stream: StreamID, from start: Offset, limit: Int,
+        writtenBy owner: IndexIdentity
     ) throws(WeirError) -> KeyAnswer {
         try connection.read { database in
+            guard try IndexSchema.owner(in: database) == owner else {
+                return .unknown(upTo: nil)
+            }
             let rows = try IndexSchema.runs(of: stream, in: database)
             let next = rows.partitionIndex { $0.end > start }
             guard next < rows.count else { return .unknown(upTo: nil) }

@@ -4,18 +4,22 @@ package import WeirBase
 /// Whose index a file is: one of another store, or of another history of this one, is not believed.
 package struct IndexIdentity: Sendable, Hashable {
     package let store: StoreID
-    /// The opening of the store that wrote the file last.
+    /// The opening of the store that wrote the file last, and when it was: a store that was put
+    /// back to an earlier state gives the same number again.
     package let epoch: Epoch
+    package let opened: Timestamp
 
-    package init(store: StoreID, epoch: Epoch) {
+    package init(store: StoreID, epoch: Epoch, opened: Timestamp) {
         self.store = store
         self.epoch = epoch
+        self.opened = opened
     }
 
     var checksum: UInt64 {
         var sum = IndexChecksum()
         sum.add(store.value)
         sum.add(epoch.value)
+        sum.add(UInt64(bitPattern: opened.microseconds))
         return sum.value
     }
 }
@@ -33,7 +37,8 @@ enum IndexSchema {
     static let tables = """
         CREATE TABLE owner (
             id INTEGER PRIMARY KEY CHECK (id = 1),
-            store INTEGER NOT NULL, epoch INTEGER NOT NULL, checksum INTEGER NOT NULL);
+            store INTEGER NOT NULL, epoch INTEGER NOT NULL, opened INTEGER NOT NULL,
+            checksum INTEGER NOT NULL);
         CREATE TABLE runs (
             stream INTEGER NOT NULL, first_offset INTEGER NOT NULL, end_offset INTEGER NOT NULL,
             entries INTEGER NOT NULL, unread INTEGER NOT NULL, checksum INTEGER NOT NULL,
@@ -53,9 +58,10 @@ enum IndexSchema {
     }
 
     static func write(_ identity: IndexIdentity, in database: Database) throws {
-        try SQLStatement(database, "INSERT OR REPLACE INTO owner VALUES (1, ?, ?, ?)")
+        try SQLStatement(database, "INSERT OR REPLACE INTO owner VALUES (1, ?, ?, ?, ?)")
             .run(
                 .number(identity.store.value), .number(identity.epoch.value),
+                .number(UInt64(bitPattern: identity.opened.microseconds)),
                 .number(identity.checksum))
     }
 
@@ -72,10 +78,17 @@ enum IndexSchema {
             throw WeirError.damaged(
                 "The index has version \(found); this version of Weir writes \(version).")
         }
+        return try owner(in: database)
+    }
+
+    /// Whose a file is that is known to be an index. Throws `damaged`.
+    static func owner(in database: Database) throws -> IndexIdentity {
         var identity: IndexIdentity?
-        try SQLStatement(database, "SELECT store, epoch, checksum FROM owner").rows { row in
-            let read = IndexIdentity(store: StoreID(row.number(0)), epoch: Epoch(row.number(1)))
-            identity = read.checksum == row.number(2) ? read : nil
+        try SQLStatement(database, "SELECT store, epoch, opened, checksum FROM owner").rows { row in
+            let read = IndexIdentity(
+                store: StoreID(row.number(0)), epoch: Epoch(row.number(1)),
+                opened: Timestamp(microseconds: Int64(bitPattern: row.number(2))))
+            identity = read.checksum == row.number(3) ? read : nil
             return false
         }
         guard let identity else { throw WeirError.damaged("The index does not say whose it is.") }

@@ -16,29 +16,36 @@ package final class IndexWriter {
     ) throws(WeirError) -> IndexWriter {
         let connection = try IndexConnection(path: path, isReadOnly: false)
         try connection.write { try IndexSchema.create(in: $0, identity) }
-        return IndexWriter(connection, identity, runs: [])
+        return IndexWriter(connection, identity, runs: [:])
     }
 
     /// Opens an index for the opening of the store that `identity` names.
     ///
-    /// Throws `damaged` if it is no index, of another version or store, was not written by the
-    /// opening before this one, or does not hold together; then it is to be thrown away.
+    /// Throws `damaged` if it is no index, of another version or store, was not written by
+    /// `previous`, the opening before this one, or does not hold together; then it is to be thrown
+    /// away. What is `stale`, as it covers what the log no longer has, is forgotten in the same
+    /// transaction that says whose the index is now: readers believe the rest from then on.
     package static func open(
-        path: String, _ identity: IndexIdentity
+        path: String, _ identity: IndexIdentity, after previous: IndexIdentity,
+        forgetting stale: (StreamID, Range<Offset>) -> Bool
     ) throws(WeirError) -> IndexWriter {
         let connection = try IndexConnection(path: path, isReadOnly: false)
         do throws(WeirError) {
             let runs = try connection.write { database in
                 let found = try IndexSchema.identity(in: database)
-                guard found.store == identity.store,
-                    found.epoch.value + 1 == identity.epoch.value
-                else {
+                guard found == previous else {
                     throw WeirError.damaged(
-                        "The index is of store \(found.store) and epoch \(found.epoch); expected "
-                            + "store \(identity.store) and the epoch before \(identity.epoch).")
+                        "The index is of store \(found.store) and its epoch \(found.epoch) from "
+                            + "\(found.opened); expected store \(previous.store) and epoch "
+                            + "\(previous.epoch) from \(previous.opened).")
                 }
                 try IndexSchema.write(identity, in: database)
-                return try IndexSchema.runs(of: nil, in: database)
+                let runs = Self.byStream(try IndexSchema.runs(of: nil, in: database))
+                let kept = runs.filter { !stale($0, Self.coverage($1)) }
+                for stream in runs.keys where kept[stream] == nil {
+                    try forget(stream, in: database)
+                }
+                return kept
             }
             return IndexWriter(connection, identity, runs: runs)
         } catch {
@@ -47,10 +54,30 @@ package final class IndexWriter {
         }
     }
 
-    private init(_ connection: IndexConnection, _ identity: IndexIdentity, runs: [RunRow]) {
+    private init(
+        _ connection: IndexConnection, _ identity: IndexIdentity, runs: [StreamID: [RunRow]]
+    ) {
         self.connection = connection
         self.identity = identity
-        for run in runs { self.runs[run.stream, default: []].append(run) }
+        self.runs = runs
+    }
+
+    private static func byStream(_ rows: [RunRow]) -> [StreamID: [RunRow]] {
+        var runs: [StreamID: [RunRow]] = [:]
+        for run in rows { runs[run.stream, default: []].append(run) }
+        return runs
+    }
+
+    /// Of the runs of one stream, at least one.
+    private static func coverage(_ rows: [RunRow]) -> Range<Offset> {
+        rows[0].first..<rows[rows.count - 1].end
+    }
+
+    private static func forget(_ stream: StreamID, in database: Database) throws {
+        for table in ["runs", "leaves"] {
+            try SQLStatement(database, "DELETE FROM \(table) WHERE stream = ?")
+                .run(.number(stream.value))
+        }
     }
 
     /// Streams of which something is indexed.
@@ -58,10 +85,7 @@ package final class IndexWriter {
 
     /// Which offsets of a stream are covered; `nil` if none are.
     package func coverage(of stream: StreamID) -> Range<Offset>? {
-        guard let rows = runs[stream], let first = rows.first, let last = rows.last else {
-            return nil
-        }
-        return first.first..<last.end
+        runs[stream].map(Self.coverage)
     }
 
     package var entryCount: Int {
@@ -180,21 +204,6 @@ package final class IndexWriter {
         merged.entries += entries[left...]
         merged.entries += later.entries[right...]
         return merged
-    }
-
-    /// Forgets all that is known of streams.
-    package func forget(_ streams: [StreamID]) throws(WeirError) {
-        guard !streams.isEmpty else { return }
-        try connection.write { database in
-            try expectOwnership(in: database)
-            for stream in streams {
-                for table in ["runs", "leaves"] {
-                    try SQLStatement(database, "DELETE FROM \(table) WHERE stream = ?")
-                        .run(.number(stream.value))
-                }
-            }
-        }
-        for stream in streams { runs[stream] = nil }
     }
 
     /// Moves what was written lately into the file itself: for quiet moments.

@@ -30,7 +30,7 @@ struct GrowthScene {
 
     private func measure(_ count: Int) throws -> Double {
         let path = arguments.folder + "/keys-\(count).sqlite"
-        let identity = IndexIdentity(store: StoreID(1), epoch: Epoch(1))
+        let identity = IndexIdentity(store: StoreID(1), epoch: Epoch(1), opened: .distantPast)
         if !FileManager.default.fileExists(atPath: path) { try fill(path, identity, count) }
         let reader = try IndexReader(path: path, store: identity.store, isFrozen: false)
         defer { close { () throws(WeirError) in try reader.close() } }
@@ -43,7 +43,8 @@ struct GrowthScene {
                 let number = random.below(count)
                 try samples.measure {
                     let answer = try reader.offsets(
-                        of: hash(number), in: stream, from: .zero, limit: 1024)
+                        of: hash(number), in: stream, from: .zero, limit: 1024,
+                        writtenBy: identity)
                     guard answer == .offsets([Offset(UInt64(number))], upTo: Offset(UInt64(count)))
                     else { throw Usage("Key \(number) was not found: \(answer)") }
                 }

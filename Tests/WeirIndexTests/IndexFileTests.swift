@@ -9,7 +9,10 @@ import WeirTesting
 struct IndexFileTests {
     private let folder = Folder()
     private let stream = StreamID(0xFFFF_0000_0000_0001)
-    private let identity = IndexIdentity(store: StoreID(1 << 63), epoch: Epoch(3))
+    private let identity = IndexIdentity(
+        store: StoreID(1 << 63), epoch: Epoch(3), opened: Timestamp(microseconds: 7))
+    private let next = IndexIdentity(
+        store: StoreID(1 << 63), epoch: Epoch(4), opened: Timestamp(microseconds: 9))
 
     /// A folder of a test's own, removed with the last reference.
     final class Folder: Sendable {
@@ -48,7 +51,7 @@ struct IndexFileTests {
         var found: [UInt64] = []
         var place = Offset.zero
         while case .offsets(let offsets, let upTo) = try reader.offsets(
-            of: hash, in: stream, from: place, limit: limit)
+            of: hash, in: stream, from: place, limit: limit, writtenBy: try reader.owner())
         {
             found += offsets.map(\.value)
             place = upTo
@@ -83,7 +86,8 @@ struct IndexFileTests {
         try writer.append([run(10..<20) { $0 }, hole, run(30..<40) { $0 }])
         let reader = try reader()
         let ask = { (offset: UInt64) in
-            try reader.offsets(of: 35, in: stream, from: Offset(offset), limit: 9)
+            try reader.offsets(
+                of: 35, in: stream, from: Offset(offset), limit: 9, writtenBy: identity)
         }
         #expect(try ask(0) == .unknown(upTo: 10))
         #expect(try ask(10) == .offsets([], upTo: 20))
@@ -106,15 +110,18 @@ struct IndexFileTests {
         let writer = try IndexWriter.create(path: folder.file, identity)
         try writer.append([run(0..<10) { $0 }])
         try writer.close()
-        for (store, epoch) in [(1 << 63, 3), (1 << 63, 5), (9, 4)] as [(UInt64, UInt64)] {
-            let other = IndexIdentity(store: StoreID(store), epoch: Epoch(epoch))
+        for (store, epoch, opened) in [(1 << 63, 2, 7), (1 << 63, 3, 8), (9, 3, 7)]
+            as [(UInt64, UInt64, Int64)]
+        {
+            let other = IndexIdentity(
+                store: StoreID(store), epoch: Epoch(epoch),
+                opened: Timestamp(microseconds: opened))
             let error = #expect(throws: WeirError.self) {
-                try IndexWriter.open(path: folder.file, other)
+                try IndexWriter.open(path: folder.file, next, after: other) { _, _ in false }
             }
             #expect(error?.code == .damaged)
         }
-        let next = IndexIdentity(store: identity.store, epoch: Epoch(4))
-        let again = try IndexWriter.open(path: folder.file, next)
+        let again = try IndexWriter.open(path: folder.file, next, after: identity) { _, _ in false }
         #expect(again.coverage(of: stream) == 0..<10)
         try again.append([run(10..<20) { $0 }])
         try again.close()
@@ -128,14 +135,12 @@ struct IndexFileTests {
     @Test func `is left alone by a writer that another one overtook`() throws {
         let overtaken = try IndexWriter.create(path: folder.file, identity)
         try overtaken.append([run(0..<10) { $0 }])
-        let next = IndexIdentity(store: identity.store, epoch: Epoch(4))
-        let writer = try IndexWriter.open(path: folder.file, next)
+        let writer = try IndexWriter.open(path: folder.file, next, after: identity) { _, _ in false
+        }
         let append = #expect(throws: WeirError.self) {
             try overtaken.append([run(10..<20) { $0 }])
         }
-        let forget = #expect(throws: WeirError.self) { try overtaken.forget([stream]) }
         #expect(append?.code == .locked)
-        #expect(forget?.code == .locked)
         let reader = try reader()
         #expect(try reader.coverage(of: stream) == 0..<10)
         try reader.close()
@@ -143,14 +148,21 @@ struct IndexFileTests {
         try overtaken.close()
     }
 
-    @Test func `forgets a stream`() throws {
-        let writer = try IndexWriter.create(path: folder.file, identity)
-        try writer.append([run(0..<10) { $0 }])
-        try writer.forget([stream])
+    @Test func `forgets what is stale when it is opened`() throws {
+        let first = try IndexWriter.create(path: folder.file, identity)
+        try first.append([run(0..<10) { $0 }])
+        try first.close()
+        let writer = try IndexWriter.open(path: folder.file, next, after: identity) { id, covered in
+            id == stream && covered == 0..<10
+        }
         #expect(writer.coverage(of: stream) == nil)
         try writer.append([run(4..<6) { $0 }])
         let reader = try reader()
         #expect(try reader.coverage(of: stream) == 4..<6)
+        #expect(try reader.owner() == next)
+        let ofAnEarlierOpening = try reader.offsets(
+            of: 5, in: stream, from: 4, limit: 9, writtenBy: identity)
+        #expect(ofAnEarlierOpening == .unknown(upTo: nil))
         try reader.close()
         try writer.close()
     }

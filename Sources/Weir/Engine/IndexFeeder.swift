@@ -165,9 +165,7 @@ final class IndexFeeder: Sendable {
             feeding.discard(reason)
         }
         if feeding.writer == nil {
-            try feeding.open(
-                indexFiles, IndexIdentity(store: engine.header.storeID, epoch: engine.epoch))
-            try adoptStreams(&feeding)
+            try adopt(&feeding)
         }
         guard let writer = feeding.writer else { return }
         let noted = monitor.change { state -> [StreamID: SystemStream] in
@@ -179,24 +177,27 @@ final class IndexFeeder: Sendable {
         publish(feeding, writer)
     }
 
-    /// At the opening of a file: what the store no longer has is forgotten, what is ahead of its
-    /// log too, and everything else is looked at.
-    private func adoptStreams(_ feeding: inout Feeding) throws(WeirError) {
-        guard let writer = feeding.writer else { return }
+    /// Opens a file: what the store no longer has is forgotten, what is ahead of its log too, and
+    /// everything else is looked at.
+    private func adopt(_ feeding: inout Feeding) throws(WeirError) {
         let streams = engine.streams.filter(Self.hasKeys)
         for stream in streams { feeding.due[stream.id] = stream }
-        let stale = writer.streams.filter { id in
-            guard let stream = feeding.due[id], let covered = writer.coverage(of: id) else {
-                return true
-            }
-            return covered.upperBound > stream.view.flushedEnd
+        let known = feeding.due
+        var staleCount = 0
+        guard let opening = engine.opening else { return }
+        let store = engine.header.storeID
+        let previous = engine.previousOpening.map { IndexIdentity(store: store, $0) }
+        try feeding.open(
+            indexFiles, IndexIdentity(store: store, opening), after: previous
+        ) { id, covered in
+            let isStale = known[id].map { covered.upperBound > $0.openedEnd } ?? true
+            if isStale { staleCount += 1 }
+            return isStale
         }
-        if !stale.isEmpty {
-            shared.withLock {
-                $0.trouble = "forgot \(stale.count) streams that were gone, or shorter than indexed"
-            }
+        guard staleCount > 0 else { return }
+        shared.withLock {
+            $0.trouble = "forgot \(staleCount) streams that were gone, or shorter than indexed"
         }
-        try writer.forget(stale)
     }
 
     private func readDue(
@@ -259,12 +260,15 @@ extension IndexFeeder {
 
         /// Opens the newest file, or makes the next one if that is not what it should be.
         mutating func open(
-            _ files: IndexFiles, _ identity: IndexIdentity
+            _ files: IndexFiles, _ identity: IndexIdentity, after previous: IndexIdentity?,
+            forgetting stale: (StreamID, Range<Offset>) -> Bool
         ) throws(WeirError) {
             let newest = try files.generations().last
-            if let newest, !mustRebuild {
+            if let newest, let previous, !mustRebuild {
                 do throws(WeirError) {
-                    writer = try IndexWriter.open(path: files.path(newest), identity)
+                    writer = try IndexWriter.open(
+                        path: files.path(newest), identity, after: previous,
+                        forgetting: stale)
                     generation = newest
                     try files.remove(but: newest)
                     return

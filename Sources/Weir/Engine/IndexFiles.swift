@@ -3,6 +3,12 @@ import WeirFiles
 import WeirFormat
 import WeirIndex
 
+extension IndexIdentity {
+    init(store: StoreID, _ opening: EpochRecord) {
+        self.init(store: store, epoch: opening.epoch, opened: opening.time)
+    }
+}
+
 /// The index's files in a store's directory: which is the current one, and how it is thrown away.
 struct IndexFiles: Sendable {
     let files: RealFileSystem

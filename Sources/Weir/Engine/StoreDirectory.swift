@@ -198,8 +198,12 @@ final class EpochFile<Files: FileSystem>: @unchecked Sendable {
     private var end: Int
     /// Of the file when this process last wrote to it; rubbish behind the last record counts too.
     private var byteCount = 0
+    /// Of this process, once it has written it, and the one before.
+    private(set) var opening: EpochRecord?
+    let previousOpening: EpochRecord?
 
     private init(files: Files, file: Files.File, history: EpochRecord.History) {
+        self.previousOpening = history.lastOpening
         self.files = files
         self.file = file
         self.lastChecksum = history.lastChecksum
@@ -223,12 +227,33 @@ final class EpochFile<Files: FileSystem>: @unchecked Sendable {
         return (EpochFile(files: files, file: file, history: history), history)
     }
 
+    /// The last opening that the file tells of, by its end alone; `nil` where it tells of none.
+    static func lastOpening(files: Files) throws(WeirError) -> EpochRecord? {
+        let file = try files.open(StoreLayout.epochs, .read)
+        let result: Result<EpochRecord?, WeirError>
+        do throws(WeirError) {
+            let end = try files.size(of: file) / EpochRecord.byteCount * EpochRecord.byteCount
+            let start = max(0, end - recordsAtEnd * EpochRecord.byteCount)
+            let bytes = try files.read(
+                file, at: FilePosition(UInt64(start)), byteCount: end - start)
+            result = .success(EpochRecord.decodeAll(bytes).lastOpening)
+        } catch {
+            result = .failure(error)
+        }
+        try files.close(file)
+        return try result.get()
+    }
+
+    /// The last opening and closing, and what a crash may have torn behind them.
+    private static var recordsAtEnd: Int { 4 }
+
     /// Durable when it returns.
     func append(_ record: EpochRecord) throws(WeirError) {
         let (bytes, checksum) = record.encode(previous: lastChecksum)
         try files.writeAll(file, bytes, at: FilePosition(UInt64(end)))
         try files.sync(file)
         lastChecksum = checksum
+        if record.kind == .opened { opening = record }
         end += bytes.count
         byteCount = try files.size(of: file)
     }

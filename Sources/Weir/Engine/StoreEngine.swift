@@ -79,6 +79,10 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
         self.state = Lock(State(reports: reports))
     }
 
+    /// A writer's opening of the store, as EPOCHS tells of it, and the one before.
+    package var opening: EpochRecord? { epochs?.opening }
+    package var previousOpening: EpochRecord? { epochs?.previousOpening }
+
     package var streams: [OpenStream] {
         state.withLock { Array($0.streams.values) }.sorted {
             $0.name.description < $1.name.description

@@ -11,7 +11,8 @@ import WeirIndex
 final class StoreIndex: Sendable {
     /// A connection to look in, or why there is none.
     enum Lookup {
-        case reader(IndexReader)
+        /// With the opening of the store that must have written it last.
+        case reader(IndexReader, IndexIdentity)
         case none(because: String)
     }
 
@@ -34,6 +35,8 @@ final class StoreIndex: Sendable {
         let reader: IndexReader
         /// Opened as a file that nobody writes.
         let isFrozen: Bool
+        /// The store's last one at that time.
+        let owner: IndexIdentity
     }
 
     init(engine: SystemEngine, use: IndexUse, logger: Logger) {
@@ -74,12 +77,29 @@ final class StoreIndex: Sendable {
         do throws(WeirError) {
             generation = try newestGeneration()
             guard let generation else { return .none(because: "there is no index yet") }
+            guard let owner = try currentOwner() else {
+                return .none(because: "EPOCHS does not tell of the last opening")
+            }
             let (open, distrusted) = state.withLock { ($0.open, $0.distrusted) }
             if let distrusted, distrusted.generation == generation {
                 return .none(because: distrusted.reason)
             }
-            if let open, open.generation == generation { return .reader(open.reader) }
-            return .reader(try adopt(generation))
+            let isOpen = open.map {
+                $0.generation == generation && (!$0.isFrozen || $0.owner == owner)
+            }
+            let reader: IndexReader
+            if let open, isOpen ?? false {
+                reader = open.reader
+            } else {
+                reader = try adopt(generation, owner)
+            }
+            let found = try reader.owner()
+            guard found == owner else {
+                return .none(
+                    because: "the index is of the store's epoch \(found.epoch) from "
+                        + "\(found.opened), and the last is \(owner.epoch) from \(owner.opened)")
+            }
+            return .reader(reader, owner)
         } catch {
             if let generation { distrust(error, generation) }
             return .none(because: error.description)
@@ -91,23 +111,33 @@ final class StoreIndex: Sendable {
         return feeder.figures.generation
     }
 
+    /// The last opening of the store by a writer: what an earlier one indexed may be gone.
+    private func currentOwner() throws(WeirError) -> IndexIdentity? {
+        let opening =
+            engine.isReadOnly ? try EpochFile.lastOpening(files: engine.files) : engine.opening
+        return opening.map { IndexIdentity(store: engine.header.storeID, $0) }
+    }
+
     /// Whether somebody writes the store at this moment.
     private func hasWriter() throws(WeirError) -> Bool {
         guard engine.isReadOnly else { return true }
         return try LockKeeper.isHeld(files: engine.files)
     }
 
-    private func adopt(_ generation: UInt64) throws(WeirError) -> IndexReader {
+    private func adopt(
+        _ generation: UInt64, _ owner: IndexIdentity
+    ) throws(WeirError) -> IndexReader {
         let isWritten = try hasWriter()
         let hasJournal = try indexFiles.hasJournal(generation)
         let isFrozen = !isWritten && !hasJournal
         let reader = try IndexReader(
             path: indexFiles.path(generation), store: engine.header.storeID, isFrozen: isFrozen)
-        let opened = Open(generation: generation, reader: reader, isFrozen: isFrozen)
+        let opened = Open(
+            generation: generation, reader: reader, isFrozen: isFrozen, owner: owner)
         let (kept, left) = state.withLock { state -> (IndexReader?, IndexReader?) in
             if state.isEnded { return (nil, reader) }
             // Somebody else may have opened it meanwhile, and be looking in it.
-            if let open = state.open, open.generation == generation {
+            if let open = state.open, open.generation == generation, open.owner == owner {
                 return (open.reader, reader)
             }
             defer { state.open = opened }

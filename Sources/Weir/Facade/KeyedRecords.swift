@@ -93,10 +93,11 @@ public struct KeyedRecords: ~Copyable {
         }
         switch stream.index.lookup() {
         case .none(let reason): readLog(to: endOffset, because: reason)
-        case .reader(let reader):
+        case .reader(let reader, let owner):
             do throws(WeirError) {
                 let answer = try reader.offsets(
-                    of: hash, in: stream.open.id, from: place, limit: Self.namedMax)
+                    of: hash, in: stream.open.id, from: place, limit: Self.namedMax,
+                    writtenBy: owner)
                 switch answer {
                 case .offsets(let offsets, let upTo):
                     named = offsets[...]

@@ -47,7 +47,7 @@ extension Store {
         }
         switch index.lookup() {
         case .none(let reason): return report(generation: nil, reason) { _ in nil }
-        case .reader(let reader):
+        case .reader(let reader, _):
             var trouble: String?
             let found = report(generation: index.generation, nil) { stream in
                 do throws(WeirError) {
