@@ -1,6 +1,7 @@
 /// Which member of a group works on which partitions: fair, and sticky.
 ///
-/// - *Fair*: the numbers of partitions that any two members have differ by one at most.
+/// - *Fair*: the numbers of partitions that any two members have differ by one at most, but where
+///   one lapsed alone.
 /// - *Sticky*: a partition moves only if its member left, or has more than its share; no other
 ///   assignment that is fair moves fewer. A partition's consumer has state, and a move costs it.
 /// - With more members than partitions, some are idle, and take over when others leave.
@@ -47,10 +48,29 @@ package struct GroupAssignment: Sendable, Hashable {
         return change { $0[member] = nil }
     }
 
-    private mutating func change(_ event: (inout [String: [Int]]) -> Void) -> [Move] {
+    /// One partition goes to another member, to whoever has the fewest; nothing happens where there
+    /// is none. Sizes may differ by more than one then, until `level`: whoever stalls in one
+    /// partition does not get a second one for it.
+    package mutating func lapse(_ partition: Int) -> [Move] {
+        guard let holder = member(of: partition) else { return [] }
+        let others = held.filter { $0.key != holder }
+        let taker = others.min { ($0.value.count, $0.key) < ($1.value.count, $1.key) }
+        guard let taker else { return [] }
+        return change(levels: false) { held in
+            held[holder]?.removeAll { $0 == partition }
+            held[taker.key] = (taker.value + [partition]).sorted()
+        }
+    }
+
+    /// Makes it fair again after partitions lapsed.
+    package mutating func level() -> [Move] { change { _ in } }
+
+    private mutating func change(
+        levels: Bool = true, _ event: (inout [String: [Int]]) -> Void
+    ) -> [Move] {
         let before = owners
         event(&held)
-        rebalance()
+        if levels { rebalance() }
         let after = owners
         return (0..<partitionCount).compactMap { partition in
             let (from, to) = (before[partition], after[partition])
