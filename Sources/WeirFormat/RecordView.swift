@@ -88,14 +88,8 @@ package struct RecordWalker: ~Escapable {
 
     @inlinable @inline(__always) @_lifetime(copy self)
     package mutating func next() -> RecordView? {
-        let left = body.byteCount - position
-        guard left >= 4 else { return nil }
-        // Inside the body: four bytes are left, and the entry's end is compared with what is left.
-        let length = unsafe Int(
-            UInt32(
-                bigEndian: body.unsafeLoadUnaligned(
-                    fromUncheckedByteOffset: position, as: UInt32.self)))
-        guard length <= left - 4 else { return nextSubBatch() }
+        guard let length = length() else { return nil }
+        guard length <= body.byteCount - position - 4 else { return nextSubBatch() }
         let start = position + 4
         let entry = unsafe body.extracting(unchecked: start..<start + length)
         position = start + length
@@ -114,6 +108,17 @@ package struct RecordWalker: ~Escapable {
             entry: entry, offset: offset, plainStart: 0, layout: RecordWalker.layout(of: entry))
     }
 
+    /// What stands where an entry's length does; `nil` at the end.
+    @inlinable @inline(__always)
+    func length() -> Int? {
+        guard body.byteCount - position >= 4 else { return nil }
+        // Inside the body: four bytes are left. The entry's end is compared with what is left.
+        return unsafe Int(
+            UInt32(
+                bigEndian: body.unsafeLoadUnaligned(
+                    fromUncheckedByteOffset: position, as: UInt32.self)))
+    }
+
     /// Begins at the first record that is not before an offset.
     @_lifetime(copy body, copy table)
     package init(body: RawSpan, table: RawSpan, firstOffset: Offset, wanted: Offset) {
@@ -124,9 +129,14 @@ package struct RecordWalker: ~Escapable {
     /// Steps over the records before an offset.
     private mutating func skip(before offset: Offset) {
         while index < Int.max, self.offset(of: index) < offset {
-            let before = position
-            _ = next()
-            if position == before { return }
+            guard let length = length() else { return }
+            if length <= body.byteCount - position - 4 {
+                // Its length is all that is needed of it.
+                position += 4 + length
+                index += 1
+            } else if nextSubBatch() == nil {
+                return
+            }
         }
     }
 

@@ -16,8 +16,9 @@ struct IndexConnection: Sendable {
         configuration.readonly = isReadOnly
         configuration.busyMode = .timeout(Self.busySeconds)
         configuration.label = "weir.index"
-        if !isReadOnly {
-            configuration.prepareDatabase { database in
+        configuration.prepareDatabase { database in
+            try database.execute(sql: "PRAGMA cache_size = -\(IndexLimits.cacheKibibytesMax)")
+            if !isReadOnly {
                 try database.execute(
                     sql: """
                         PRAGMA page_size = \(IndexLimits.pageBytes);
@@ -51,16 +52,22 @@ struct IndexConnection: Sendable {
     }
 
     /// Reads from one state of the file.
-    func read<Result>(_ body: (Database) throws -> Result) throws(WeirError) -> Result {
+    func read<Value>(_ body: (Database) throws -> Value) throws(WeirError) -> Value {
         do {
-            return try queue.read(body)
+            // A transaction by statements that are kept: GRDB would prepare its own each time.
+            return try queue.unsafeRead { database in
+                try SQLStatement(database, "BEGIN").run()
+                let outcome = Result { try body(database) }
+                if database.isInsideTransaction { try SQLStatement(database, "COMMIT").run() }
+                return try outcome.get()
+            }
         } catch {
             throw Self.explain(error, path)
         }
     }
 
     /// Changes all that `body` changes, or nothing.
-    func write<Result>(_ body: (Database) throws -> Result) throws(WeirError) -> Result {
+    func write<Value>(_ body: (Database) throws -> Value) throws(WeirError) -> Value {
         do {
             return try queue.write(body)
         } catch {

@@ -14,7 +14,16 @@ package enum KeyAnswer: Sendable, Hashable {
 /// Whatever it answers was proven by checksums and is complete. It is where the records *were*:
 /// the caller looks there and compares the key, since two keys may share a hash.
 package final class IndexReader: Sendable {
+    /// The opening of the store that had written the file last when this one opened it.
+    package let owner: IndexIdentity
     private let connection: IndexConnection
+    private let known = Lock(Known())
+
+    /// Runs as they stood in a version of the file.
+    private struct Known {
+        var version: UInt64?
+        var rows: [StreamID: [RunRow]] = [:]
+    }
 
     /// Opens an index of a store. Throws `damaged` if it is none of this store and version.
     ///
@@ -22,10 +31,10 @@ package final class IndexReader: Sendable {
     package init(path: String, store: StoreID, isFrozen: Bool) throws(WeirError) {
         let connection = try IndexConnection(path: path, isReadOnly: true, isFrozen: isFrozen)
         do throws(WeirError) {
-            let found = try connection.read { try IndexSchema.identity(in: $0) }
-            guard found.store == store else {
+            owner = try connection.read { try IndexSchema.identity(in: $0) }
+            guard owner.store == store else {
                 throw WeirError.damaged(
-                    "The index is of store \(found.store); expected \(store).",
+                    "The index is of store \(owner.store); expected \(store).",
                     path: connection.path)
             }
         } catch {
@@ -37,20 +46,15 @@ package final class IndexReader: Sendable {
 
     /// Which offsets of a stream are covered; `nil` if none are. Throws `damaged`.
     package func coverage(of stream: StreamID) throws(WeirError) -> Range<Offset>? {
-        let rows = try connection.read { try IndexSchema.runs(of: stream, in: $0) }
+        let rows = try connection.read { try runs(of: stream, in: $0) }
         guard let first = rows.first, let last = rows.last else { return nil }
         return first.first..<last.end
     }
 
     /// Entries of a stream's keys, and in how many runs they are.
     package func counts(of stream: StreamID) throws(WeirError) -> (entries: Int, runs: Int) {
-        let rows = try connection.read { try IndexSchema.runs(of: stream, in: $0) }
+        let rows = try connection.read { try runs(of: stream, in: $0) }
         return (rows.reduce(0) { $0 + $1.entryCount }, rows.count)
-    }
-
-    /// The opening of the store that wrote the file last. Throws `damaged`.
-    package func owner() throws(WeirError) -> IndexIdentity {
-        try connection.read { try IndexSchema.owner(in: $0) }
     }
 
     /// The offsets, from `start` on, of records whose key has a hash: about `limit` at once.
@@ -66,51 +70,50 @@ package final class IndexReader: Sendable {
             guard try IndexSchema.owner(in: database) == owner else {
                 return .unknown(upTo: nil)
             }
-            let rows = try IndexSchema.runs(of: stream, in: database)
+            let rows = try runs(of: stream, in: database)
             let next = rows.partitionIndex { $0.end > start }
             guard next < rows.count else { return .unknown(upTo: nil) }
             let run = rows[next]
             if run.first > start { return .unknown(upTo: run.first) }
             if run.isUnread { return .unknown(upTo: run.end) }
+            let finder = try LeafFinder(database)
             var found: [Offset] = []
             for run in rows[next...] {
                 if run.isUnread { return .offsets(found, upTo: run.first) }
                 let upTo = try Self.collect(
-                    hash, from: max(start, run.first), run, limit: limit, into: &found, database)
+                    hash, from: max(start, run.first), run, limit: limit, into: &found, finder)
                 if upTo < run.end || found.count >= limit { return .offsets(found, upTo: upTo) }
             }
             return .offsets(found, upTo: rows[rows.count - 1].end)
         }
     }
 
+    /// A stream's runs, read again only when the file has changed since.
+    private func runs(of stream: StreamID, in database: Database) throws -> [RunRow] {
+        // Asked inside the transaction: of the state that it reads.
+        let version = try IndexSchema.number("PRAGMA data_version", in: database)
+        let kept = known.withLock { $0.version == version ? $0.rows[stream] : nil }
+        if let kept { return kept }
+        let rows = try IndexSchema.runs(of: stream, in: database)
+        known.withLock { known in
+            if known.version != version { known = Known(version: version) }
+            known.rows[stream] = rows
+        }
+        return rows
+    }
+
     /// Adds a run's offsets of a hash, and says up to where they are complete.
     private static func collect(
         _ hash: UInt64, from start: Offset, _ run: RunRow, limit: Int,
-        into found: inout [Offset], _ database: Database
+        into found: inout [Offset], _ finder: LeafFinder
     ) throws -> Offset {
-        let leafOf = try SQLStatement(
-            database,
-            """
-            SELECT low, high, entries, checksum FROM leaves
-            WHERE stream = ? AND run = ? AND low <= ? ORDER BY low DESC LIMIT 1
-            """)
         var wanted = KeyEntry(hash: hash, offset: start)
         while true {
-            var leaf: KeyLeaf?
-            try leafOf.rows(
-                .number(run.stream.value), .number(run.first.value), .bytes(wanted.orderBytes)
-            ) { row in
-                leaf = try row.leaf(of: run)
-                return false
-            }
-            guard let leaf, leaf.low <= wanted, wanted < leaf.high else {
-                throw WeirError.damaged(
-                    "Keys of offsets from \(run.first) to before \(run.end) are missing from the "
-                        + "index.")
-            }
-            let from = leaf.entries.partitionIndex { $0 >= wanted }
-            for entry in leaf.entries[from...] where entry.hash == hash {
-                found.append(entry.offset)
+            let leaf = try finder.leaf(of: run, holding: wanted)
+            var index = leaf.firstIndex(notBefore: wanted)
+            while index < leaf.count, leaf[index].hash == hash {
+                found.append(leaf[index].offset)
+                index += 1
             }
             guard leaf.high.hash == hash else { return run.end }
             if leaf.high == .beyond { return run.end }
@@ -120,17 +123,4 @@ package final class IndexReader: Sendable {
     }
 
     package func close() throws(WeirError) { try connection.close() }
-}
-
-extension Array {
-    /// The first index whose element satisfies a condition that no element before it does.
-    func partitionIndex(where holds: (Element) -> Bool) -> Int {
-        var low = 0
-        var high = count
-        while low < high {
-            let middle = (low + high) / 2
-            if holds(self[middle]) { high = middle } else { low = middle + 1 }
-        }
-        return low
-    }
 }

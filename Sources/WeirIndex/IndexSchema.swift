@@ -32,7 +32,7 @@ package struct IndexIdentity: Sendable, Hashable {
 enum IndexSchema {
     /// "Weir" in ASCII.
     static let applicationID = 0x5765_6972
-    static let version = 1
+    static let version = 2
 
     static let tables = """
         CREATE TABLE owner (
@@ -41,12 +41,12 @@ enum IndexSchema {
             checksum INTEGER NOT NULL);
         CREATE TABLE runs (
             stream INTEGER NOT NULL, first_offset INTEGER NOT NULL, end_offset INTEGER NOT NULL,
-            entries INTEGER NOT NULL, unread INTEGER NOT NULL, checksum INTEGER NOT NULL,
-            PRIMARY KEY (stream, first_offset)) WITHOUT ROWID;
+            entries INTEGER NOT NULL, unread INTEGER NOT NULL, number INTEGER NOT NULL,
+            checksum INTEGER NOT NULL, PRIMARY KEY (stream, first_offset)) WITHOUT ROWID;
         CREATE TABLE leaves (
-            stream INTEGER NOT NULL, run INTEGER NOT NULL, low BLOB NOT NULL, high BLOB NOT NULL,
-            entries BLOB NOT NULL, checksum INTEGER NOT NULL,
-            PRIMARY KEY (stream, run, low)) WITHOUT ROWID;
+            id INTEGER PRIMARY KEY, run INTEGER NOT NULL, low BLOB NOT NULL, high BLOB NOT NULL,
+            entries BLOB NOT NULL, checksum INTEGER NOT NULL);
+        CREATE UNIQUE INDEX leaf_order ON leaves (run, low);
         """
 
     /// Makes an empty file an index.
@@ -98,14 +98,16 @@ enum IndexSchema {
     /// All runs of a stream, or of all streams, proven: each by its checksum, and that one follows
     /// the other without a hole.
     static func runs(of stream: StreamID?, in database: Database) throws -> [RunRow] {
-        let columns = "SELECT stream, first_offset, end_offset, entries, unread, checksum FROM runs"
+        let columns = """
+            SELECT stream, first_offset, end_offset, entries, unread, number, checksum FROM runs
+            """
         var found: [RunRow] = []
         let take = { (row: SQLRow) throws -> Bool in
             let run = RunRow(
-                stream: StreamID(row.number(0)), first: Offset(row.number(1)),
-                end: Offset(row.number(2)), entryCount: Int(clamping: row.number(3)),
-                isUnread: row.number(4) != 0)
-            guard run.checksum == row.number(5) else {
+                number: row.number(5), stream: StreamID(row.number(0)),
+                first: Offset(row.number(1)), end: Offset(row.number(2)),
+                entryCount: Int(clamping: row.number(3)), isUnread: row.number(4) != 0)
+            guard run.checksum == row.number(6) else {
                 throw WeirError.damaged("A run of keys in the index does not match its checksum.")
             }
             if let last = found.last, last.stream == run.stream, last.end != run.first {
@@ -125,26 +127,71 @@ enum IndexSchema {
         return found
     }
 
-    private static func number(_ sql: String, in database: Database) throws -> UInt64 {
+    static func insert(_ row: RunRow, in database: Database) throws {
+        try SQLStatement(database, "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)").run(
+            .number(row.stream.value), .number(row.first.value), .number(row.end.value),
+            .number(UInt64(row.entryCount)), .number(row.isUnread ? 1 : 0), .number(row.number),
+            .number(row.checksum))
+    }
+
+    static func delete(_ row: RunRow, in database: Database) throws {
+        try SQLStatement(database, "DELETE FROM runs WHERE stream = ? AND first_offset = ?")
+            .run(.number(row.stream.value), .number(row.first.value))
+    }
+
+    /// Numbers of all runs that leaves name, by a step in `leaf_order` each.
+    static func leafRuns(in database: Database) throws -> [UInt64] {
+        let next = try SQLStatement(
+            database,
+            "SELECT run FROM leaves INDEXED BY leaf_order WHERE run > ? ORDER BY run LIMIT 1")
+        var runs: [UInt64] = []
+        var isMore = true
+        while isMore {
+            isMore = false
+            try next.rows(.number(runs.last ?? 0)) { row in
+                runs.append(row.number(0))
+                isMore = true
+                return false
+            }
+        }
+        return runs
+    }
+
+    /// Removes so many leaves of a run, and says whether that was all.
+    static func deleteLeaves(
+        of run: UInt64, max countMax: Int, in database: Database
+    ) throws -> (count: Int, isAll: Bool) {
+        var bound: KeyEntry?
+        try SQLStatement(
+            database,
+            """
+            SELECT low FROM leaves INDEXED BY leaf_order
+            WHERE run = ? ORDER BY low LIMIT 1 OFFSET ?
+            """
+        ).rows(.number(run), .number(UInt64(countMax))) { row in
+            bound = row.entry(0)
+            return false
+        }
+        let delete = try SQLStatement(database, "DELETE FROM leaves WHERE run = ? AND low < ?")
+        try delete.run(.number(run), .entry(bound ?? .beyond))
+        return (countMax, bound == nil)
+    }
+
+    /// A number that no run of the file has. Throws `damaged` where there is none.
+    static func number(after numbers: Set<UInt64>) throws -> UInt64 {
+        let last = numbers.max() ?? 0
+        guard last < UInt64(Int64.max) else {
+            throw WeirError.damaged("The index has a run of the number \(last), which is none.")
+        }
+        return last + 1
+    }
+
+    static func number(_ sql: String, in database: Database) throws -> UInt64 {
         var number: UInt64 = 0
         try SQLStatement(database, sql).rows { row in
             number = row.number(0)
             return false
         }
         return number
-    }
-}
-
-extension SQLRow {
-    /// A leaf from the columns low, high, entries and checksum; throws `damaged`.
-    func leaf(of run: RunRow) throws -> KeyLeaf {
-        guard let low = KeyEntry(orderBytes: bytes(0)), let high = KeyEntry(orderBytes: bytes(1)),
-            let leaf = KeyLeaf(
-                run: run, low: low, high: high, words: words(2), checksum: number(3))
-        else {
-            throw WeirError.damaged(
-                "Keys in the index, of offsets from \(run.first) on, do not match their checksum.")
-        }
-        return leaf
     }
 }

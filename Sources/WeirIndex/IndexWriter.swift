@@ -8,7 +8,19 @@ package import WeirBase
 package final class IndexWriter {
     private let connection: IndexConnection
     private let identity: IndexIdentity
-    private var runs: [StreamID: [RunRow]] = [:]
+    private var work: Work
+
+    /// What the file holds, and what is to be done in it.
+    private struct Work {
+        var runs: [StreamID: [RunRow]] = [:]
+        /// The last one goes on first: it is of runs that came after those of the others.
+        var merges: [RunMerge] = []
+        /// Numbers of runs that are no more, and whose leaves are still there.
+        var leftovers: [UInt64] = []
+        /// Streams that may have runs to merge.
+        var unsettled: Set<StreamID> = []
+        var nextNumber: UInt64 = 1
+    }
 
     /// Makes an empty file that exists an index.
     package static func create(
@@ -16,7 +28,7 @@ package final class IndexWriter {
     ) throws(WeirError) -> IndexWriter {
         let connection = try IndexConnection(path: path, isReadOnly: false)
         try connection.write { try IndexSchema.create(in: $0, identity) }
-        return IndexWriter(connection, identity, runs: [:])
+        return IndexWriter(connection, identity, Work())
     }
 
     /// Opens an index for the opening of the store that `identity` names.
@@ -31,41 +43,101 @@ package final class IndexWriter {
     ) throws(WeirError) -> IndexWriter {
         let connection = try IndexConnection(path: path, isReadOnly: false)
         do throws(WeirError) {
-            let runs = try connection.write { database in
-                let found = try IndexSchema.identity(in: database)
-                guard found == previous else {
+            let found = try connection.write { database -> Work in
+                let owner = try IndexSchema.identity(in: database)
+                guard owner == previous else {
                     throw WeirError.damaged(
-                        "The index is of store \(found.store) and its epoch \(found.epoch) from "
-                            + "\(found.opened); expected store \(previous.store) and epoch "
+                        "The index is of store \(owner.store) and its epoch \(owner.epoch) from "
+                            + "\(owner.opened); expected store \(previous.store) and epoch "
                             + "\(previous.epoch) from \(previous.opened).")
                 }
                 try IndexSchema.write(identity, in: database)
-                let runs = Self.byStream(try IndexSchema.runs(of: nil, in: database))
-                let kept = runs.filter { !stale($0, Self.coverage($1)) }
-                for stream in runs.keys where kept[stream] == nil {
-                    try forget(stream, in: database)
+                var work = try Self.work(in: database)
+                for (stream, rows) in work.runs where stale(stream, Self.coverage(rows)) {
+                    try Self.forget(stream, &work, in: database)
                 }
-                return kept
+                return work
             }
-            return IndexWriter(connection, identity, runs: runs)
+            return IndexWriter(connection, identity, found)
         } catch {
             try connection.close()
             throw error
         }
     }
 
-    private init(
-        _ connection: IndexConnection, _ identity: IndexIdentity, runs: [StreamID: [RunRow]]
-    ) {
-        self.connection = connection
-        self.identity = identity
-        self.runs = runs
+    private static func work(in database: Database) throws -> Work {
+        var work = Work()
+        var numbers: Set<UInt64> = []
+        for run in try IndexSchema.runs(of: nil, in: database) {
+            work.runs[run.stream, default: []].append(run)
+            numbers.insert(run.number)
+        }
+        let written = try IndexSchema.leafRuns(in: database)
+        // A merge that a crash ended left leaves of a run that never was.
+        work.leftovers = written.filter { !numbers.contains($0) }
+        work.nextNumber = try IndexSchema.number(after: numbers.union(written))
+        work.unsettled = Set(work.runs.keys)
+        return work
     }
 
-    private static func byStream(_ rows: [RunRow]) -> [StreamID: [RunRow]] {
-        var runs: [StreamID: [RunRow]] = [:]
-        for run in rows { runs[run.stream, default: []].append(run) }
-        return runs
+    private init(_ connection: IndexConnection, _ identity: IndexIdentity, _ work: Work) {
+        self.connection = connection
+        self.identity = identity
+        self.work = work
+    }
+
+    /// Streams of which something is indexed.
+    package var streams: [StreamID] { Array(work.runs.keys) }
+
+    /// Which offsets of a stream are covered; `nil` if none are.
+    package func coverage(of stream: StreamID) -> Range<Offset>? {
+        work.runs[stream].map(Self.coverage)
+    }
+
+    package var entryCount: Int {
+        work.runs.values.reduce(0) { $0 + $1.reduce(0) { $0 + $1.entryCount } }
+    }
+
+    /// Adds runs in one transaction; each continues its stream's coverage, or begins it.
+    ///
+    /// A run that is there already is left out. Throws `noSpace`, `locked` if another process
+    /// writes the store now; then nothing was added.
+    package func append(_ added: [KeyRun]) throws(WeirError) {
+        try change { database, work in
+            for run in added {
+                if let last = work.runs[run.stream]?.last {
+                    if run.end <= last.end { continue }
+                    precondition(run.first == last.end, "a run of keys leaves a hole")
+                }
+                let row = run.row(number: work.nextNumber)
+                work.nextNumber += 1
+                var writer = try LeafWriter(database, run: row)
+                for entry in run.entries { try writer.add(entry) }
+                try writer.finish()
+                try IndexSchema.insert(row, in: database)
+                work.runs[run.stream, default: []].append(row)
+                work.unsettled.insert(run.stream)
+            }
+        }
+    }
+
+    /// Forgets all that is known of streams.
+    package func forget(_ streams: [StreamID]) throws(WeirError) {
+        guard !streams.isEmpty else { return }
+        try change { database, work in
+            for stream in streams { try Self.forget(stream, &work, in: database) }
+        }
+    }
+
+    private static func forget(
+        _ stream: StreamID, _ work: inout Work, in database: Database
+    ) throws {
+        for row in work.runs.removeValue(forKey: stream) ?? [] {
+            try IndexSchema.delete(row, in: database)
+            work.leftovers.append(row.number)
+        }
+        work.leftovers += work.merges.filter { $0.output.stream == stream }.map(\.output.number)
+        work.merges.removeAll { $0.output.stream == stream }
     }
 
     /// Of the runs of one stream, at least one.
@@ -73,45 +145,80 @@ package final class IndexWriter {
         rows[0].first..<rows[rows.count - 1].end
     }
 
-    private static func forget(_ stream: StreamID, in database: Database) throws {
-        for table in ["runs", "leaves"] {
-            try SQLStatement(database, "DELETE FROM \(table) WHERE stream = ?")
-                .run(.number(stream.value))
-        }
-    }
-
-    /// Streams of which something is indexed.
-    package var streams: [StreamID] { Array(runs.keys) }
-
-    /// Which offsets of a stream are covered; `nil` if none are.
-    package func coverage(of stream: StreamID) -> Range<Offset>? {
-        runs[stream].map(Self.coverage)
-    }
-
-    package var entryCount: Int {
-        runs.values.reduce(0) { $0 + $1.reduce(0) { $0 + $1.entryCount } }
-    }
-
-    /// Adds runs in one transaction; each continues its stream's coverage, or begins it.
+    /// Merges runs, and removes what merged ones left, as much as one short transaction should
+    /// take. `false` where nothing is to be done.
     ///
-    /// A run that is there already is left out. Throws `damaged` if what it is merged with does not
-    /// hold, `noSpace`, `locked` if another process writes the store now; then nothing was added.
-    package func append(_ added: [KeyRun]) throws(WeirError) {
-        let before = runs
-        var after = before
-        try connection.write { database in
-            try expectOwnership(in: database)
-            after = before
-            for run in added {
-                let rows = after[run.stream] ?? []
-                if let last = rows.last {
-                    if run.end <= last.end { continue }
-                    precondition(run.first == last.end, "a run of keys leaves a hole")
+    /// Throws `damaged` if what is merged does not hold, and as `append` does; then nothing was
+    /// changed.
+    package func tidy(_ calm: IndexCalm) throws(WeirError) -> Bool {
+        plan(calm)
+        guard !work.merges.isEmpty || !work.leftovers.isEmpty else { return false }
+        try change { database, work in
+            var left = IndexLimits.pieceEntriesMax
+            while left > 0 {
+                if let number = work.leftovers.last {
+                    let (count, isGone) = try IndexSchema.deleteLeaves(
+                        of: number, max: left / KeyLeaf.entriesMax + 1, in: database)
+                    if isGone { work.leftovers.removeLast() }
+                    left -= count * KeyLeaf.entriesMax
+                } else if var merge = work.merges.popLast() {
+                    left -= try merge.advance(left, in: database) + KeyLeaf.entriesMax
+                    if merge.isWhole {
+                        try Self.adopt(merge, &work, in: database)
+                    } else {
+                        work.merges.append(merge)
+                    }
+                } else {
+                    break
                 }
-                after[run.stream] = try Self.add(run, to: rows, in: database)
             }
         }
-        runs = after
+        return true
+    }
+
+    /// Begins merges of what lies behind those that are under way.
+    private func plan(_ calm: IndexCalm) {
+        var taken: [StreamID: UInt64] = [:]
+        for merge in work.merges { taken[merge.output.stream] = merge.inputs.last?.number }
+        for stream in work.unsettled {
+            guard let rows = work.runs[stream] else { continue }
+            let start = rows.firstIndex { $0.number == taken[stream] }.map { $0 + 1 } ?? 0
+            let open = Array(rows[start...])
+            guard let found = MergePlan.rows(open, calm) else {
+                if calm == .idle, start == 0 { work.unsettled.remove(stream) }
+                continue
+            }
+            work.merges.append(RunMerge(Array(open[found]), number: work.nextNumber))
+            work.nextNumber += 1
+        }
+    }
+
+    /// The merged run takes the place of its inputs, in the transaction of its last leaves.
+    private static func adopt(
+        _ merge: RunMerge, _ work: inout Work, in database: Database
+    ) throws {
+        let stream = merge.output.stream
+        guard var rows = work.runs[stream],
+            let start = rows.firstIndex(where: { $0.number == merge.inputs[0].number })
+        else { return }
+        for row in merge.inputs {
+            try IndexSchema.delete(row, in: database)
+            work.leftovers.append(row.number)
+        }
+        try IndexSchema.insert(merge.output, in: database)
+        rows.replaceSubrange(start..<start + merge.inputs.count, with: [merge.output])
+        work.runs[stream] = rows
+        work.unsettled.insert(stream)
+    }
+
+    /// Changes the file and what is known of it together, or neither.
+    private func change(_ body: (Database, inout Work) throws -> Void) throws(WeirError) {
+        work = try connection.write { database in
+            try expectOwnership(in: database)
+            var changed = work
+            try body(database, &changed)
+            return changed
+        }
     }
 
     /// A process that stood still while another became the writer must not write on: what it
@@ -123,87 +230,6 @@ package final class IndexWriter {
             .locked,
             "The index was taken over by epoch \(owner.epoch) of the store, and this process is of "
                 + "epoch \(identity.epoch): another process is the writer.")
-    }
-
-    private static func add(
-        _ run: KeyRun, to rows: [RunRow], in database: Database
-    ) throws -> [RunRow] {
-        let mergeCount = RunRow.mergeCount(rows, with: run.row)
-        let merged = rows.suffix(mergeCount)
-        var whole = run
-        for row in merged.reversed() {
-            whole = try merge(entries(of: row, in: database), row, whole)
-        }
-        let start = SQLValue.number(whole.first.value)
-        let stream = SQLValue.number(run.stream.value)
-        // Whatever else stands there is left of rows that were lost.
-        for table in ["runs WHERE stream = ? AND first_offset", "leaves WHERE stream = ? AND run"] {
-            try SQLStatement(database, "DELETE FROM \(table) >= ?").run(stream, start)
-        }
-        try insert(whole, in: database)
-        return rows.dropLast(mergeCount) + [whole.row]
-    }
-
-    private static func insert(_ run: KeyRun, in database: Database) throws {
-        let row = run.row
-        try SQLStatement(database, "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?)").run(
-            .number(row.stream.value), .number(row.first.value), .number(row.end.value),
-            .number(UInt64(row.entryCount)), .number(row.isUnread ? 1 : 0), .number(row.checksum))
-        let statement = try SQLStatement(database, "INSERT INTO leaves VALUES (?, ?, ?, ?, ?, ?)")
-        for leaf in run.leaves {
-            let words = leaf.words
-            let checksum = KeyLeaf.checksum(
-                run: row, low: leaf.low, high: leaf.high, words: words)
-            try statement.run(
-                .number(row.stream.value), .number(row.first.value), .bytes(leaf.low.orderBytes),
-                .bytes(leaf.high.orderBytes), .words(words), .number(checksum))
-        }
-    }
-
-    /// All entries of a run, sorted. Throws `damaged` unless its leaves tile it.
-    private static func entries(of run: RunRow, in database: Database) throws -> [KeyEntry] {
-        var entries: [KeyEntry] = []
-        entries.reserveCapacity(run.entryCount)
-        var expected = KeyEntry.least
-        let sql = """
-            SELECT low, high, entries, checksum FROM leaves
-            WHERE stream = ? AND run = ? ORDER BY low
-            """
-        try SQLStatement(database, sql)
-            .rows(.number(run.stream.value), .number(run.first.value)) { row in
-                let leaf = try row.leaf(of: run)
-                guard leaf.low == expected else { throw missing(run) }
-                expected = leaf.high
-                entries += leaf.entries
-                return true
-            }
-        guard expected == .beyond, entries.count == run.entryCount else { throw missing(run) }
-        return entries
-    }
-
-    private static func missing(_ run: RunRow) -> WeirError {
-        WeirError.damaged(
-            "Keys of offsets from \(run.first) to before \(run.end) are missing from the index.")
-    }
-
-    private static func merge(_ entries: [KeyEntry], _ row: RunRow, _ later: KeyRun) -> KeyRun {
-        var merged = later
-        merged.first = row.first
-        merged.entries = []
-        merged.entries.reserveCapacity(entries.count + later.entries.count)
-        var (left, right) = (0, 0)
-        while left < entries.count, right < later.entries.count {
-            if entries[left] < later.entries[right] {
-                merged.entries.append(entries[left])
-                left += 1
-            } else {
-                merged.entries.append(later.entries[right])
-                right += 1
-            }
-        }
-        merged.entries += entries[left...]
-        merged.entries += later.entries[right...]
-        return merged
     }
 
     /// Moves what was written lately into the file itself: for quiet moments.

@@ -1,11 +1,13 @@
 import GRDB
 import GRDBSQLite
+import WeirBase
 
 /// A value on its way into a statement.
 enum SQLValue {
     /// Sixty-four bits; SQLite shows them as a signed number.
     case number(UInt64)
-    case bytes([UInt8])
+    /// Sixteen bytes whose order is that of the entries: hash and offset, big-endian.
+    case entry(KeyEntry)
     /// Little-endian.
     case words([UInt64])
 }
@@ -57,12 +59,13 @@ struct SQLStatement {
         switch value {
         case .number(let number):
             return unsafe sqlite3_bind_int64(handle, index, Int64(bitPattern: number))
-        case .bytes(let bytes):
-            return unsafe bytes.withUnsafeBytes {
+        case .entry(let entry):
+            let words = (entry.hash.bigEndian, entry.offset.value.bigEndian)
+            return unsafe withUnsafeBytes(of: words) {
                 unsafe bindBlob(handle, index, $0, copies)
             }
         case .words(let words):
-            return unsafe words.map(\.littleEndian).withUnsafeBytes {
+            return unsafe words.map { $0.littleEndian }.withUnsafeBytes {
                 unsafe bindBlob(handle, index, $0, copies)
             }
         }
@@ -97,11 +100,16 @@ struct SQLRow {
         unsafe UInt64(bitPattern: sqlite3_column_int64(handle, column))
     }
 
-    func bytes(_ column: Int32) -> [UInt8] {
+    /// `nil` unless there are sixteen bytes.
+    func entry(_ column: Int32) -> KeyEntry? {
         // The address is asked for first: it fixes the length.
-        guard let base = unsafe sqlite3_column_blob(handle, column) else { return [] }
-        let count = unsafe Int(sqlite3_column_bytes(handle, column))
-        return unsafe Array(UnsafeRawBufferPointer(start: base, count: count))
+        guard let base = unsafe sqlite3_column_blob(handle, column),
+            unsafe sqlite3_column_bytes(handle, column) == 16
+        else { return nil }
+        let hash = unsafe base.loadUnaligned(as: UInt64.self)
+        let offset = unsafe base.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+        return KeyEntry(
+            hash: UInt64(bigEndian: hash), offset: Offset(UInt64(bigEndian: offset)))
     }
 
     /// Whole words only; bytes behind the last one are left out.

@@ -125,8 +125,20 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
         damage = nil
     }
 
+    /// Goes to another offset, as if the cursor were made for it; a segment that it stands in stays
+    /// open if the offset is there too.
+    package mutating func move(to offset: Offset) {
+        header = nil
+        unpackedByteCount = nil
+        firstGap = nil
+        damage = nil
+        segment = nil
+        nextOffset = offset
+    }
+
     private mutating func stand(in next: ReadableSegment<Files>?) {
         segment = next
+        if let next, window?.segment === next { return }
         window = next.map { SegmentWindow(segment: $0, mode: mode, isExact: isExact) }
     }
 

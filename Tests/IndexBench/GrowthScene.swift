@@ -50,10 +50,7 @@ struct GrowthScene {
                 }
             }
         }
-        report("median in \(count) keys", samples.quantile(perMille: 500), "us")
-        let slow = samples.quantile(perMille: 990)
-        report("p99 in \(count) keys", slow, "us", "<= 150")
-        return slow
+        return samples.report("growth", "look-up in \(count) keys", target: "<= 150")
     }
 
     private func close(_ body: () throws(WeirError) -> Void) {
@@ -80,8 +77,11 @@ struct GrowthScene {
                     stream: stream, first: Offset(UInt64(first)), end: Offset(UInt64(end)),
                     entries: entries)
             ])
+            _ = try writer.tidy(.busy)
         }
         report("fill of \(count) keys", (ContinuousClock.now - start).seconds, "s")
+        while try writer.tidy(.idle) {}
+        report("fill and merge of \(count) keys", (ContinuousClock.now - start).seconds, "s")
         try writer.close()
     }
 }

@@ -5,67 +5,48 @@ import WeirBase
 
 @Suite("A run of keys")
 struct KeyRunTests {
-    private func run(_ entries: [KeyEntry], end: UInt64 = 1000) -> KeyRun {
-        KeyRun(stream: StreamID(7), first: 0, end: Offset(end), entries: entries)
-    }
-
-    @Test(arguments: [0, 1, 95, 96, 97, 192, 1000])
-    func `is cut into leaves that tile the order of keys`(_ count: Int) {
-        let entries = (0..<count).map {
-            KeyEntry(hash: UInt64($0 / 200), offset: Offset(UInt64($0)))
-        }
-        let leaves = run(entries).leaves
-        #expect(leaves.flatMap(\.entries) == entries)
-        #expect(leaves.first?.low == .least)
-        #expect(leaves.last?.high == .beyond)
-        #expect(zip(leaves, leaves.dropFirst()).allSatisfy { $0.high == $1.low })
-        #expect(leaves.allSatisfy { $0.entries.count <= KeyLeaf.entriesMax })
+    private func row(_ count: Int, isUnread: Bool = false, end: UInt64 = 1) -> RunRow {
+        RunRow(
+            number: 1, stream: StreamID(1), first: 0, end: Offset(end), entryCount: count,
+            isUnread: isUnread)
     }
 
     @Test func `sorts by hash and then by offset`() {
         let entries = [(3, 1), (1, 9), (3, 0), (1, 2)].map { (hash, offset) in
-            KeyEntry(hash: hash, offset: Offset(offset))
+            KeyEntry(hash: hash, offset: offset)
         }
-        #expect(run(entries).entries.map(\.offset) == [2, 9, 0, 1])
+        let run = KeyRun(stream: StreamID(7), first: 0, end: 1000, entries: entries)
+        #expect(run.entries.map(\.offset) == [2, 9, 0, 1])
     }
 
-    @Test func `orders its bytes as its entries`() throws {
-        let entries = [
-            KeyEntry(hash: 0, offset: 0), KeyEntry(hash: 0, offset: 256),
-            KeyEntry(hash: 1, offset: 0), KeyEntry(hash: 1 << 63, offset: 5), .beyond,
-        ]
-        for (a, b) in zip(entries, entries.dropFirst()) {
-            #expect(a.orderBytes.lexicographicallyPrecedes(b.orderBytes))
-            #expect(KeyEntry(orderBytes: a.orderBytes) == a)
-        }
+    @Test func `does not take a leaf of another run for its own`() {
+        let leaf = KeyLeaf(low: .least, high: .beyond, words: [5, 3])
+        #expect(leaf.checksum(run: row(1)) != leaf.checksum(run: row(1, end: 2)))
     }
 
-    @Test func `does not take a leaf of another run for its own`() throws {
-        let entries = [KeyEntry(hash: 5, offset: 3)]
-        let leaf = try #require(run(entries).leaves.first)
-        let checksum = KeyLeaf.checksum(
-            run: run(entries).row, low: leaf.low, high: leaf.high, words: leaf.words)
-        let other = run(entries, end: 1001).row
-        #expect(
-            KeyLeaf(
-                run: run(entries).row, low: leaf.low, high: leaf.high, words: leaf.words,
-                checksum: checksum) == leaf)
-        #expect(
-            KeyLeaf(
-                run: other, low: leaf.low, high: leaf.high, words: leaf.words, checksum: checksum)
-                == nil)
-    }
-
-    @Test func `is merged with those before it that have no more entries`() {
-        func row(_ count: Int, isUnread: Bool = false) -> RunRow {
-            RunRow(
-                stream: StreamID(1), first: 0, end: 1, entryCount: count, isUnread: isUnread)
-        }
-        #expect(RunRow.mergeCount([row(8), row(4), row(1)], with: row(1)) == 1)
-        #expect(RunRow.mergeCount([row(8), row(4), row(2), row(1)], with: row(1)) == 4)
-        #expect(RunRow.mergeCount([row(0)], with: row(0)) == 1)
-        #expect(RunRow.mergeCount([row(3), row(0, isUnread: true)], with: row(5)) == 0)
-        #expect(RunRow.mergeCount([row(3)], with: row(5, isUnread: true)) == 0)
-        #expect(RunRow.mergeCount([row(6), row(5)], with: row(5), entriesMax: 10) == 1)
+    /// Entries of the rows, how quiet it is, and which rows become one; -1 could not be read.
+    @Test(
+        arguments: [
+            ([8, 1, 1], .busy, nil),
+            ([8] + Array(repeating: 1, count: 7), .busy, nil),
+            ([9] + Array(repeating: 1, count: 8), .busy, 1..<9),
+            ([8] + Array(repeating: 1, count: 8), .busy, 0..<9),
+            ([1 << 20, 1 << 19] + Array(repeating: 1 << 17, count: 8), .busy, 0..<10),
+            (Array(repeating: 5, count: 63), .catchingUp, nil),
+            (Array(repeating: 5, count: 64), .catchingUp, 0..<64),
+            (Array(repeating: 5, count: 90), .busy, 0..<64),
+            ([900, 4, 1], .idle, 0..<3),
+            ([1 << 20, 4, 1], .idle, 1..<3),
+            ([1 << 20, 1 << 18], .idle, 0..<2),
+            ([1 << 20, 1 << 17], .idle, nil),
+            ([3, -1, 5], .idle, nil),
+            ([3, 2, -1, 5], .idle, 0..<2),
+            ([3, 2, -1, 5, 0], .idle, 3..<5),
+            ([-1, -1], .idle, nil),
+            ([], .idle, nil),
+        ] as [([Int], IndexCalm, Range<Int>?)])
+    func `is merged as`(_ counts: [Int], _ calm: IndexCalm, _ expected: Range<Int>?) {
+        let rows = counts.map { row(max(0, $0), isUnread: $0 < 0) }
+        #expect(MergePlan.rows(rows, calm) == expected)
     }
 }

@@ -11,6 +11,8 @@ import WeirLog
 ///                                                        ▲
 ///     damaged, foreign, ahead, missing ──▶ thrown away, next generation, everything is due
 ///
+/// Nothing to do for a second ──▶ runs are merged to few, and the journal is shortened
+///
 /// Only this thread touches the writing end. A failure that may pass (a full disk) is tried again
 /// with growing pauses; appends never wait for any of it.
 final class IndexFeeder: Sendable {
@@ -45,6 +47,8 @@ final class IndexFeeder: Sendable {
     private static let idleMilliseconds = 1_000
     /// What a clean close may take to bring the index up to date; the next opening does the rest.
     private static let finishNanoseconds: Int64 = 10_000_000_000
+    /// And what it may take to merge runs for those who read afterwards.
+    private static let finishMergeNanoseconds: Int64 = 2_000_000_000
 
     init(engine: SystemEngine) {
         self.engine = engine
@@ -102,22 +106,21 @@ final class IndexFeeder: Sendable {
         var feeding = Feeding()
         defer { feeding.close() }
         var failureMilliseconds = Self.failureMillisecondsFirst
-        while waitForWork(&feeding) {
+        while true {
+            let work = waitForWork(&feeding)
             let start = MonotonicClock.now()
             do throws(WeirError) {
-                try pass(&feeding)
+                switch work {
+                case .end: return
+                case .pass:
+                    try pass(&feeding)
+                    try tidy(feeding, since: start)
+                    rest(feeding, since: start)
+                case .quiet: try useQuiet(&feeding)
+                }
                 failureMilliseconds = Self.failureMillisecondsFirst
-                rest(feeding, since: start)
             } catch {
-                feeding.discardIfDamaged(error)
-                // What was read and not written is due again.
-                for stream in engine.streams where Self.hasKeys(stream) {
-                    feeding.due[stream.id] = stream
-                }
-                shared.withLock {
-                    $0.trouble = error.description
-                    $0.isFailing = true
-                }
+                noteFailure(error, &feeding)
                 if isFinishing { return }
                 pause(milliseconds: failureMilliseconds)
                 failureMilliseconds = min(2 * failureMilliseconds, Self.failureMillisecondsMax)
@@ -125,24 +128,59 @@ final class IndexFeeder: Sendable {
         }
     }
 
+    private func noteFailure(_ error: WeirError, _ feeding: inout Feeding) {
+        feeding.discardIfDamaged(error)
+        // What was read and not written is due again.
+        for stream in engine.streams where Self.hasKeys(stream) {
+            feeding.due[stream.id] = stream
+        }
+        shared.withLock {
+            $0.trouble = error.description
+            $0.isFailing = true
+        }
+    }
+
     private var isEnding: Bool { monitor.read { $0.isEnding } }
     private var isFinishing: Bool { monitor.read { $0.isFinishing } }
 
-    /// `false` when the thread is to end. Quiet moments are used to shorten SQLite's journal.
-    private func waitForWork(_ feeding: inout Feeding) -> Bool {
+    private enum Work { case pass, quiet, end }
+
+    private func waitForWork(_ feeding: inout Feeding) -> Work {
         if feeding.isBehind || feeding.writer == nil {
-            return !isEnding && !(isFinishing && feeding.isLate(Self.finishNanoseconds))
+            let isLate = isFinishing && feeding.isLate(Self.finishNanoseconds)
+            return isEnding || isLate ? .end : .pass
         }
-        let isReady = { (state: inout State) -> Bool? in
-            if state.isEnding { return false }
-            if !state.due.isEmpty || state.distrust != nil { return true }
-            return state.isFinishing ? false : nil
+        let isReady = { (state: inout State) -> Work? in
+            if state.isEnding { return .end }
+            if !state.due.isEmpty || state.distrust != nil { return .pass }
+            return state.isFinishing ? .end : nil
         }
-        if let answer = monitor.wait(milliseconds: Self.idleMilliseconds, until: isReady) {
-            return answer
+        if feeding.isQuiet { return monitor.wait(until: isReady) ?? .end }
+        return monitor.wait(milliseconds: Self.idleMilliseconds, until: isReady) ?? .quiet
+    }
+
+    /// Beside what is indexed, runs are merged: for about as long as the pass took.
+    private func tidy(_ feeding: Feeding, since start: Moment) throws(WeirError) {
+        guard let writer = feeding.writer else { return }
+        let calm = feeding.isBehind ? IndexCalm.catchingUp : .busy
+        let now = MonotonicClock.now()
+        let isLast = isFinishing && !feeding.isBehind
+        let end = now + (isLast ? Self.finishMergeNanoseconds : now - start)
+        while try writer.tidy(calm), MonotonicClock.now() < end, !isEnding {}
+    }
+
+    /// Nothing came for a while: the runs become few, and SQLite's journal short.
+    private func useQuiet(_ feeding: inout Feeding) throws(WeirError) {
+        guard let writer = feeding.writer else { return }
+        while try writer.tidy(.idle) {
+            let isWanted = monitor.read { state in
+                state.isEnding || state.isFinishing || !state.due.isEmpty
+                    || state.distrust != nil
+            }
+            if isWanted { return }
         }
         feeding.checkpoint()
-        return monitor.wait(until: isReady) ?? false
+        feeding.isQuiet = true
     }
 
     /// Caught up, until the next pass is due; behind, for as long as it worked: half of a core is
@@ -161,6 +199,7 @@ final class IndexFeeder: Sendable {
 
     /// Opens what is not open, and indexes what is due, as much as one transaction should take.
     private func pass(_ feeding: inout Feeding) throws(WeirError) {
+        feeding.isQuiet = false
         if let reason = monitor.change({ $0.distrust.take() }) {
             feeding.discard(reason)
         }
@@ -244,6 +283,8 @@ extension IndexFeeder {
         var generation: UInt64 = 0
         /// Streams that are not indexed to their end.
         var due: [StreamID: SystemStream] = [:]
+        /// Nothing is left to be done for what is indexed.
+        var isQuiet = false
         var rebuildReason: String?
         private var mustRebuild = false
         private var finishingSince: Moment?

@@ -1,6 +1,7 @@
 import Logging
 import WeirBase
 import WeirFiles
+import WeirFlow
 import WeirFormat
 import WeirIndex
 
@@ -35,9 +36,14 @@ final class StoreIndex: Sendable {
         let reader: IndexReader
         /// Opened as a file that nobody writes.
         let isFrozen: Bool
-        /// The store's last one at that time.
+        /// The store's last one at that time, which had written it.
         let owner: IndexIdentity
+        /// When it was the newest one.
+        var checked: Moment
     }
+
+    /// A reading process looks for a new file so often.
+    private static let checkNanoseconds: Int64 = 100_000_000
 
     init(engine: SystemEngine, use: IndexUse, logger: Logger) {
         self.engine = engine
@@ -75,31 +81,20 @@ final class StoreIndex: Sendable {
         guard use == .on else { return .none(because: "the store was opened without its index") }
         var generation: UInt64?
         do throws(WeirError) {
-            generation = try newestGeneration()
-            guard let generation else { return .none(because: "there is no index yet") }
             guard let owner = try currentOwner() else {
                 return .none(because: "EPOCHS does not tell of the last opening")
             }
-            let (open, distrusted) = state.withLock { ($0.open, $0.distrusted) }
-            if let distrusted, distrusted.generation == generation {
+            if let open = state.withLock({ $0.open }), open.owner == owner, try isNewest(open) {
+                return .reader(open.reader, owner)
+            }
+            generation = try newestGeneration()
+            guard let generation else { return .none(because: "there is no index yet") }
+            if let distrusted = state.withLock({ $0.distrusted }),
+                distrusted.generation == generation
+            {
                 return .none(because: distrusted.reason)
             }
-            let isOpen = open.map {
-                $0.generation == generation && (!$0.isFrozen || $0.owner == owner)
-            }
-            let reader: IndexReader
-            if let open, isOpen ?? false {
-                reader = open.reader
-            } else {
-                reader = try adopt(generation, owner)
-            }
-            let found = try reader.owner()
-            guard found == owner else {
-                return .none(
-                    because: "the index is of the store's epoch \(found.epoch) from "
-                        + "\(found.opened), and the last is \(owner.epoch) from \(owner.opened)")
-            }
-            return .reader(reader, owner)
+            return try adopt(generation, owner)
         } catch {
             if let generation { distrust(error, generation) }
             return .none(because: error.description)
@@ -124,16 +119,36 @@ final class StoreIndex: Sendable {
         return try LockKeeper.isHeld(files: engine.files)
     }
 
+    /// Whether a file is still the one to look in. A reading process looks for a new one now and
+    /// then: the old one is as true, and covers less.
+    private func isNewest(_ open: Open) throws(WeirError) -> Bool {
+        let now = MonotonicClock.now()
+        if feeder == nil, now - open.checked < Self.checkNanoseconds { return true }
+        guard try newestGeneration() == open.generation else { return false }
+        state.withLock { if $0.open?.generation == open.generation { $0.open?.checked = now } }
+        return true
+    }
+
+    /// Opens a file that `owner` wrote last. One that was opened as a file which nobody writes is
+    /// of an owner with no writer after it: whoever comes to write changes that.
     private func adopt(
         _ generation: UInt64, _ owner: IndexIdentity
-    ) throws(WeirError) -> IndexReader {
+    ) throws(WeirError) -> Lookup {
+        let now = MonotonicClock.now()
         let isWritten = try hasWriter()
         let hasJournal = try indexFiles.hasJournal(generation)
         let isFrozen = !isWritten && !hasJournal
         let reader = try IndexReader(
             path: indexFiles.path(generation), store: engine.header.storeID, isFrozen: isFrozen)
+        guard reader.owner == owner else {
+            close(reader)
+            return .none(
+                because: "the index is of the store's epoch \(reader.owner.epoch) from "
+                    + "\(reader.owner.opened), and the last is \(owner.epoch) from "
+                    + "\(owner.opened)")
+        }
         let opened = Open(
-            generation: generation, reader: reader, isFrozen: isFrozen, owner: owner)
+            generation: generation, reader: reader, isFrozen: isFrozen, owner: owner, checked: now)
         let (kept, left) = state.withLock { state -> (IndexReader?, IndexReader?) in
             if state.isEnded { return (nil, reader) }
             // Somebody else may have opened it meanwhile, and be looking in it.
@@ -146,7 +161,7 @@ final class StoreIndex: Sendable {
         }
         close(left)
         guard let kept else { throw Store.closed() }
-        return kept
+        return .reader(kept, owner)
     }
 
     /// What the index said does not hold, or it cannot be read. A writer makes it anew; a reading

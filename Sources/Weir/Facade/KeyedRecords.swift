@@ -43,6 +43,8 @@ public struct KeyedRecords: ~Copyable {
     /// Up to here the log is read; behind it the index is asked.
     private var scanEnd: Offset
     private var scan: LogCursor<RealFileSystem>?
+    /// Goes from hit to hit, so that a segment is opened once.
+    private var looking: LogCursor<RealFileSystem>?
     /// Found in the last batch and not yet given.
     private var found: ArraySlice<(record: Record, appendTime: Timestamp)> = []
 
@@ -130,20 +132,24 @@ public struct KeyedRecords: ~Copyable {
 
     /// Takes the records that the index named in one batch.
     private mutating func look(at offset: Offset) throws(WeirError) -> Gap? {
-        var cursor = LogCursor(view: stream.view, at: offset, keyedOnly: true)
+        var cursor = looking.take() ?? LogCursor(view: stream.view, at: offset, keyedOnly: true)
+        cursor.move(to: offset)
         // One batch and nothing behind it: the next hit is far away.
-        switch try cursor.next(admitting: { _ in .read(ahead: Credit(bytes: 0, records: 0)) }) {
+        let step = try cursor.next { _ in .read(ahead: Credit(bytes: 0, records: 0)) }
+        var missing: Gap?
+        switch step {
         case .batch(let header): try take(cursor.records, of: header)
         case .gap(let gap):
             // The index names what can be read no more; so would a scan have met it.
             named = named.drop { $0 < gap.next }
             place = min(gap.next, namedEnd)
-            return gap
+            missing = gap
         case .end, .held:
             named = []
             place = namedEnd
         }
-        return nil
+        looking = consume cursor
+        return missing
     }
 
     private mutating func take(
