@@ -31,6 +31,8 @@ package struct ProducerMark: Sendable, Hashable {
 package struct GroupOutcome<Waiter: Sendable> {
     package var written: [(batch: CommitQueue<Waiter>.Batch, first: Offset)] = []
     package var failed: [(batch: CommitQueue<Waiter>.Batch, error: WeirError)] = []
+    /// Noted on the way: mostly there are none, and nothing has to be looked for.
+    package var hasProducers = false
 
     package init(
         written: [(batch: CommitQueue<Waiter>.Batch, first: Offset)] = [],
@@ -38,10 +40,6 @@ package struct GroupOutcome<Waiter: Sendable> {
     ) {
         self.written = written
         self.failed = failed
-    }
-
-    package var hasProducers: Bool {
-        written.contains { !$0.batch.marks.isEmpty } || failed.contains { !$0.batch.marks.isEmpty }
     }
 }
 
@@ -216,6 +214,7 @@ extension LogWriter {
         var outcome = GroupOutcome<Waiter>()
         var broken: [ProducerName: WeirError] = [:]
         for batch in batches {
+            if !batch.marks.isEmpty { outcome.hasProducers = true }
             do throws(WeirError) {
                 for mark in batch.marks {
                     if let error = broken[mark.name] { throw error }
