@@ -89,6 +89,9 @@ check "--last with --to are the last before it" cmp <("$weir" read m --to "time:
 check "--from begins at a time" cmp <("$weir" read m --from "time:$middle" --format json) <(tail -n +$(($(wc -l <"$work/before") + 1)) "$work/whole")
 check "--key reads the key's partition" cmp <("$weir" read m --key k7 --format json) <(grep '"key":"k7"' "$work/whole")
 check "--key with --last" cmp <("$weir" read m --key k7 --last 3 --format json) <(grep '"key":"k7"' "$work/whole" | tail -n 3)
+"$weir" read m other --merge --format json >"$work/both"
+check "--key of several streams" cmp <("$weir" read m other --merge --key k7 --format json) <(grep '"key":"k7"' "$work/both")
+check "--key of several with --last" cmp <("$weir" read other m --merge --key k7 --last 9) <("$weir" read other m --merge --key k7 | tail -n 9)
 check "--where with --last" cmp <("$weir" read other --where "key = 'k7'" --last 3) <("$weir" read m --key k7 --last 3)
 "$weir" cursor set m-1 c end
 check "--from cursor begins in each at its own cursor" cmp <("$weir" read m --from cursor:c --format json) <(grep -v '"stream":"m-1"' "$work/whole")
@@ -157,7 +160,6 @@ an offset as the end of several|1|Offsets count in one stream|read m --to offset
 reading ahead of several|1|Reading ahead is set for one stream|read m --window 1MiB
 tail reading ahead of several|1|Reading ahead is set for one stream, and m has 5 partitions|tail m --window 1MiB
 a condition on several|1|where asks one stream|read m --where 1
-a key in several|1|key follows a key through one stream|read m other --merge --key k1
 the last and a beginning|2|give one of them|read m --last 3 --from first
 a negative last|2|last is negative|read m --last -3
 too many of several|1|last 1000001 records are asked for; expected at most 1000000|read m --last 1000001

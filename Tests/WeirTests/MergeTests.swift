@@ -66,6 +66,24 @@ struct MergeTests {
         try await store.close()
     }
 
+    @Test func `can be asked for the records of a key`() async throws {
+        let store = try await Store.open(at: folder.path)
+        let a = try await stream(store, "a", [1, 9])
+        let streams = [a, try await stream(store, "b", [2, 8])]
+        for (time, place) in [(3, 0), (4, 1), (5, 0), (6, 1)] as [(Int64, Int)] {
+            try await streams[place].append(
+                key: time == 5 ? "other" : "k", time: Timestamp(microseconds: time),
+                value: bytes("x"))
+        }
+        var cursor = try Store.merged(streams, key: "k")
+        try await streams[0].append(key: "k", value: bytes("late"))
+        var found: [MergedRecord] = []
+        while case .record(let record) = try cursor.next() { found.append(record) }
+        #expect(times(found) == [3, 4, 6])
+        #expect(try cursor.next() == .end)
+        try await store.close()
+    }
+
     @Test func `begin at a time in each of them`() async throws {
         let store = try await Store.open(at: folder.path)
         let a = try await stream(store, "a", [1, 4, 7, 10])

@@ -90,6 +90,10 @@ public struct MergedCursor: ~Copyable {
 
     /// Bytes found damaged on the way that cost no record.
     public var reports: [DamageReport] { sources.flatMap(\.reports) }
+
+    /// Why the log of one of the streams is read, where a key's records are merged and the index is
+    /// of no use there; `nil` where it is used.
+    public var scanReason: String? { sources.lazy.compactMap(\.scanReason).first }
 }
 
 /// One of the streams that are merged: its cursor, and the batch that it stands in.
@@ -97,14 +101,24 @@ final class MergeSource {
     let name: StreamName
     private let stream: LogStream
     private var cursor: Cursor
+    /// Where only the records of a key are wanted; the cursor stands behind the last of them then.
+    private var keyed: KeyedRecords?
     /// Copies, since borrowed records cannot outlive the cursor's next step.
     private var records: [Record] = []
     private var place = 0
 
-    init(_ stream: LogStream, from start: StartPosition) throws(WeirError) {
+    init(
+        _ stream: LogStream, from start: StartPosition, key: [UInt8]? = nil
+    ) throws(WeirError) {
         self.name = stream.name
         self.stream = stream
-        self.cursor = try stream.cursor(from: start)
+        guard let key else {
+            self.cursor = try stream.cursor(from: start)
+            return
+        }
+        let keyed = try stream.records(key: key, from: start)
+        self.cursor = try stream.cursor(from: .offset(keyed.endOffset))
+        self.keyed = consume keyed
     }
 
     /// Of the next record; `nil` where the batch is used up.
@@ -120,6 +134,14 @@ final class MergeSource {
     func fill() throws(WeirError) -> Cursor.Step {
         records = []
         place = 0
+        switch try keyed?.next() {
+        case .record(let record)?:
+            records = [record]
+            return .batch
+        case .gap(let gap)?: return .gap(gap)
+        case .end?: return .end
+        case nil: break
+        }
         while true {
             let step = try cursor.next()
             guard step == .batch else { return step }
@@ -129,14 +151,17 @@ final class MergeSource {
         }
     }
 
-    /// Whether something was appended since the cursor was at the end.
+    /// Whether something was appended since the cursor was at the end. A key's records are those
+    /// that were there at the beginning.
     func hasMore() throws(WeirError) -> Bool {
-        try stream.offset(of: .next) > cursor.nextOffset
+        guard keyed == nil else { return false }
+        return try stream.offset(of: .next) > cursor.nextOffset
     }
 
     func wait(milliseconds: Int) throws(WeirError) { try cursor.wait(milliseconds: milliseconds) }
 
     var reports: [DamageReport] { cursor.reports }
+    var scanReason: String? { keyed?.scanReason }
 }
 
 extension Store {
@@ -152,9 +177,33 @@ extension Store {
         try merged(streams.map { ($0, start) })
     }
 
+    /// The same, of the records that have a key: those that the streams have now, found as
+    /// `LogStream.records(key:from:)` finds them.
+    ///
+    /// All partitions are looked through where partitions are merged; `PartitionedStream.records`
+    /// asks the key's alone.
+    public static func merged(
+        _ streams: [LogStream], key: [UInt8], from start: StartPosition = .first
+    ) throws(WeirError) -> MergedCursor {
+        try merged(streams.map { ($0, start) }, key: key)
+    }
+
+    /// The same for a key that is text, in UTF-8.
+    public static func merged(
+        _ streams: [LogStream], key: String, from start: StartPosition = .first
+    ) throws(WeirError) -> MergedCursor {
+        try merged(streams, key: Array(key.utf8), from: start)
+    }
+
     /// The same with a position for each stream.
     public static func merged(
         _ streams: [(stream: LogStream, start: StartPosition)]
+    ) throws(WeirError) -> MergedCursor {
+        try merged(streams, key: nil)
+    }
+
+    private static func merged(
+        _ streams: [(stream: LogStream, start: StartPosition)], key: [UInt8]?
     ) throws(WeirError) -> MergedCursor {
         guard !streams.isEmpty else {
             throw WeirError(.invalidArgument, "No stream is named to be merged; name at least one.")
@@ -167,7 +216,7 @@ extension Store {
                     .invalidArgument,
                     "The stream \(stream.name) is to be merged with itself; name each stream once.")
             }
-            sources.append(try MergeSource(stream, from: start))
+            sources.append(try MergeSource(stream, from: start, key: key))
         }
         return MergedCursor(sources)
     }

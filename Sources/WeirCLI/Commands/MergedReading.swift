@@ -79,7 +79,9 @@ extension ReadCommand {
         _ sources: ReadSources, _ opened: inout OpenedStore, _ printer: inout RecordPrinter
     ) throws {
         var cursor =
-            if let last, to == nil {
+            if let key {
+                try Store.merged(sources.streams, key: key, from: start)
+            } else if let last, to == nil {
                 try sources.cursor(ofLast: last)
             } else {
                 try Store.merged(sources.streams, from: start)
@@ -92,7 +94,12 @@ extension ReadCommand {
         }
         bar.end()
         try printer.output.flush()
+        if let reason = cursor.scanReason { sayScan(reason) }
         opened.sayReports(of: cursor)
+    }
+
+    func sayScan(_ reason: String) {
+        Words.say("weir: note: the log is read instead of the index: \(reason)")
     }
 
     /// What does not go together where several streams are read.
@@ -110,9 +117,6 @@ extension ReadCommand {
             } else if condition != nil {
                 "--where asks one stream, and several are read; read one of them, or ask all of "
                     + "them by `weir sql`."
-            } else if key != nil {
-                "--key follows a key through one stream, and several are read; read them one after "
-                    + "the other."
             } else {
                 nil
             }

@@ -178,7 +178,7 @@ struct ReadCommand: ParsableCommand {
             try Interrupt.check()
             let step = try records.next()
             if let reason = records.scanReason, !isTold {
-                Words.say("weir: note: the log is read instead of the index: \(reason)")
+                sayScan(reason)
                 isTold = true
             }
             switch step {
