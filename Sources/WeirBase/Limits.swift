@@ -49,6 +49,9 @@ public enum Limits {
     public static let producerSecondsMax: Int64 = 86_400
     /// Consumers whose lag a stream's producers can be bound to.
     public static let boundConsumersMax = 4_096
+    /// Names of headers that a stream may have in the index, and bytes of each.
+    public static let indexedHeadersMax = 8
+    public static let indexedHeaderNameBytesMax = 128
     /// Mapped segments of a store; beyond it readers use `pread`.
     package static let mapsMax = 4_096
     /// Of these, how many stay mapped when no reader stands in them.

@@ -58,6 +58,9 @@ public struct StreamConfiguration: Sendable, Hashable {
     /// Whether the store's index finds records by their keys. Without it a replay by key reads the
     /// whole stream.
     public var keyIndex: Bool
+    /// Names of headers by whose values the store's index finds records, up to 8; none by default.
+    /// Each costs the index as much as a key, and its records are read once more for it.
+    public var indexedHeaders: [String]
 
     public init(
         durability: Durability = .durable,
@@ -67,7 +70,8 @@ public struct StreamConfiguration: Sendable, Hashable {
         batchBytesMax: Int = Limits.batchBytesDefault,
         commitAlignment: Int = 8,
         lingerMicroseconds: Int = 0,
-        keyIndex: Bool = true
+        keyIndex: Bool = true,
+        indexedHeaders: [String] = []
     ) {
         self.durability = durability
         self.compression = compression
@@ -77,6 +81,7 @@ public struct StreamConfiguration: Sendable, Hashable {
         self.commitAlignment = commitAlignment
         self.lingerMicroseconds = lingerMicroseconds
         self.keyIndex = keyIndex
+        self.indexedHeaders = indexedHeaders
     }
 
     public var effectiveVisibility: Visibility {
@@ -116,6 +121,15 @@ public struct StreamConfiguration: Sendable, Hashable {
             try StreamConfiguration.expect(
                 (1...3_600_000).contains(milliseconds), "sync interval", Int(milliseconds),
                 "1 to 3600000 milliseconds")
+        }
+        try StreamConfiguration.expect(
+            indexedHeaders.count <= Limits.indexedHeadersMax, "number of indexed headers",
+            indexedHeaders.count, "at most \(Limits.indexedHeadersMax)")
+        for name in indexedHeaders {
+            try StreamConfiguration.expect(
+                (1...Limits.indexedHeaderNameBytesMax).contains(name.utf8.count),
+                "name of an indexed header", name.utf8.count,
+                "1 to \(Limits.indexedHeaderNameBytesMax) bytes")
         }
     }
 

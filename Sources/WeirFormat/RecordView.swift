@@ -41,6 +41,11 @@ package struct RecordView: ~Escapable {
     ///
     /// The values of headers that are not simple (lists, maps) are left out. Takes memory for
     /// names and values: a program that wants none reads `entry`.
+    package func hasKey(_ wanted: [UInt8]) -> Bool {
+        guard let key, key.byteCount == wanted.count else { return false }
+        return unsafe key.withUnsafeBytes { unsafe $0.elementsEqual(wanted) }
+    }
+
     package func forEachHeader(_ body: (String, HeaderValue) -> Void) {
         guard plainStart == 0, let range = layout.headers else { return }
         unsafe entry.withUnsafeBytes { buffer in

@@ -62,6 +62,7 @@ package enum ConfigurationCoding {
         static let durability: UInt16 = 1, compression: UInt16 = 2, visibility: UInt16 = 3
         static let segmentBytes: UInt16 = 4, batchBytesMax: UInt16 = 5, commitAlignment: UInt16 = 6
         static let lingerMicroseconds: UInt16 = 7, partition: UInt16 = 8, keyIndex: UInt16 = 9
+        static let indexedHeaders: UInt16 = 10
     }
 
     package static func encode(_ configuration: StreamConfiguration) -> [UInt8] {
@@ -103,6 +104,15 @@ package enum ConfigurationCoding {
             writer.put(name)
         }
         if !configuration.keyIndex { field(Tag.keyIndex, 0) }
+        if !configuration.indexedHeaders.isEmpty {
+            let names = configuration.indexedHeaders.map { Array($0.utf8) }
+            writer.put(Tag.indexedHeaders)
+            writer.put(UInt16(names.reduce(0) { $0 + 2 + $1.count }))
+            for name in names {
+                writer.put(UInt16(name.count))
+                writer.put(name)
+            }
+        }
         return writer.bytes
     }
 
@@ -117,6 +127,8 @@ package enum ConfigurationCoding {
             var field = ByteReader(try reader.take(Int(length)), "stream configuration")
             if tag == Tag.partition {
                 configuration.partition = try partition(&field)
+            } else if tag == Tag.indexedHeaders {
+                configuration.indexedHeaders = try names(&field)
             } else if length == 8 {
                 try apply(tag, try field.get(), to: &configuration)
             }
@@ -144,6 +156,15 @@ package enum ConfigurationCoding {
             throw WeirError.damaged(
                 "What a stream is a partition of does not hold. \(error.message)")
         }
+    }
+
+    private static func names(_ field: inout ByteReader) throws(WeirError) -> [String] {
+        var names: [String] = []
+        while !field.isAtEnd {
+            let length: UInt16 = try field.get()
+            names.append(String(decoding: try field.take(Int(length)), as: UTF8.self))
+        }
+        return names
     }
 
     private static func apply(

@@ -12,7 +12,7 @@ package struct KeyRun: Sendable, Hashable {
     package var entries: [KeyEntry]
     package var isUnread: Bool
 
-    /// Takes entries in any order. `first` must not lie behind `end`.
+    /// Takes entries in any order, one that comes twice as one. `first` must not lie behind `end`.
     package init(
         stream: StreamID, first: Offset, end: Offset, entries: [KeyEntry], isUnread: Bool = false
     ) {
@@ -20,7 +20,10 @@ package struct KeyRun: Sendable, Hashable {
         self.stream = stream
         self.first = first
         self.end = end
-        self.entries = entries.sorted()
+        let sorted = entries.sorted()
+        // Leaves end between two entries that differ.
+        let isTwice = zip(sorted, sorted.dropFirst()).contains { $0 == $1 }
+        self.entries = isTwice ? Set(sorted).sorted() : sorted
         self.isUnread = isUnread
     }
 

@@ -73,7 +73,21 @@ struct ConfigurationCodingTests {
             batchBytesMax: Limits.batchBytesMax, commitAlignment: 4096,
             lingerMicroseconds: 1000),
         StreamConfiguration(segmentBytes: 4096, batchBytesMax: 1024),
+        StreamConfiguration(keyIndex: false, indexedHeaders: ["carrier", "größe", " "]),
+        StreamConfiguration(
+            indexedHeaders: Array(repeating: String(repeating: "n", count: 128), count: 8)),
     ]
+
+    @Test(arguments: [
+        Array(repeating: "n", count: 9), [""], [String(repeating: "n", count: 129)],
+    ])
+    func `that index too many headers, or none, are damaged`(_ names: [String]) {
+        let encoded = ConfigurationCoding.encode(StreamConfiguration(indexedHeaders: names))
+        let found = code { () throws(WeirError) in
+            _ = try ConfigurationCoding.decode(encoded[...])
+        }
+        #expect(found == .damaged)
+    }
 
     @Test(arguments: [(0, 1, "g"), (7, 8, "orders"), (1023, 1024, "o.r-d_e.r-s")])
     func `that make it a partition are read back`(_ index: Int, _ count: Int, _ name: String) throws

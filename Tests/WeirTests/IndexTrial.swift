@@ -170,7 +170,8 @@ struct IndexTrial {
         var runs: [KeyRun] = []
         for stream in engine.streams {
             let start = index.coverage(of: stream.id)?.upperBound ?? stream.view.logStart
-            runs += try KeyFeed.read(stream.id, stream.view, from: start) { false }
+            let fields = IndexedFields(stream.configuration)
+            runs += try KeyFeed.read(fields, of: stream.id, stream.view, from: start) { false }
         }
         try index.append(runs)
         if random.oneIn(4) { try index.checkpoint() }

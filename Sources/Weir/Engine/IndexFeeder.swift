@@ -80,7 +80,7 @@ final class IndexFeeder: Sendable {
 
     /// Something new is visible in a stream. Costs a lock.
     func note(_ stream: SystemStream) {
-        guard Self.hasKeys(stream) else { return }
+        guard Self.isIndexed(stream) else { return }
         let isKnown = monitor.read { $0.due[stream.id] != nil }
         if !isKnown { monitor.signal { $0.due[stream.id] = stream } }
     }
@@ -96,8 +96,8 @@ final class IndexFeeder: Sendable {
         _ = hasEnded.wait { $0 ? true : nil }
     }
 
-    static func hasKeys(_ stream: SystemStream) -> Bool {
-        stream.configuration.keyIndex && !stream.name.isSystem
+    static func isIndexed(_ stream: SystemStream) -> Bool {
+        !IndexedFields(stream.configuration).isEmpty && !stream.name.isSystem
     }
 
     // MARK: the thread
@@ -131,7 +131,7 @@ final class IndexFeeder: Sendable {
     private func noteFailure(_ error: WeirError, _ feeding: inout Feeding) {
         feeding.discardIfDamaged(error)
         // What was read and not written is due again.
-        for stream in engine.streams where Self.hasKeys(stream) {
+        for stream in engine.streams where Self.isIndexed(stream) {
             feeding.due[stream.id] = stream
         }
         shared.withLock {
@@ -219,7 +219,7 @@ final class IndexFeeder: Sendable {
     /// Opens a file: what the store no longer has is forgotten, what is ahead of its log too, and
     /// everything else is looked at.
     private func adopt(_ feeding: inout Feeding) throws(WeirError) {
-        let streams = engine.streams.filter(Self.hasKeys)
+        let streams = engine.streams.filter(Self.isIndexed)
         for stream in streams { feeding.due[stream.id] = stream }
         let known = feeding.due
         var staleCount = 0
@@ -247,7 +247,8 @@ final class IndexFeeder: Sendable {
         for (id, stream) in feeding.due where entryCount < KeyFeed.entriesMax {
             let start = writer.coverage(of: id)?.upperBound ?? stream.view.logStart
             do throws(WeirError) {
-                let found = try KeyFeed.read(id, stream.view, from: start) { isEnding }
+                let fields = IndexedFields(stream.configuration)
+                let found = try KeyFeed.read(fields, of: id, stream.view, from: start) { isEnding }
                 runs += found
                 entryCount += found.reduce(0) { $0 + $1.entries.count }
                 if (found.last?.end ?? start) >= stream.view.visibleEnd || found.isEmpty {

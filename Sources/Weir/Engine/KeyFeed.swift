@@ -4,22 +4,23 @@ import WeirFormat
 import WeirIndex
 import WeirLog
 
-/// Reads the keys of a stream, in the order of the log, as runs for the index.
+/// Reads the keys and indexed headers of a stream, in the order of the log, as runs for the index.
 enum KeyFeed {
     /// What one reading may take: entries in memory, and batches, so that progress is seen where
     /// no record has a key.
     static let entriesMax = 128 << 10
     static let batchesMax = 64 << 10
 
-    /// The keys from an offset on, as far as readers see and the bounds allow.
+    /// What is to be indexed from an offset on, as far as readers see and the bounds allow.
     ///
     /// Runs follow each other without a hole. What cannot be read because it is damaged becomes a
-    /// run that says so: should it be readable later, nothing is missing then. Batches without a
-    /// key cost their header. Throws what the medium said.
+    /// run that says so: should it be readable later, nothing is missing then. Where only keys are
+    /// indexed, batches without a key cost their header. Throws what the medium said.
     static func read<Files: FileSystem>(
-        _ stream: StreamID, _ view: LogView<Files>, from start: Offset, isStopped: () -> Bool
+        _ fields: IndexedFields, of stream: StreamID, _ view: LogView<Files>,
+        from start: Offset, isStopped: () -> Bool
     ) throws(WeirError) -> [KeyRun] {
-        var cursor = LogCursor(view: view, at: start, keyedOnly: true)
+        var cursor = LogCursor(view: view, at: start, keyedOnly: fields.areKeysOnly)
         var runs: [KeyRun] = []
         var entries: [KeyEntry] = []
         var first = start
@@ -30,7 +31,9 @@ enum KeyFeed {
             count += 1
             switch step {
             case .batch(let header):
-                if header.keyedCount > 0 { collect(cursor.records, into: &entries) }
+                if header.keyedCount > 0 || !fields.areKeysOnly {
+                    collect(fields, of: cursor.records, into: &entries)
+                }
                 place = header.endOffset
                 continue
             case .gap(let gap) where gap.reason == .retention:
@@ -61,10 +64,12 @@ enum KeyFeed {
         return runs
     }
 
-    private static func collect(_ records: consuming RecordWalker, into entries: inout [KeyEntry]) {
+    private static func collect(
+        _ fields: IndexedFields, of records: consuming RecordWalker, into entries: inout [KeyEntry]
+    ) {
         while let record = records.next() {
-            guard let key = record.key else { continue }
-            entries.append(KeyEntry(hash: keyHash(key), offset: record.offset))
+            let offset = record.offset
+            fields.forEachHash(of: record) { entries.append(KeyEntry(hash: $0, offset: offset)) }
         }
     }
 }

@@ -4,24 +4,24 @@ import WeirFormat
 import WeirIndex
 import WeirLog
 
-/// A step of a replay by key.
+/// A step of a replay by key or header.
 public enum KeyedStep: Sendable, Hashable {
-    /// A record with the key.
+    /// A record with the key or header.
     case record(Record)
-    /// Records are missing that might have had the key; the next step goes on behind them.
+    /// Records are missing that might have had it; the next step goes on behind them.
     case gap(Gap)
     /// There were no more when the replay began.
     case end
 }
 
-/// The records of one key, in the order of the log.
+/// The records of one key, or with one header, in the order of the log.
 ///
 /// ```swift
 /// var orders = try stream.records(key: "N14228")
 /// while case .record(let record) = try orders.next() { use(record) }
 /// ```
 ///
-/// The store's index says where they are, and every place is looked at and its key compared. What
+/// The store's index says where they are, and every place is looked at and compared. What
 /// the index does not cover is read from the log, so the answer is complete whatever state the
 /// index is in; it only takes longer. May wait for the disk: not for Swift's own threads.
 public struct KeyedRecords: ~Copyable {
@@ -33,8 +33,9 @@ public struct KeyedRecords: ~Copyable {
     package private(set) var appendTime = Timestamp.distantPast
 
     private let stream: LogStream
-    private let key: [UInt8]
+    private let wanted: WantedField
     private let hash: UInt64
+    private let fields: IndexedFields
     /// Everything before it was looked at.
     private var place: Offset
     /// What the index named, from `place` on, and up to where that is all.
@@ -53,10 +54,11 @@ public struct KeyedRecords: ~Copyable {
     /// What a writer that is not behind may not have indexed yet.
     private static let tailRecords = 256 << 10
 
-    init(_ stream: LogStream, key: [UInt8], from start: Offset, before end: Offset?) {
+    init(_ stream: LogStream, _ wanted: WantedField, from start: Offset, before end: Offset?) {
         self.stream = stream
-        self.key = key
-        self.hash = unsafe keyHash(key.span.bytes)
+        self.wanted = wanted
+        self.hash = wanted.hash
+        self.fields = IndexedFields(stream.configuration)
         self.place = max(start, stream.view.logStart)
         let visibleEnd = stream.view.visibleEnd
         self.endOffset = min(end ?? visibleEnd, visibleEnd)
@@ -64,7 +66,7 @@ public struct KeyedRecords: ~Copyable {
         self.scanEnd = place
     }
 
-    /// Goes to the key's next record.
+    /// Goes to the next record.
     ///
     /// Throws `damaged` where mapped pages vanish under the reader, `newerFormat`, and what the
     /// medium said. May be asked again after it threw.
@@ -90,8 +92,8 @@ public struct KeyedRecords: ~Copyable {
     /// Decides about the next part: by the index, or by reading up to where it begins again.
     private mutating func ask() {
         scan = nil
-        guard stream.configuration.keyIndex else {
-            return readLog(to: endOffset, because: "the stream's keys are not indexed")
+        if let reason = wanted.reasonToScan(fields) {
+            return readLog(to: endOffset, because: reason)
         }
         switch stream.index.lookup() {
         case .none(let reason): readLog(to: endOffset, because: reason)
@@ -128,11 +130,15 @@ public struct KeyedRecords: ~Copyable {
         scanEnd = end
     }
 
+    private func cursor(at offset: Offset) -> LogCursor<RealFileSystem> {
+        LogCursor(view: stream.view, at: offset, keyedOnly: wanted.isKey)
+    }
+
     // MARK: by the index
 
     /// Takes the records that the index named in one batch.
     private mutating func look(at offset: Offset) throws(WeirError) -> Gap? {
-        var cursor = looking.take() ?? LogCursor(view: stream.view, at: offset, keyedOnly: true)
+        var cursor = looking.take() ?? cursor(at: offset)
         cursor.move(to: offset)
         // One batch and nothing behind it: the next hit is far away.
         let step = try cursor.next { _ in .read(ahead: Credit(bytes: 0, records: 0)) }
@@ -156,15 +162,17 @@ public struct KeyedRecords: ~Copyable {
         _ records: consuming RecordWalker, of header: BatchHeader
     ) throws(WeirError) {
         let end = header.endOffset
-        guard header.keyedCount > 0 else {
+        guard header.keyedCount > 0 || !wanted.isKey else {
             return distrust("names a key at offset \(place) where no record has one")
         }
-        while let record = records.next(), let wanted = named.first, wanted < end {
+        while let record = records.next(), let offset = named.first, offset < end {
             // A record that compaction took away is no longer there to be found.
             while let next = named.first, next < record.offset { named.removeFirst() }
             guard named.first == record.offset else { continue }
-            guard let found = record.key, keyHash(found) == hash else {
-                return distrust("names another key at offset \(record.offset)")
+            var isNamed = false
+            fields.forEachHash(of: record) { isNamed = isNamed || $0 == hash }
+            guard isNamed else {
+                return distrust("names what is not at offset \(record.offset)")
             }
             named.removeFirst()
             place = record.offset + 1
@@ -184,7 +192,7 @@ public struct KeyedRecords: ~Copyable {
     // MARK: by the log
 
     private mutating func scanOn() throws(WeirError) -> Gap? {
-        var cursor = scan.take() ?? LogCursor(view: stream.view, at: place, keyedOnly: true)
+        var cursor = scan.take() ?? cursor(at: place)
         let step: LogCursor<RealFileSystem>.Step
         do throws(WeirError) {
             step = try cursor.next()
@@ -195,7 +203,7 @@ public struct KeyedRecords: ~Copyable {
         var missing: Gap?
         switch step {
         case .batch(let header):
-            if header.keyedCount > 0 {
+            if header.keyedCount > 0 || !wanted.isKey {
                 var records = cursor.records
                 while let record = records.next(), record.offset < scanEnd {
                     keep(record, of: header)
@@ -211,19 +219,10 @@ public struct KeyedRecords: ~Copyable {
         return missing
     }
 
-    /// Copies a record if it has the key.
+    /// Copies a record if it is wanted.
     private mutating func keep(_ record: borrowing RecordView, of header: BatchHeader) {
-        guard let bytes = record.key, bytes.byteCount == key.count else { return }
-        let isEqual = unsafe bytes.withUnsafeBytes { unsafe $0.elementsEqual(key) }
-        guard isEqual else { return }
-        let value =
-            record.isTombstone
-            ? nil : unsafe record.value.withUnsafeBytes { unsafe Array($0) }
-        var headers = Headers()
-        record.forEachHeader { headers.append($0, $1) }
-        let copy = Record(
-            offset: record.offset, time: record.recordTime ?? header.appendTime, key: key,
-            headers: headers, value: value)
+        guard wanted.matches(record) else { return }
+        let copy = BorrowedRecord(copy record, appendTime: header.appendTime).copy()
         found.append((copy, header.appendTime))
     }
 }
@@ -237,7 +236,7 @@ extension LogStream {
     public func records(
         key: [UInt8], from start: StartPosition = .first, before end: Offset? = nil
     ) throws(WeirError) -> KeyedRecords {
-        KeyedRecords(self, key: key, from: try offset(of: start), before: end)
+        KeyedRecords(self, .key(key), from: try offset(of: start), before: end)
     }
 
     /// The same for a key that is text, in UTF-8.
@@ -250,5 +249,32 @@ extension LogStream {
     /// Whether an index of the stream's keys is kept and used; it may be behind, or broken.
     package var looksUpKeys: Bool {
         configuration.keyIndex && index.use == .on && !name.isSystem
+    }
+
+    /// The records that have a header of a name with a value, from a position to the end that the
+    /// stream has now, or to before an offset.
+    ///
+    /// ```swift
+    /// var late = try flights.records(header: "carrier", equalTo: "UA")
+    /// ```
+    ///
+    /// A value is equal to one of the same kind that cannot be told apart: `.int(5)` is no
+    /// `.unsigned(5)`, and texts are compared byte by byte. If the stream's configuration names the
+    /// header among its `indexedHeaders`, it costs the batches that hold the records; otherwise a
+    /// walk over the stream, and `scanReason` says so. Throws as `offset(of:)` does.
+    public func records(
+        header name: String, equalTo value: HeaderValue, from start: StartPosition = .first,
+        before end: Offset? = nil
+    ) throws(WeirError) -> KeyedRecords {
+        KeyedRecords(
+            self, .header(name: name, value: value), from: try offset(of: start), before: end)
+    }
+
+    /// The same for a header of any kind but bytes whose value is printed as a text.
+    package func records(
+        header name: String, printedAs text: String, from start: StartPosition = .first
+    ) throws(WeirError) -> KeyedRecords {
+        KeyedRecords(
+            self, .headerText(name: name, text: text), from: try offset(of: start), before: nil)
     }
 }

@@ -91,8 +91,8 @@ public struct MergedCursor: ~Copyable {
     /// Bytes found damaged on the way that cost no record.
     public var reports: [DamageReport] { sources.flatMap(\.reports) }
 
-    /// Why the log of one of the streams is read, where a key's records are merged and the index is
-    /// of no use there; `nil` where it is used.
+    /// Why the log of one of the streams is read, where the records of a key or header are merged
+    /// and the index is of no use there; `nil` where it is used.
     public var scanReason: String? { sources.lazy.compactMap(\.scanReason).first }
 }
 
@@ -101,22 +101,24 @@ final class MergeSource {
     let name: StreamName
     private let stream: LogStream
     private var cursor: Cursor
-    /// Where only the records of a key are wanted; the cursor stands behind the last of them then.
+    /// Where only the records of a key or header are wanted; the cursor stands behind the last of
+    /// them then.
     private var keyed: KeyedRecords?
     /// Copies, since borrowed records cannot outlive the cursor's next step.
     private var records: [Record] = []
     private var place = 0
 
     init(
-        _ stream: LogStream, from start: StartPosition, key: [UInt8]? = nil
+        _ stream: LogStream, from start: StartPosition, _ wanted: WantedField? = nil
     ) throws(WeirError) {
         self.name = stream.name
         self.stream = stream
-        guard let key else {
+        guard let wanted else {
             self.cursor = try stream.cursor(from: start)
             return
         }
-        let keyed = try stream.records(key: key, from: start)
+        let keyed = KeyedRecords(
+            stream, wanted, from: try stream.offset(of: start), before: nil)
         self.cursor = try stream.cursor(from: .offset(keyed.endOffset))
         self.keyed = consume keyed
     }
@@ -185,7 +187,7 @@ extension Store {
     public static func merged(
         _ streams: [LogStream], key: [UInt8], from start: StartPosition = .first
     ) throws(WeirError) -> MergedCursor {
-        try merged(streams.map { ($0, start) }, key: key)
+        try merged(streams, .key(key), from: start)
     }
 
     /// The same for a key that is text, in UTF-8.
@@ -195,15 +197,38 @@ extension Store {
         try merged(streams, key: Array(key.utf8), from: start)
     }
 
+    /// The same for a header of a name with a value, as `LogStream.records(header:equalTo:from:)`
+    /// finds them.
+    public static func merged(
+        _ streams: [LogStream], header name: String, equalTo value: HeaderValue,
+        from start: StartPosition = .first
+    ) throws(WeirError) -> MergedCursor {
+        try merged(streams, .header(name: name, value: value), from: start)
+    }
+
+    static func merged(
+        _ streams: [LogStream], _ wanted: WantedField, from start: StartPosition
+    ) throws(WeirError) -> MergedCursor {
+        try merged(streams.map { ($0, start) }, wanted)
+    }
+
+    /// For a header of any kind but bytes whose value is printed as a text.
+    package static func merged(
+        _ streams: [LogStream], header name: String, printedAs text: String,
+        from start: StartPosition
+    ) throws(WeirError) -> MergedCursor {
+        try merged(streams, .headerText(name: name, text: text), from: start)
+    }
+
     /// The same with a position for each stream.
     public static func merged(
         _ streams: [(stream: LogStream, start: StartPosition)]
     ) throws(WeirError) -> MergedCursor {
-        try merged(streams, key: nil)
+        try merged(streams, nil)
     }
 
     private static func merged(
-        _ streams: [(stream: LogStream, start: StartPosition)], key: [UInt8]?
+        _ streams: [(stream: LogStream, start: StartPosition)], _ wanted: WantedField?
     ) throws(WeirError) -> MergedCursor {
         guard !streams.isEmpty else {
             throw WeirError(.invalidArgument, "No stream is named to be merged; name at least one.")
@@ -216,7 +241,7 @@ extension Store {
                     .invalidArgument,
                     "The stream \(stream.name) is to be merged with itself; name each stream once.")
             }
-            sources.append(try MergeSource(stream, from: start, key: key))
+            sources.append(try MergeSource(stream, from: start, wanted))
         }
         return MergedCursor(sources)
     }

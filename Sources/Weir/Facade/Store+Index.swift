@@ -29,7 +29,7 @@ public struct IndexReport: Sendable, Hashable {
     public let generation: UInt64?
     /// Why there is none, why it is not kept up, or why it was made anew last.
     public let trouble: String?
-    /// Streams whose keys are indexed, by name.
+    /// Streams of which something is indexed, by name.
     public let streams: [Stream]
 
     /// Records, of all streams, that are not covered yet.
@@ -65,7 +65,7 @@ extension Store {
     private func report(
         generation: UInt64?, _ trouble: String?, _ coverage: (SystemStream) -> Range<Offset>?
     ) -> IndexReport {
-        let streams = engine.streams.filter(IndexFeeder.hasKeys).map { stream in
+        let streams = engine.streams.filter(IndexFeeder.isIndexed).map { stream in
             let start = stream.view.logStart
             let covered = coverage(stream) ?? start..<start
             let lag = stream.view.visibleEnd - max(covered.upperBound, start)

@@ -37,8 +37,8 @@ struct ReadSources {
 
     static func tooMany(_ count: Int) -> String {
         "The last \(count) records are asked for; expected at most \(lastMax) where they are "
-            + "chosen by a key, a condition or an end, or stand in several streams. Begin at a "
-            + "time instead."
+            + "chosen by a key, a header, a condition or an end, or stand in several streams. "
+            + "Begin at a time instead."
     }
 
     /// A cursor over the last so many records of each.
@@ -81,6 +81,9 @@ extension ReadCommand {
         var cursor =
             if let key {
                 try Store.merged(sources.streams, key: key, from: start)
+            } else if let header {
+                try Store.merged(
+                    sources.streams, header: header.name, printedAs: header.text, from: start)
             } else if let last, to == nil {
                 try sources.cursor(ofLast: last)
             } else {

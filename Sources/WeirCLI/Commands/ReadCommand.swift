@@ -29,6 +29,12 @@ struct ReadCommand: ParsableCommand {
             partitioned stream, those in the key's partition. What the index does not cover is \
             read from the log, so the answer is always complete; if that is much, stderr says so.
 
+            --header NAME=VALUE prints the records with a header of that name whose value, \
+            written as text, is VALUE: hour=5 fits the number and the text, late=true the \
+            truth value and the text, and a header of bytes fits nothing. The index finds \
+            them if the stream was created with --index-header NAME; otherwise the log is \
+            read, and stderr says so.
+
             EXAMPLES
               weir read orders
               weir read orders --from time:2013-07-04 --to time:2013-07-05 --format json
@@ -40,6 +46,7 @@ struct ReadCommand: ParsableCommand {
               weir read orders --max-queue 1MiB --latency-budget 50ms
               weir read orders --where "key = 'N14228' and headers ->> 'carrier' = 'UA'"
               weir read flights --key N14228 --format json
+              weir read flights --header carrier=UA --count 10
             """)
 
     @OptionGroup var options: StoreOptions
@@ -49,6 +56,10 @@ struct ReadCommand: ParsableCommand {
     @Flag(help: "Read several streams as one, in the order of their records' times.")
     var merge = false
     @Option(help: "Only records with this key.") var key: String?
+    @Option(
+        help: ArgumentHelp(
+            "Only records with a header of this name and text.", valueName: "name=value"))
+    var header: HeaderArgument?
     @Option(
         help: ArgumentHelp(StartArgument.help + " (default: first)"),
         completion: .list(StartArgument.kinds))
@@ -73,17 +84,24 @@ struct ReadCommand: ParsableCommand {
     /// Where reading begins, unless it is at the last so many records.
     var start: StartPosition { from?.position ?? .first }
     /// Whether records are left out, so that the last ones are known at the end only.
-    private var isSelective: Bool { to != nil || key != nil || condition != nil }
+    private var isSelective: Bool {
+        to != nil || key != nil || header != nil || condition != nil
+    }
 
     func validate() throws {
-        if condition != nil, flow.isGiven || key != nil {
+        if condition != nil, flow.isGiven || key != nil || header != nil {
             throw ValidationError(
-                "--where reads by itself; leave out --key and the knobs of reading ahead.")
+                "--where reads by itself; leave out --key, --header and the knobs of reading ahead."
+            )
+        }
+        guard key == nil || header == nil else {
+            throw ValidationError("--key and --header are both given; expected one of them.")
         }
         guard count ?? 0 >= 0 else { throw ValidationError("--count is negative; expected 0 on.") }
-        guard key == nil || !flow.isGiven else {
+        guard key == nil && header == nil || !flow.isGiven else {
             throw ValidationError(
-                "--key reads the key's batches and nothing ahead; leave those options out.")
+                "--key and --header read the batches that they name and nothing ahead; leave "
+                    + "those options out.")
         }
         guard streams.count == 1 || merge else {
             throw ValidationError(
@@ -133,7 +151,12 @@ struct ReadCommand: ParsableCommand {
             try reader.read(from: start) { try printer.print($0, of: source.name) }
             for gap in reader.missing { opened.say(gap) }
         } else if let key {
-            try read(source, key: key, from: start, &opened, &printer)
+            let found = try source.records(key: key, from: .offset(start))
+            try read(found, of: source.name, &opened, &printer)
+        } else if let header {
+            let found = try source.records(
+                header: header.name, printedAs: header.text, from: .offset(start))
+            try read(found, of: source.name, &opened, &printer)
         } else if flow.isGiven {
             try readAhead(source, from: position, start, &opened, &printer)
         } else {
@@ -167,12 +190,12 @@ struct ReadCommand: ParsableCommand {
         for report in cursor.reports { opened.say(report) }
     }
 
-    /// The records of one key.
+    /// The records of one key, or with one header.
     private func read(
-        _ source: LogStream, key: String, from start: Offset, _ opened: inout OpenedStore,
+        _ found: consuming KeyedRecords, of stream: StreamName, _ opened: inout OpenedStore,
         _ printer: inout RecordPrinter
     ) throws {
-        var records = try source.records(key: key, from: .offset(start))
+        var records = found
         var isTold = false
         reading: while !printer.isDone {
             try Interrupt.check()
@@ -182,7 +205,7 @@ struct ReadCommand: ParsableCommand {
                 isTold = true
             }
             switch step {
-            case .record(let record): _ = try printer.print(record, of: source.name)
+            case .record(let record): _ = try printer.print(record, of: stream)
             case .gap(let gap): opened.say(gap)
             case .end: break reading
             }

@@ -10,6 +10,7 @@ struct CreateCommand: ParsableCommand {
               weir create orders
               weir create clicks --durability interval:200 --compression auto
               weir create orders --partitions 8
+              weir create flights --index-header carrier --index-header origin
             """)
 
     @OptionGroup var options: StoreOptions
@@ -69,11 +70,17 @@ struct StreamSettings: ParsableArguments {
     var linger: Int?
     @Flag(name: .customLong("no-key-index"), help: "Leave the records' keys out of the index.")
     var noKeyIndex = false
+    @Option(
+        help: ArgumentHelp(
+            "Have the index find records by this header's values, too; up to 8 times.",
+            valueName: "name"))
+    var indexHeader: [String] = []
 
     /// Whether any of them was named, but for the durability, which an append may choose.
     var areGiven: Bool {
         compression != nil || segmentBytes != nil || maxBatchBytes != nil
             || commitAlignment != nil || linger != nil || noKeyIndex
+            || !indexHeader.isEmpty
     }
 
     func validate() throws {
@@ -90,7 +97,7 @@ struct StreamSettings: ParsableArguments {
             segmentBytes: segmentBytes?.bytes ?? Limits.segmentBytesDefault,
             batchBytesMax: maxBatchBytes?.bytes ?? Limits.batchBytesDefault,
             commitAlignment: commitAlignment ?? 8, lingerMicroseconds: linger ?? 0,
-            keyIndex: !noKeyIndex)
+            keyIndex: !noKeyIndex, indexedHeaders: indexHeader)
     }
 }
 

@@ -166,3 +166,17 @@ private func parseSeconds(_ text: Substring) -> Timestamp? {
     }
     return Timestamp(microseconds: seconds * 1_000_000 + micros)
 }
+
+/// `NAME=VALUE`: the name ends at the first equals sign.
+struct HeaderArgument: ExpressibleByArgument {
+    let name: String
+    let text: String
+
+    init?(argument: String) {
+        guard let equals = argument.firstIndex(of: "="), equals > argument.startIndex else {
+            return nil
+        }
+        name = String(argument[..<equals])
+        text = String(argument[argument.index(after: equals)...])
+    }
+}

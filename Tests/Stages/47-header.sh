@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Replay by key and by header on the command line: by the index, and without it.
+set -uo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
+cd "$WEIR_ROOT" || exit 1
+weir=$WEIR_ROOT/.build/debug/weir
+[ -x "$weir" ] || swift build --product weir >&2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+source "$(dirname "${BASH_SOURCE[0]}")/expect.sh"
+
+export WEIR_STORE=$work/store
+expect "a stream with an indexed header" 0 '' "$weir" create flights --index-header carrier --index-header hour
+python3 -c 'import json
+for number in range(3000):
+    headers = {"carrier": ["UA", "B6", "AA"][number % 3], "hour": number % 24, "origin": "JFK"}
+    print(json.dumps({"key": f"N{number % 7}", "headers": headers, "value": str(number)}))' |
+    "$weir" append flights --format ndjson 2>/dev/null || echo "not ok set-up: append fails"
+"$weir" read flights --format json >"$work/all"
+while IFS='|' read -r option reason pattern; do
+    expect "--header $option" 0 "$reason" "$weir" read flights --header "$option" --format json
+    grep -E "$pattern" "$work/all" >"$work/expected"
+    check "prints those records" cmp "$work/expected" "$work/out"
+    [ -n "$reason" ] || check "and reads no others" [ ! -s "$work/err" ]
+done <<'cases'
+carrier=UA||"carrier":"UA"
+hour=5||"hour":5[,}]
+carrier=ua||"carrier":"ua"
+origin=JFK|note: the log is read instead of the index: the stream's header origin is not indexed|"origin":"JFK"
+cases
+expect "--key" 0 '' "$weir" read flights --key N3 --format json
+grep '"key":"N3"' "$work/all" >"$work/expected"
+check "prints those records" cmp "$work/expected" "$work/out"
+
+"$weir" create more --index-header carrier
+echo '{"headers":{"carrier":"UA"},"value":"more"}' | "$weir" append more --format ndjson
+expect "--header of several streams" 0 '' "$weir" read flights more --merge --header carrier=UA --format value
+check "prints those of both" [ "$(wc -l <"$work/out")" -eq 1001 ]
+
+rm "$WEIR_STORE"/index-*
+expect "--header without an index" 0 'note: the log is read' "$weir" read flights --header carrier=UA --format json
+grep '"carrier":"UA"' "$work/all" >"$work/expected"
+check "prints those records" cmp "$work/expected" "$work/out"
+expect "--header and --key" 2 'both given' "$weir" read flights --header carrier=UA --key N3
+expect "--header without a value" 2 'carrier' "$weir" read flights --header carrier
+expect "nine indexed headers" 2 'expected at most 8' "$weir" create many $(for number in {1..9}; do echo "--index-header h$number"; done)
+exit 0
