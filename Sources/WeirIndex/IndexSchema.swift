@@ -157,7 +157,7 @@ enum IndexSchema {
         return runs
     }
 
-    /// Removes so many leaves of a run, and says whether that was all.
+    /// Removes so many leaves of a run at most; says how many, and whether there are no more.
     static func deleteLeaves(
         of run: UInt64, max countMax: Int, in database: Database
     ) throws -> (count: Int, isAll: Bool) {
@@ -174,7 +174,7 @@ enum IndexSchema {
         }
         let delete = try SQLStatement(database, "DELETE FROM leaves WHERE run = ? AND low < ?")
         try delete.run(.number(run), .entry(bound ?? .beyond))
-        return (countMax, bound == nil)
+        return (database.changesCount, bound == nil)
     }
 
     /// A number that no run of the file has. Throws `damaged` where there is none.

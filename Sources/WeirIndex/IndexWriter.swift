@@ -160,7 +160,7 @@ package final class IndexWriter {
                     let (count, isGone) = try IndexSchema.deleteLeaves(
                         of: number, max: left / KeyLeaf.entriesMax + 1, in: database)
                     if isGone { work.leftovers.removeLast() }
-                    left -= count * KeyLeaf.entriesMax
+                    left -= (count + 1) * KeyLeaf.entriesMax
                 } else if var merge = work.merges.popLast() {
                     left -= try merge.advance(left, in: database) + KeyLeaf.entriesMax
                     if merge.isWhole {
@@ -176,19 +176,28 @@ package final class IndexWriter {
         return true
     }
 
-    /// Begins merges of what lies behind those that are under way.
+    /// Begins merges: one a stream, and a small one of what came while a large one is under way,
+    /// so that runs stay few meanwhile.
     private func plan(_ calm: IndexCalm) {
-        var taken: [StreamID: UInt64] = [:]
-        for merge in work.merges { taken[merge.output.stream] = merge.inputs.last?.number }
+        var under: [StreamID: [RunMerge]] = [:]
+        for merge in work.merges { under[merge.output.stream, default: []].append(merge) }
         for stream in work.unsettled {
             guard let rows = work.runs[stream] else { continue }
-            let start = rows.firstIndex { $0.number == taken[stream] }.map { $0 + 1 } ?? 0
-            let open = Array(rows[start...])
+            var open = rows
+            if let merges = under[stream] {
+                guard calm != .idle, merges.count == 1, let last = merges[0].inputs.last,
+                    let index = rows.firstIndex(where: { $0.number == last.number })
+                else { continue }
+                open = Array(rows[(index + 1)...])
+            }
             guard let found = MergePlan.rows(open, calm) else {
-                if calm == .idle, start == 0 { work.unsettled.remove(stream) }
+                if calm == .idle { work.unsettled.remove(stream) }
                 continue
             }
-            work.merges.append(RunMerge(Array(open[found]), number: work.nextNumber))
+            let merge = RunMerge(Array(open[found]), number: work.nextNumber)
+            let isBeside = under[stream] != nil
+            if isBeside, merge.output.entryCount > IndexLimits.besideEntriesMax { continue }
+            work.merges.append(merge)
             work.nextNumber += 1
         }
     }

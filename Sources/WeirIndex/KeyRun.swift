@@ -67,8 +67,14 @@ package struct RunRow: Sendable, Hashable {
 package enum IndexLimits {
     /// Entries that one transaction of a merge writes.
     static let pieceEntriesMax = 64 << 10
-    /// Runs that are merged at once.
-    static let mergeRunsMax = 64
+    /// Runs that are merged at once, and how many it takes: while the index is behind, while
+    /// something comes, and in quiet moments.
+    static let mergeRunsMax = 1024
+    static let mergeRunsMinBehind = 64
+    static let mergeRunsMinBusy = 8
+    static let mergeRunsMinIdle = 2
+    /// Entries of a merge that goes on before one that is under way.
+    static let besideEntriesMax = 1 << 20
     /// Runs of so many entries together are merged in every quiet moment.
     static let smallEntriesMax = 16 << 10
     /// What is left of the write-ahead log between transactions, in bytes.

@@ -3,7 +3,7 @@ import WeirBase
 
 /// How much time there is beside what is to be indexed.
 package enum IndexCalm: Sendable {
-    /// The index is behind: runs are merged only where they are too many for one merge.
+    /// The index is behind: runs are merged only where they are very many.
     case catchingUp
     /// Something comes all the time.
     case busy
@@ -34,9 +34,9 @@ enum MergePlan {
     ) -> Range<Int>? {
         let (countMin, ratio, smallMax) =
             switch calm {
-            case .catchingUp: (IndexLimits.mergeRunsMax, 1, 0)
-            case .busy: (8, 1, 0)
-            case .idle: (2, 4, IndexLimits.smallEntriesMax)
+            case .catchingUp: (IndexLimits.mergeRunsMinBehind, 1, 0)
+            case .busy: (IndexLimits.mergeRunsMinBusy, 1, 0)
+            case .idle: (IndexLimits.mergeRunsMinIdle, 4, IndexLimits.smallEntriesMax)
             }
         var behind = rows[range].reduce(0) { $0 + $1.entryCount }
         for start in range where range.upperBound - start >= countMin {

@@ -35,10 +35,11 @@ struct GrowthScene {
         let reader = try IndexReader(path: path, store: identity.store, isFrozen: false)
         defer { close { () throws(WeirError) in try reader.close() } }
         report("runs of \(count) keys", Double(try reader.counts(of: stream).runs), "runs")
-        var random = SeededRandom(seed: 3)
         var samples = Samples()
-        for round in 0..<2 {
-            if round == 1 { samples = Samples() }
+        // The first round brings what the second one asks for into memory.
+        for _ in 0..<2 {
+            var random = SeededRandom(seed: 3)
+            samples = Samples()
             for _ in 0..<Self.lookups {
                 let number = random.below(count)
                 try samples.measure {

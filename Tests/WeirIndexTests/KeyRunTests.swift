@@ -34,7 +34,7 @@ struct KeyRunTests {
             ([1 << 20, 1 << 19] + Array(repeating: 1 << 17, count: 8), .busy, 0..<10),
             (Array(repeating: 5, count: 63), .catchingUp, nil),
             (Array(repeating: 5, count: 64), .catchingUp, 0..<64),
-            (Array(repeating: 5, count: 90), .busy, 0..<64),
+            (Array(repeating: 5, count: 1_100), .busy, 0..<1_024),
             ([900, 4, 1], .idle, 0..<3),
             ([1 << 20, 4, 1], .idle, 1..<3),
             ([1 << 20, 1 << 18], .idle, 0..<2),

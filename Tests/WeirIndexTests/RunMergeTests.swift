@@ -86,6 +86,22 @@ struct RunMergeTests {
         try writer.close()
     }
 
+    /// A piece writes some 65,536 entries, or removes as many; there are 400,000 in all.
+    @Test func `of many runs writes each entry once`() throws {
+        let writer = try IndexWriter.create(path: folder.file, identity)
+        for number in 0..<200 as Range<UInt64> {
+            try writer.append([run(from: 2_000 * number, 2_000)])
+        }
+        var pieces = 0
+        while try writer.tidy(.idle) { pieces += 1 }
+        #expect(pieces <= 20)
+        let reader = try reader()
+        #expect(try reader.counts(of: stream).runs == 1)
+        try check(reader, end: 400_000)
+        try reader.close()
+        try writer.close()
+    }
+
     @Test func `ends with its stream`() throws {
         let writer = try IndexWriter.create(path: folder.file, identity)
         try writer.append([run(from: 0), run(from: Self.size)])

@@ -183,12 +183,15 @@ final class IndexFeeder: Sendable {
         feeding.isQuiet = true
     }
 
-    /// Caught up, until the next pass is due; behind, for as long as it worked: half of a core is
-    /// left to those who append.
+    /// Caught up, until the next pass is due; behind, for as long as it worked, if anything was
+    /// appended meanwhile: half of a core is left to those who append.
     private func rest(_ feeding: Feeding, since start: Moment) {
         guard !isFinishing else { return }
         let worked = Int((MonotonicClock.now() - start) / 1_000_000)
-        pause(milliseconds: feeding.isBehind ? worked : max(0, Self.passMilliseconds - worked))
+        guard feeding.isBehind else {
+            return pause(milliseconds: max(0, Self.passMilliseconds - worked))
+        }
+        if monitor.read({ !$0.due.isEmpty }) { pause(milliseconds: worked) }
     }
 
     private func pause(milliseconds: Int) {

@@ -49,8 +49,9 @@ public struct KeyedRecords: ~Copyable {
     /// Found in the last batch and not yet given.
     private var found: ArraySlice<(record: Record, appendTime: Timestamp)> = []
 
-    /// Offsets that the index is asked for at once.
-    private static let namedMax = 1024
+    /// Offsets that the index is asked for at once: few at first, for those who want one record.
+    private var namedCount = 8
+    private static let namedCountMax = 1024
     /// What a writer that is not behind may not have indexed yet.
     private static let tailRecords = 256 << 10
 
@@ -100,8 +101,9 @@ public struct KeyedRecords: ~Copyable {
         case .reader(let reader, let owner):
             do throws(WeirError) {
                 let answer = try reader.offsets(
-                    of: hash, in: stream.open.id, from: place, limit: Self.namedMax,
+                    of: hash, in: stream.open.id, from: place, limit: namedCount,
                     writtenBy: owner)
+                namedCount = min(8 * namedCount, Self.namedCountMax)
                 switch answer {
                 case .offsets(let offsets, let upTo):
                     named = offsets[...]
