@@ -124,7 +124,10 @@ let package = Package(
             swiftSettings: settings),
         // Figures of the index; it also fills one without a log, which only modules of ours can.
         .executableTarget(
-            name: "IndexBench", dependencies: ["Weir", "WeirBase", "WeirIndex", "WeirTesting"],
+            name: "IndexBench",
+            dependencies: [
+                "Weir", "WeirBase", "WeirFormat", "WeirIndex", "WeirTesting", databaseCalls,
+            ],
             path: "Tests/IndexBench", swiftSettings: settings),
     ]
 )

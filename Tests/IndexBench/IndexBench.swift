@@ -12,7 +12,8 @@ import Foundation
 @main
 enum IndexBench {
     static let usage = """
-        usage: weir-bench-index keys|growth --dir FOLDER [--records N] [--batch N]
+        usage: weir-bench-index SCENE --dir FOLDER [--records N] [--batch N]
+        scenes: keys growth offsets rebuild fill-streams streams append sqlite
         """
 
     static func main() {
@@ -21,6 +22,12 @@ enum IndexBench {
             switch arguments.command {
             case "keys": try KeyScene(arguments).play()
             case "growth": try GrowthScene(arguments).play()
+            case "offsets": try OffsetScene(arguments).play()
+            case "rebuild": try RebuildScene(arguments).play()
+            case "fill-streams": try StreamScene(arguments).fill()
+            case "streams": try StreamScene(arguments).play()
+            case "append": try AppendScene(arguments).play()
+            case "sqlite": try TableScene(arguments).play()
             default: throw Usage("There is no scene \(arguments.command).\n" + usage)
             }
         } catch {
