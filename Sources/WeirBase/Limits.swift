@@ -55,7 +55,7 @@ public enum Limits {
     /// Mapped segments of a store; beyond it readers use `pread`.
     package static let mapsMax = 4_096
     /// Of these, how many stay mapped when no reader stands in them.
-    package static let recentMapsMax = 256
+    package static let recentMapsMax = 512
     /// Memory of unpacked bodies that a store keeps for the next ones.
     package static let spareBodyBytesMax = 16 << 20
     /// What one read-ahead asks of the kernel.

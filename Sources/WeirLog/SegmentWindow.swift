@@ -43,6 +43,9 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
     private(set) var limit = FilePosition.zero
     /// Copied: the file ended before its limit.
     private var isCut = false
+    /// What is brought in at once, where nobody says how much: little for who looks at one place,
+    /// more from step to step for who reads on.
+    private var pieceBytes = 64 << 10
     private static var copiedBytesFirst: Int { 256 << 10 }
     /// A whole batch of the largest kind, header and extension with it.
     private static var copiedBytesMax: Int {
@@ -156,7 +159,7 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
         if let ahead {
             end = try granted(mapping, behind: end, ahead, limit)
         } else {
-            end = max(end, batch.lowerBound + Limits.prefetchBytes)
+            end = max(end, batch.lowerBound + nextPiece(upTo: Limits.prefetchBytes))
         }
         try bring(mapping, batch.lowerBound, to: end, limit)
     }
@@ -183,6 +186,11 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
         return walker.position
     }
 
+    private mutating func nextPiece(upTo bytesMax: Int) -> Int {
+        defer { pieceBytes = min(pieceBytes * 4, Limits.prefetchBytes) }
+        return min(pieceBytes, bytesMax)
+    }
+
     /// Brings a range into memory, as far as it is not there already.
     private mutating func bring(
         _ mapping: Mapping, _ start: FilePosition, to end: FilePosition, _ limit: FilePosition
@@ -207,7 +215,7 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
         _ admits: (BatchHeader) -> Admission
     ) throws(WeirError) -> SegmentScanner.Step? {
         let start = scanner.position
-        let chunk = isExact ? 0 : Self.copiedBytesFirst
+        let chunk = isExact ? 0 : min(pieceBytes, Self.copiedBytesFirst)
         try load(from: start, byteCount: BatchHeader.byteCount, chunk: chunk, limit)
         if let header = scanner.header(in: bytes, origin: origin),
             start + header.storedByteCount <= limit
@@ -272,6 +280,7 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
     ) throws(WeirError) {
         if start >= origin, start + min(wanted, limit - start) <= origin + byteCount { return }
         let needed = min(max(wanted, chunk), limit - start)
+        _ = nextPiece(upTo: chunk)
         scratch.reserve(max(needed, 1))
         origin = start
         // A read that fails leaves nothing to look at.
