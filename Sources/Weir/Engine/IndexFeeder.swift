@@ -121,7 +121,8 @@ final class IndexFeeder: Sendable {
                 failureMilliseconds = Self.failureMillisecondsFirst
             } catch {
                 noteFailure(error, &feeding)
-                if isFinishing { return }
+                // A file that was thrown away can be made anew in the time that is left.
+                if isFinishing, error.code != .damaged { return }
                 pause(milliseconds: failureMilliseconds)
                 failureMilliseconds = min(2 * failureMilliseconds, Self.failureMillisecondsMax)
             }
