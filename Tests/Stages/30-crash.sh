@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The crash simulation in release, ten thousand lives a run, and the known bugs that it must find.
+# The crash simulation in release, ten thousand lives a run, twice as many histories of the index,
+# and the known bugs that they must find.
 #
-#   WEIR_TRIALS=1000000 Tests/Stages/30-crash.sh    a long night's worth
+#   WEIR_TRIALS=1000000 WEIR_INDEX_TRIALS=200000 Tests/Stages/30-crash.sh    a long night's worth
 set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
 cd "$WEIR_ROOT" || exit 1
@@ -19,4 +20,21 @@ else
     grep -E 'seed|Repeat' "$log" | head -n 3
     echo "not ok crash simulation: a promise does not hold"
 fi
+# Histories of the index, half of them on each of two cores.
+half=$((${WEIR_INDEX_TRIALS:-20000} / 2))
+tests=$(swift build --show-bin-path "${options[@]}")/weirPackageTests.xctest
+for first in 1 $((half + 1)); do
+    WEIR_SEED=$first WEIR_TRIALS=$half "$tests" --testing-library swift-testing \
+        --filter IndexSimulation >"$log.index-$first" 2>&1 &
+done
+wait
+for first in 1 $((half + 1)); do
+    if line=$(grep -o 'index simulation: .*' "$log.index-$first") &&
+        ! grep -q '✘' "$log.index-$first"; then
+        echo "ok $line"
+    else
+        grep -E 'seed|Repeat' "$log.index-$first" | head -n 3
+        echo "not ok index simulation: an answer is not what a walk over the log gives"
+    fi
+done
 tools/mutants
