@@ -22,6 +22,16 @@ enum IndexFault: CaseIterable {
     case foreign, newer
     case empty, rubbish, sharedRubbish
 
+    /// Damage that may be where no answer rests on it: it is met when somebody looks there.
+    var mayHide: Bool {
+        switch self {
+        case .intact, .behind, .ahead, .missing, .mainMissing, .foreign, .newer, .empty, .rubbish,
+            .sharedRubbish:
+            false
+        default: true
+        }
+    }
+
     private static let pageBytes = 8192
 
     /// The files as the fault leaves them; `nil` for none.

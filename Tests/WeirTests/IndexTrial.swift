@@ -62,7 +62,7 @@ struct IndexTrial {
             try judge.read(probes: 200)
             if random.oneIn(4) {
                 try judge.write(probes: 50)
-                try judge.readIndexed(probes: 50)
+                try judge.readIndexed(probes: 50, mayHideDamage: fault.mayHide)
             }
         } catch {
             throw broken("\(error)")
