@@ -8,6 +8,7 @@ extension LogWriter {
     func prepare(byteCount: Int, needsSync: Bool) throws(WeirError) {
         try takeOver()
         try checkTenure()
+        try wake()
         if !hasOpened { try open() }
         if let current = active {
             let end = current.position + byteCount
@@ -263,7 +264,6 @@ extension LogWriter {
             active = nil
             try files.close(current.file)
         }
-        try manifest.close()
         if let failure { throw failure }
     }
 
@@ -305,6 +305,5 @@ extension LogWriter {
             active = nil
             try files.close(current.file)
         }
-        try manifest.close()
     }
 }

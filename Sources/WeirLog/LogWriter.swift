@@ -52,6 +52,9 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         var isResumed = false
     }
     var active: Active?
+    /// What an earlier writer left, until the first append opens its file: so a store may have more
+    /// streams than a process may have files open.
+    var dormant: (tail: SegmentTail, readable: ReadableSegment<Files>)?
     package internal(set) var nextOffset: Offset
     package internal(set) var durableEnd: Offset
     /// The highest `durableEnd` that stands in a batch header: evidence that survives.
@@ -108,6 +111,7 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
     {
         let file = try files.open(readable.path, .readWrite)
         let head = try files.read(file, at: .zero, byteCount: SegmentHeader.alignment)
+        try files.close(file)
         do throws(WeirError) {
             let header = try SegmentHeader.decode(head).header
             try SegmentHeader.expectWritable(header.roCompat, path: readable.path)
@@ -115,10 +119,17 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
             // A damaged header costs nothing.
             if error.code == .newerFormat { throw error }
         }
+        dormant = (tail, readable)
+    }
+
+    /// Opens the segment that an earlier writer left, before the first append.
+    func wake() throws(WeirError) {
+        guard let (tail, readable) = dormant else { return }
         active = Active(
-            file: file, readable: readable, position: tail.position,
-            isEmpty: tail.summary.batchCount == 0,
+            file: try files.open(readable.path, .readWrite), readable: readable,
+            position: tail.position, isEmpty: tail.summary.batchCount == 0,
             allocatedEnd: tail.position, isResumed: true)
+        dormant = nil
     }
 
     /// Writes a batch and returns its first offset. It is flushed, not durable.
@@ -257,7 +268,8 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         tail?.publish(
             TailSlot(
                 streamID: streamID, flushedEnd: nextOffset, durableEnd: durableEnd,
-                epoch: epoch, segment: active?.readable.id ?? SegmentID(0),
-                writtenEnd: active?.position ?? .zero))
+                epoch: epoch,
+                segment: active?.readable.id ?? dormant?.readable.id ?? SegmentID(0),
+                writtenEnd: active?.position ?? dormant?.tail.position ?? .zero))
     }
 }

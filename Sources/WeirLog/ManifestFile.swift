@@ -2,7 +2,9 @@ package import WeirBase
 package import WeirFiles
 package import WeirFormat
 
-/// A stream's manifest, open for writing: edits go to its end, synced before they are used.
+/// A stream's manifest as its writer has it: edits go to its end, synced before they are used.
+///
+/// It is open only for as long as an edit takes: they are few, and streams may be many.
 ///
 /// Only the writer's leader, whoever performs a roll, or recovery before there is a writer, touches
 /// it. After a failed write the file may end in a part of an edit; it is cut away before the next
@@ -10,13 +12,13 @@ package import WeirFormat
 package final class ManifestFile<Files: FileSystem>: @unchecked Sendable {
     // @unchecked: one owner at a time, as said above.
     private let files: Files
-    private let file: Files.File
+    private let path: String
     package private(set) var state: ManifestState
     private var endsInRubbish = false
 
-    package init(files: Files, file: Files.File, state: ManifestState) {
+    package init(files: Files, path: String, state: ManifestState) {
         self.files = files
-        self.file = file
+        self.path = path
         self.state = state
     }
 
@@ -25,7 +27,9 @@ package final class ManifestFile<Files: FileSystem>: @unchecked Sendable {
     /// After `sync` failed the edits may or may not be there; after `write` they are not.
     package func append(_ edits: [ManifestEdit]) throws(WriteFailure) {
         var next = state
+        let file: Files.File
         do throws(WeirError) {
+            file = try files.open(path, .readWrite)
             if endsInRubbish { try files.truncate(file, to: state.byteCount) }
             endsInRubbish = true
             let bytes = try next.encode(edits.count == 1 ? edits : [.several(edits)])
@@ -35,12 +39,11 @@ package final class ManifestFile<Files: FileSystem>: @unchecked Sendable {
         }
         do throws(WeirError) {
             try files.sync(file)
+            try files.close(file)
         } catch {
             throw .sync(error)
         }
         endsInRubbish = false
         state = next
     }
-
-    package func close() throws(WeirError) { try files.close(file) }
 }

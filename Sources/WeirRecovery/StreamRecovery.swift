@@ -18,6 +18,8 @@ package struct StreamRecovery<Files: FileSystem> {
     let isReadOnly: Bool
     var reports: [DamageReport] = []
     private(set) var state: ManifestState
+    /// Open for edits while the stream is recovered; `nil` for a reader.
+    private var manifestFile: Files.File?
     /// Files of segments that never came to be.
     var unborn: [SegmentID] = []
     /// Segments that the last writer began and had not made known when it died.
@@ -26,8 +28,8 @@ package struct StreamRecovery<Files: FileSystem> {
     /// Everything that opening a stream needs and finds.
     package struct Outcome {
         package var stream: RecoveredStream
-        /// Open for edits; `nil` for a reader.
-        package var manifest: (file: Files.File, state: ManifestState)?
+        /// For the writer's edits; `nil` for a reader.
+        package var manifest: ManifestState?
         /// Readers only: where the batches of an unsealed segment end.
         package var readableEnd: [SegmentID: FilePosition]
     }
@@ -72,10 +74,14 @@ package struct StreamRecovery<Files: FileSystem> {
     private mutating func run(_ loaded: ManifestLoader.Loaded) throws(WeirError) -> Outcome {
         try reportStrangers()
         reportMissing()
-        var manifest: (file: Files.File, state: ManifestState)?
-        if !isReadOnly { manifest = (try openManifest(loaded), state) }
+        var manifest: ManifestState?
+        if !isReadOnly {
+            manifestFile = try openManifest(loaded)
+            manifest = state
+        }
         if case .clean(let close) = state.closing, let tail = try cleanTail(close) {
             try sweep(&manifest)
+            try closeManifest()
             return Outcome(
                 stream: RecoveredStream(
                     manifest: state, nextOffset: max(close.end, evidence.durableEnd),
@@ -98,7 +104,8 @@ package struct StreamRecovery<Files: FileSystem> {
         }
         try keepFloor(&outcome)
         try sweep(&outcome.manifest)
-        outcome.stream.manifest = outcome.manifest?.state ?? state
+        try closeManifest()
+        outcome.stream.manifest = outcome.manifest ?? state
         outcome.stream.reports = reports
         return outcome
     }
@@ -275,12 +282,12 @@ package struct StreamRecovery<Files: FileSystem> {
     private mutating func commit(
         _ edits: [ManifestEdit], _ outcome: inout Outcome
     ) throws(WeirError) {
-        guard let (file, before) = outcome.manifest else { return }
+        guard let file = manifestFile, let before = outcome.manifest else { return }
         var next = before
         let bytes = try next.encode(edits)
         try files.writeAll(file, bytes, at: FilePosition(UInt64(before.byteCount)))
         try files.sync(file)
-        outcome.manifest = (file, next)
+        outcome.manifest = next
         state = next
     }
 }
@@ -307,6 +314,12 @@ extension StreamRecovery {
         return file
     }
 
+    private mutating func closeManifest() throws(WeirError) {
+        guard let file = manifestFile else { return }
+        manifestFile = nil
+        try files.close(file)
+    }
+
     /// Written beside the old one and renamed over it: whichever survives a crash is whole.
     private func replaceManifest(_ bytes: [UInt8], _ path: String) throws(WeirError) -> Files.File {
         let newPath = StoreLayout.newManifest(directory.id)
@@ -322,16 +335,16 @@ extension StreamRecovery {
     /// Removes what the manifest has let go: retired segments, the rest of a rewrite, and files
     /// of segments whose making was interrupted before the manifest knew them.
     private mutating func sweep(
-        _ manifest: inout (file: Files.File, state: ManifestState)?
+        _ manifest: inout ManifestState?
     ) throws(WeirError) {
-        guard let (file, before) = manifest else { return }
+        guard let file = manifestFile, let before = manifest else { return }
         var current = before
         if !unborn.isEmpty {
             // Retired first, removed second: only what the manifest has let go is ever removed.
             let bytes = try current.encode([.retired(unborn)])
             try files.writeAll(file, bytes, at: FilePosition(UInt64(before.byteCount)))
             try files.sync(file)
-            manifest = (file, current)
+            manifest = current
             state = current
         }
         var removed = false

@@ -8,9 +8,10 @@ import WeirRecovery
 extension StoreEngine {
     /// Makes a recovered stream ready for appends and readers.
     func adopt(_ outcome: StreamRecovery<Files>.Outcome) throws(WeirError) {
-        guard let (file, manifestState) = outcome.manifest else { return }
+        guard let manifestState = outcome.manifest else { return }
         let recovered = outcome.stream
-        let manifest = ManifestFile(files: files, file: file, state: manifestState)
+        let manifest = ManifestFile(
+            files: files, path: StoreLayout.manifest(manifestState.streamID), state: manifestState)
         let view = makeView(
             recovered, readableEnd: outcome.readableEnd, flushedEnd: recovered.nextOffset)
         let publisher = try tail?.newPublisher()

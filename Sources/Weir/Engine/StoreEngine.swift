@@ -238,7 +238,6 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
             else { continue }
             let manifest = outcome.stream.manifest
             if manifest.isDeleted {
-                if let (file, _) = outcome.manifest { try files.close(file) }
                 if !isReadOnly { try StoreDirectory.removeTree(path, files: files) }
                 continue
             }
