@@ -106,9 +106,8 @@ struct Samples {
     func report(_ scene: String, _ name: String, target: String) -> Double {
         var last = 0.0
         for (samples, what) in [(elapsed, ""), (processor, ", processor")] {
-            let sorted = samples.sorted()
             for (perMille, quantile) in [(500, "median"), (990, "p99")] {
-                last = sorted[min(sorted.count - 1, sorted.count * perMille / 1000)]
+                last = Self.quantile(samples, perMille)
                 Figure(
                     scene: scene, name: "\(name), \(quantile)\(what)", value: last, unit: "us",
                     target: perMille == 990 ? target : ""
@@ -116,6 +115,14 @@ struct Samples {
             }
         }
         return last
+    }
+
+    /// Below it are so many of a thousand, by the clock.
+    func quantile(perMille: Int) -> Double { Self.quantile(elapsed, perMille) }
+
+    private static func quantile(_ samples: [Double], _ perMille: Int) -> Double {
+        let sorted = samples.sorted()
+        return sorted.isEmpty ? 0 : sorted[min(sorted.count - 1, sorted.count * perMille / 1000)]
     }
 }
 
