@@ -8,12 +8,13 @@ import Foundation
 /// its target where there is one.
 ///
 ///     weir-bench-index keys --dir FOLDER --records 10000000 --batch 100
+///     weir-bench-index lag --dir FOLDER --records 5000000
 ///     weir-bench-index growth --dir FOLDER --records 100000000
 @main
 enum IndexBench {
     static let usage = """
-        usage: weir-bench-index SCENE --dir FOLDER [--records N] [--batch N]
-        scenes: keys growth offsets rebuild fill-streams streams append sqlite
+        usage: weir-bench-index SCENE --dir FOLDER [--records N] [--batch N] [--bytes N]
+        scenes: keys lag growth offsets rebuild fill-streams streams append sqlite
         """
 
     static func main() {
@@ -21,6 +22,7 @@ enum IndexBench {
             let arguments = try Arguments(Array(CommandLine.arguments.dropFirst()))
             switch arguments.command {
             case "keys": try KeyScene(arguments).play()
+            case "lag": try LagScene(arguments).play()
             case "growth": try GrowthScene(arguments).play()
             case "offsets": try OffsetScene(arguments).play()
             case "rebuild": try RebuildScene(arguments).play()
@@ -48,6 +50,8 @@ struct Arguments {
     private(set) var records = 10_000_000
     /// Records of a batch.
     private(set) var batch = 100
+    /// Of a record's value.
+    private(set) var bytes = 100
 
     init(_ words: [String]) throws {
         guard let first = words.first, words.count % 2 == 1 else { throw Usage(IndexBench.usage) }
@@ -58,10 +62,13 @@ struct Arguments {
             case "--dir": folder = value
             case "--records": records = Int(value) ?? 0
             case "--batch": batch = Int(value) ?? 0
+            case "--bytes": bytes = Int(value) ?? 0
             default: throw Usage(IndexBench.usage)
             }
         }
-        guard !folder.isEmpty, records >= 1000, batch > 0 else { throw Usage(IndexBench.usage) }
+        guard !folder.isEmpty, records >= 1000, batch > 0, bytes > 0 else {
+            throw Usage(IndexBench.usage)
+        }
     }
 }
 

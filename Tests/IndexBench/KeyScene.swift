@@ -2,7 +2,7 @@ import Foundation
 import Weir
 import WeirTesting
 
-/// A stream of records of about 130 bytes whose keys of 16 bytes stand scattered, each a thousand
+/// A stream of records whose keys of 16 bytes stand scattered, each a thousand
 /// times: how long a key's first record takes, and all of them beside a scan of everything.
 struct KeyScene {
     private let arguments: Arguments
@@ -52,7 +52,7 @@ struct KeyScene {
         let writer = try stream.syncWriter()
         var random = SeededRandom(seed: 1)
         let keys = (0..<keyCount).map(key)
-        let value = [UInt8](repeating: 7, count: 100)
+        let value = [UInt8](repeating: 7, count: arguments.bytes)
         var batch = Batch(byteLimit: 4 << 20)
         var left = arguments.records - Int(stream.endOffset.value)
         let start = ContinuousClock.now
