@@ -170,15 +170,19 @@ final class IndexFeeder: Sendable {
         while try writer.tidy(calm), MonotonicClock.now() < end, !isEnding {}
     }
 
-    /// Nothing came for a while: the runs become few, and SQLite's journal short.
+    /// Nothing came for a while: the runs become few, and SQLite's journal short. Half of the time
+    /// is left to others.
     private func useQuiet(_ feeding: inout Feeding) throws(WeirError) {
         guard let writer = feeding.writer else { return }
+        let isWanted = { (state: inout State) -> Bool? in
+            state.isEnding || state.isFinishing || !state.due.isEmpty || state.distrust != nil
+                ? true : nil
+        }
+        var start = MonotonicClock.now()
         while try writer.tidy(.idle) {
-            let isWanted = monitor.read { state in
-                state.isEnding || state.isFinishing || !state.due.isEmpty
-                    || state.distrust != nil
-            }
-            if isWanted { return }
+            let worked = Int((MonotonicClock.now() - start) / 1_000_000) + 1
+            if monitor.wait(milliseconds: worked, until: isWanted) != nil { return }
+            start = MonotonicClock.now()
         }
         feeding.checkpoint()
         feeding.isQuiet = true
