@@ -12,6 +12,8 @@ public enum Limits {
     public static let cursorsMax = 100_000
     /// Of a partitioned stream.
     public static let partitionsMax = 1_024
+    /// Of a consumer group; those beyond the partitions wait.
+    public static let groupMembersMax = 4_096
 
     /// Entries of a batch; the number has 16 bits in a chunk of the stream protocol.
     public static let batchEntriesMax = 65_535

@@ -31,6 +31,16 @@ public enum SignalKind: String, Sendable, Hashable, CaseIterable, Codable {
     /// An append was refused at once or after its timeout, since the gate was closed.
     case gateRefused
 
+    // Groups of consumers.
+    /// A member was not heard of for the time of its lease, or held a batch for as long.
+    case leaseLapsed
+    /// Another member took a partition over whose lease had lapsed.
+    case takenOver
+    /// A partition went from one member to another in good order, as one came or left.
+    case handedOver
+    /// A member's commit was refused, since another member has its partition by now.
+    case commitRefused
+
     // The failure path.
     /// A consumer waited with credit left and data in the log, and nothing came.
     case stalled

@@ -42,6 +42,8 @@ public struct WeirError: Error, Sendable, CustomStringConvertible {
         public static let gap = Code("gap")
         /// A deadline passed before it was done; nothing was.
         public static let timedOut = Code("timedOut")
+        /// A group's member lost the lease under which it got a batch; who has it now is said.
+        public static let leaseLost = Code("leaseLost")
         /// Input text (NDJSON, CSV) is malformed.
         public static let malformedInput = Code("malformedInput")
     }

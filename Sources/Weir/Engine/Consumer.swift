@@ -306,6 +306,21 @@ final class Consumer: Sendable {
         }
     }
 
+    /// Calls `tell` once, on any thread, with the next batch or why there is none; `nil` at the
+    /// end.
+    func ask(_ tell: @escaping @Sendable (Result<RecordBatch?, WeirError>) -> Void) {
+        wait { outcome in
+            do throws(WeirError) {
+                if let batch = try self.batch(try self.event(outcome)) {
+                    return tell(.success(batch))
+                }
+            } catch {
+                return tell(.failure(error))
+            }
+            if self.ended() != nil { tell(.success(nil)) } else { self.ask(tell) }
+        }
+    }
+
     /// `nil` for a gap that is skipped, and for the end.
     private func batch(_ event: SubscriptionEvent?) throws(WeirError) -> RecordBatch? {
         switch event {

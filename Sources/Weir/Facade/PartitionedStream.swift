@@ -50,6 +50,8 @@ public final class PartitionedStream: Sendable {
     /// theirs.
     public let partitions: [LogStream]
     private let turn = Atomic<Int>(0)
+    /// Of consumers, by their names.
+    let groups = Lock<[String: WeakGroup]>([:])
 
     init(_ name: StreamName, _ partitions: [LogStream]) {
         precondition(!partitions.isEmpty, "a partitioned stream without partitions")

@@ -79,10 +79,14 @@ extension Store {
         let name = try StreamName(name)
         let ids = engine.partitions(claiming: name).map { (id: $0.id, name: $0.name) }
         try engine.deletePartitions(of: name) { partition in
-            state.withLock { state in
-                state.groups[name] = nil
-                return state.streams.removeValue(forKey: partition)
-            }?.drain(Self.deleted(partition))
+            let (group, stream) = state.withLock { state in
+                (
+                    state.groups.removeValue(forKey: name),
+                    state.streams.removeValue(forKey: partition)
+                )
+            }
+            stream?.drain(Self.deleted(partition))
+            group?.finishGroups(Self.deleted(name))
         }
         logger.debug("deleted partitioned stream \(name)")
         for (id, partition) in ids { forgetCursors(of: id, called: partition) }

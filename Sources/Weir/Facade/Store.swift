@@ -337,15 +337,16 @@ public final class Store: Sendable {
 
     /// As `close`, and blocks the thread.
     public func closeBlocking() throws(WeirError) {
-        let streams = state.withLock { state in
+        let (streams, groups) = state.withLock { state in
             state.isClosed = true
             defer {
                 state.streams = [:]
                 state.groups = [:]
             }
-            return Array(state.streams.values)
+            return (Array(state.streams.values), Array(state.groups.values))
         }
         for stream in streams { stream.drain() }
+        for group in groups { group.finishGroups(Self.closed()) }
         // While everything is readable, and nothing more comes.
         index.end(finishing: true)
         // While the lock is still held: the next writer makes a socket of the same name.
