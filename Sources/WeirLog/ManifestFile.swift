@@ -1,4 +1,4 @@
-package import WeirBase
+import WeirBase
 package import WeirFiles
 package import WeirFormat
 
