@@ -164,6 +164,7 @@ extension CommitQueue {
             left.append((batch, failure.error))
         }
         ready = kept.filter { $0 !== open }
+        for batch in kept { holdAgain(batch, broken) }
         for (name, failure) in broken {
             if failures.count >= Limits.producersMax { _ = failures.popFirst() }
             failures[name] = failure
@@ -184,6 +185,17 @@ extension CommitQueue {
             underWay[mark.name] = nil
             // The first that failed is the one to go on from.
             broken[mark.name] = broken[mark.name] ?? Failure(id: mark.firstID, error: error)
+        }
+    }
+
+    /// What waits before a place where others broke a producer off is under way still: were it
+    /// forgotten, a repeat of it would be written a second time.
+    private mutating func holdAgain(_ batch: Batch, _ broken: [ProducerName: Failure]) {
+        for mark in batch.marks where broken[mark.name] != nil {
+            var state = underWay[mark.name] ?? UnderWay(lastID: mark.lastID)
+            state.lastID = mark.lastID
+            state.batchCount += 1
+            underWay[mark.name] = state
         }
     }
 

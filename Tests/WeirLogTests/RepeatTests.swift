@@ -95,6 +95,25 @@ struct RepeatTests {
         #expect(ids(queue.takeGroup()?.batches ?? []) == [9])
     }
 
+    @Test func `knows what waits before the place where others broke a producer off`() throws {
+        var queue = Queue(batchBytesMax: 256)
+        _ = try add(&queue, 1)
+        let group = try take(&queue)
+        // The first waits in a batch of its own, the second in one with the producer that fails.
+        _ = try add(&queue, 5, of: other, bytes: 200)
+        _ = try add(&queue, 2, bytes: 100)
+        _ = try add(&queue, 6, of: other)
+        let left = queue.settle(GroupOutcome(failed: group.batches.map { ($0, full) }))
+        #expect(ids(left.map(\.batch)) == [2, 6])
+        #expect(try self.add(&queue, 5, of: other, last: 4) == nil)
+        #expect(try self.add(&queue, 6, of: other, last: 4) != nil)
+        let next = try take(&queue)
+        #expect(ids(next.batches) == [5, 6])
+        let first = try #require(next.batches.first)
+        _ = queue.settle(GroupOutcome(written: [(first, .zero)]))
+        #expect(try self.add(&queue, 6, of: other, last: 5) == nil)
+    }
+
     @Test func `takes nothing behind a failed append until that is sent again`() throws {
         var queue = Queue(batchBytesMax: 4096)
         _ = try add(&queue, 5)
