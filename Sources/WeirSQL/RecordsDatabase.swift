@@ -86,11 +86,23 @@ public final class RecordsDatabase {
         of stream: String, where condition: String, _ body: (Offset) throws -> Bool
     ) throws {
         try Self.expectExpression(condition)
-        let name = stream.split(separator: "\"", omittingEmptySubsequences: false)
+        let name = try table(of: stream)
+            .split(separator: "\"", omittingEmptySubsequences: false)
             .joined(separator: "\"\"")
         // On lines of its own: a comment at its end stays its own affair.
         let sql = "SELECT \"offset\" FROM \"\(name)\" WHERE (\n\(condition)\n) ORDER BY \"offset\""
         try query(sql) { row in try body(Offset(UInt64(row[0] as Int64))) }
+    }
+
+    /// Mostly its name, but not always; of a stream that is not there SQLite will say so.
+    private func table(of stream: String) throws -> String {
+        var table: String?
+        let sql = "SELECT table_name FROM weir_streams WHERE name = ?"
+        try query(sql, [stream]) { row in
+            table = row[0]
+            return false
+        }
+        return table ?? stream
     }
 
     /// The tables that there are: one a stream, and those over the streams themselves.
