@@ -7,6 +7,7 @@ import Weir
 struct StreamScene {
     private let arguments: Arguments
     private static let streamCount = 10_000
+    private static let streamsAtOnce = 500
     private static let records = 20
     private static let rounds = 4
 
@@ -17,8 +18,16 @@ struct StreamScene {
     func fill() throws {
         if FileManager.default.fileExists(atPath: folder) { return }
         let start = ContinuousClock.now
+        for first in stride(from: 0, to: Self.streamCount, by: Self.streamsAtOnce) {
+            try fill(first..<first + Self.streamsAtOnce)
+        }
+        report("make and fill 10,000 streams", (ContinuousClock.now - start).seconds, "s")
+    }
+
+    /// A stream that was appended to has its segment open: no more of them than a process may have.
+    private func fill(_ numbers: Range<Int>) throws {
         let store = try Store.openBlocking(at: folder)
-        for number in 0..<Self.streamCount {
+        for number in numbers {
             let stream = try store.streamBlocking(
                 "stream-\(number)", creating: .init(durability: .flushed))
             var batch = Batch()
@@ -29,7 +38,6 @@ struct StreamScene {
             try stream.syncWriter().append(&batch)
         }
         try store.closeBlocking()
-        report("make and fill 10,000 streams", (ContinuousClock.now - start).seconds, "s")
     }
 
     func play() throws {
