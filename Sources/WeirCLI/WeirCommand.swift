@@ -25,7 +25,7 @@ struct WeirCommand: ParsableCommand {
         subcommands: [
             CreateCommand.self, DeleteCommand.self, AppendCommand.self, ReadCommand.self,
             TailCommand.self, ListCommand.self, InfoCommand.self, DumpCommand.self,
-            FlowCommand.self, SqlCommand.self, CursorCommand.self,
+            FlowCommand.self, SqlCommand.self, CursorCommand.self, GroupCommand.self,
         ]
     )
 }

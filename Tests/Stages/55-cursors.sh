@@ -82,6 +82,14 @@ check "ls --all does" [ "$("$weir" ls --all | grep -c 'weir\.cursors')" -eq 1 ]
 expect "Weir's own are not deleted" 1 'cannot be deleted' "$weir" delete weir.cursors --yes
 expect "nor appended to" 1 'nobody else appends to' "$weir" append weir.cursors /dev/null
 
+# Groups live in the process that writes: nothing to tell without one.
+expect "groups without a writer" 1 'no process has .* open|writ' "$weir" group ls
+begin
+expect "no groups" 0 '' "$weir" group ls --json
+check "it is an empty list of groups" [ "$(cat "$work/out")" = '[]' ]
+expect "groups of a stream that is not there" 1 'nothing' "$weir" group ls nothing
+end
+
 # A writer that is killed: what was told of is there.
 begin
 "$weir" cursor set s killed 500 || echo "not ok set-up: no commit"

@@ -107,10 +107,10 @@ struct GroupState {
 
     var memberNames: [String] { book.memberNames }
     func isWaiting(_ member: String) -> Bool { seats[member]?.askers.isEmpty == false }
-    func partitions(of member: String, seat: UInt64) -> [Int] {
-        guard let found = seats[member], found.id == seat else { return [] }
-        return found.claims.keys.sorted()
+    func partitions(of member: String) -> [Int] {
+        seats[member].map { $0.claims.keys.sorted() } ?? []
     }
+    func isSeat(_ seat: UInt64, of member: String) -> Bool { seats[member]?.id == seat }
 
     mutating func join(_ member: String, seat: UInt64, at now: Moment) throws(WeirError) {
         if let end { throw end }

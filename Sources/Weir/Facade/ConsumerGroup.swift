@@ -176,8 +176,12 @@ public final class ConsumerGroup: Sendable {
     private func start(of partition: Int) throws(WeirError) -> StartPosition {
         let cursor = try stream.partitions[partition].savedCursor(name)
         if try cursor.position != nil { return .cursor(name) }
-        guard let starts = state.withLock({ $0.starts }) else { return .first }
-        return .offset(starts[partition])
+        return .offset(firstStart(of: partition))
+    }
+
+    /// Where the group begins there, if it never committed.
+    func firstStart(of partition: Int) -> Offset {
+        state.withLock { $0.starts }?[partition] ?? stream.partitions[partition].firstOffset
     }
 
     /// Nobody gets anything more.

@@ -56,7 +56,9 @@ public final class GroupMember: AsyncSequence, Sendable {
 
     /// The partitions that it has now, counted from 0; none for one that waits to take over.
     public var partitions: [Int] {
-        group.act { state, _ in state.partitions(of: name, seat: seat) }
+        group.act { state, _ in
+            state.isSeat(seat, of: name) ? state.partitions(of: name) : []
+        }
     }
 
     /// The next batch of any of its partitions; `nil` once the member has left.

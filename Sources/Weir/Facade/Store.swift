@@ -65,6 +65,7 @@ public final class Store: Sendable {
         guard !engine.isReadOnly else { return }
         let commands = ControlCommands()
         serveCursors(commands)
+        serveGroups(commands)
         let server = Store.serveControl(engine, flowSources, commands)
         control.withLock { $0 = server }
     }

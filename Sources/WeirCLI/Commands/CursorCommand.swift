@@ -59,8 +59,13 @@ struct CursorListCommand: ParsableCommand {
         try StandardOutput.print(table.text)
     }
 
-    private func behind(_ cursor: CursorInfo) -> String {
-        guard let microseconds = cursor.lagMicroseconds else { return "-" }
+    private func behind(_ cursor: CursorInfo) -> String { Numbers.age(cursor.lagMicroseconds) }
+}
+
+extension Numbers {
+    /// How long ago, to two digits or so; `-` for nothing.
+    static func age(_ microseconds: Int64?) -> String {
+        guard let microseconds else { return "-" }
         if microseconds < 1_000_000 { return "\(microseconds / 1000) ms" }
         let seconds = microseconds / 1_000_000
         if seconds < 120 { return "\(seconds) s" }
