@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What the documents show works: the Swift of README, tutorial and replay is compiled and run in a
-# package of its own that depends on Weir, by path and by a tagged clone; the shell of README and
-# replay is run.
+# What the documents show works: the Swift of README, tutorial and replay is compiled and run, that of
+# groups compiled, in a package of its own that depends on Weir, by path and by a tagged clone; the
+# shell of README and replay is run.
 set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
 cd "$WEIR_ROOT" || exit 1
@@ -21,6 +21,9 @@ blocks() { awk -v fence="\`\`\`$1" '$0 == fence { on = 1; next } /^```/ { on = 0
     echo '}'
     echo 'func replay() async throws {'
     blocks swift Docs/REPLAY.md
+    echo '}'
+    echo 'func groups(_ orders: PartitionedStream, charge: (Record) async throws -> Void) async throws {'
+    blocks swift Docs/GROUPS.md
     echo '}'
     cat <<'S'
 @main struct App {

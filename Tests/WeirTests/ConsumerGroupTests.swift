@@ -266,6 +266,34 @@ struct ConsumerGroupTests {
         #expect(await code { _ = try await group.join("b") } == .closed)
     }
 
+    @Test func `names the partition whose subscription does not fit, and goes on with the others`()
+        async throws
+    {
+        let store = try await Store.open(at: folder.path, subscriptionBytes: 1 << 20)
+        let orders = try await store.partitionedStream("orders", creating: .init(partitions: 2))
+        for partition in 0..<2 {
+            try await orders.append(value: bytes("x"), routing: .partition(partition))
+        }
+        let group = try orders.group(
+            "billing", GroupOptions(subscription: .init(whenFull: .fail)))
+        let member = try await group.join("a")
+        var found: GroupBatch?
+        var failure: WeirError?
+        // Whichever comes first.
+        while found == nil || failure == nil {
+            do {
+                found = try await member.nextBatch()
+            } catch let error as WeirError {
+                failure = error
+                await Task.yield()
+            }
+        }
+        #expect(failure?.code == .exhausted)
+        #expect(failure?.place?.stream == "orders-1")
+        #expect(found?.partition == 0)
+        try await store.close()
+    }
+
     @Test func `keeps nothing of members that came and went, 1,000 times`() async throws {
         let (store, orders, group) = try await open(2)
         for number in 0..<1000 {

@@ -256,9 +256,13 @@ extension PartitionedStream {
 
     /// Its entry, unless another one of the name is there already.
     func forget(_ group: String) {
-        groups.withLock { groups in
-            if let entry = groups[group], entry.group == nil { groups[group] = nil }
+        let other = groups.withLock { groups -> ConsumerGroup? in
+            if let other = groups[group]?.group { return other }
+            groups[group] = nil
+            return nil
         }
+        // Let go outside the lock: its end comes back here.
+        withExtendedLifetime(other) {}
     }
 
     func finishGroups(_ error: WeirError) { for group in openGroups { group.finish(error) } }
