@@ -67,6 +67,23 @@ struct CursorLedgerTests {
         #expect(standing == 4)
     }
 
+    @Test mutating func `goes not back on the account of a forced commit that failed`() throws {
+        _ = try commit(100)
+        _ = finish()
+        _ = try commit(50, force: true, 1)
+        let action = try commit(60, 2)
+        #expect(action == .wait)
+        let failed = finish(isDurable: false)
+        #expect(failed.0 == [1, 2] && failed.1 == nil)
+        #expect(standing == 100)
+        _ = try commit(50, force: true, 3)
+        _ = try commit(40, force: true, 4)
+        let again = finish(isDurable: false)
+        #expect(again.0 == [3] && again.1 == .move(at(40)))
+        _ = finish()
+        #expect(standing == 40)
+    }
+
     @Test mutating func `asks for no record where the position is durable already`() throws {
         _ = try commit(5)
         _ = finish()

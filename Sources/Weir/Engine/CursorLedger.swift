@@ -48,8 +48,20 @@ package struct CursorLedger<Waiter: Sendable>: Sendable {
         var flyingWaiters: [Waiter] = []
         var next: Change?
         var nextWaiters: [Waiter] = []
+        /// Somebody forced it, so it holds wherever the cursor stands then.
+        var isNextForced = false
         /// Something under way may set the cursor back: it is what later commits are held against.
         var isForced = false
+
+        /// What nobody forced would set the cursor back from where it stands durably.
+        var nextGoesBack: Bool {
+            guard let next, !isNextForced else { return false }
+            switch standing {
+            case .at(let commit, _): return next.offset < commit.position.offset
+            case .unreadable: return true
+            case nil: return false
+            }
+        }
     }
     private var entries: [CursorKey: Entry] = [:]
     private let countMax: Int
@@ -101,17 +113,23 @@ package struct CursorLedger<Waiter: Sendable>: Sendable {
         _ key: CursorKey, isDurable: Bool
     ) -> (waiters: [Waiter], next: Change?) {
         guard var entry = entries[key], let flown = entry.flying else { return ([], nil) }
-        let waiters = entry.flyingWaiters
+        var waiters = entry.flyingWaiters
         if isDurable {
             switch flown {
             case .move(let commit): entry.standing = .at(commit, lost: nil)
             case .remove: entry.standing = nil
             }
         }
+        if !isDurable, entry.nextGoesBack {
+            // It was taken because a forced commit went before it, which failed: so does it.
+            waiters += entry.nextWaiters
+            (entry.next, entry.nextWaiters) = (nil, [])
+        }
         entry.flying = entry.next
         entry.flyingWaiters = entry.nextWaiters
         entry.next = nil
         entry.nextWaiters = []
+        entry.isNextForced = false
         if entry.flying == nil { entry.isForced = false }
         entries[key] = entry.flying == nil && entry.standing == nil ? nil : entry
         return (waiters, entry.flying)
@@ -185,6 +203,7 @@ package struct CursorLedger<Waiter: Sendable>: Sendable {
             return .write(change)
         }
         entry.next = change
+        entry.isNextForced = entry.isNextForced || isForced
         entry.nextWaiters.append(waiter)
         return .wait
     }

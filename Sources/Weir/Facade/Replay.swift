@@ -106,9 +106,14 @@ final class ReplayReader: @unchecked Sendable {
         var bytes = 0
         while found.count < Self.recordsMax, bytes < Self.bytesMax {
             switch try cursor?.next() {
-            case .record(let record):
-                found.append(record)
-                bytes += (record.record.value?.count ?? 0) + (record.record.key?.count ?? 0)
+            case .record(let merged):
+                found.append(merged)
+                let record = merged.record
+                bytes +=
+                    Credit.record(
+                        key: record.key?.count, headers: record.headers,
+                        value: record.value?.count ?? 0
+                    ).bytes
             case .gap(let gap, let stream):
                 throw WeirError(
                     .gap,

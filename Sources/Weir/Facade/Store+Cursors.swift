@@ -50,14 +50,8 @@ extension Store {
     ) throws(WeirError) -> [CursorInfo] {
         let request = CursorRequest(command: .list, stream: stream)
         if let answer = try askWriter(ofStoreAt: path, request) { return answer.cursors }
-        let store = try openBlocking(at: path, .read)
-        do throws(WeirError) {
-            let found = try store.cursorsBlocking(of: stream)
-            try store.closeBlocking()
-            return found
-        } catch {
-            try store.closeBlocking()
-            throw error
+        return try withStore(at: path, .read) { store throws(WeirError) in
+            try store.cursorsBlocking(of: stream)
         }
     }
 
@@ -72,12 +66,12 @@ extension Store {
     ) throws(WeirError) {
         var request = CursorRequest(command: .set, stream: stream, cursor: name, force: force)
         if try hasWriter(path) {
-            let store = try openBlocking(at: path, .read)
-            request.offset = try store.streamBlocking(stream).offset(of: goal).value
-            try store.closeBlocking()
+            request.offset = try withStore(at: path, .read) { store throws(WeirError) in
+                try store.streamBlocking(stream).offset(of: goal).value
+            }
             if try askWriter(ofStoreAt: path, request) != nil { return }
         }
-        try withWriter(ofStoreAt: path) { store throws(WeirError) in
+        try withStore(at: path, .write) { store throws(WeirError) in
             let stream = try store.streamBlocking(stream)
             let offset = try stream.offset(of: goal)
             try stream.savedCursor(name).commitBlocking(upTo: offset, force: force)
@@ -90,7 +84,7 @@ extension Store {
     ) throws(WeirError) {
         let request = CursorRequest(command: .remove, stream: stream, cursor: name)
         if try askWriter(ofStoreAt: path, request) != nil { return }
-        try withWriter(ofStoreAt: path) { store throws(WeirError) in
+        try withStore(at: path, .write) { store throws(WeirError) in
             try store.streamBlocking(stream).savedCursor(name).removeBlocking()
         }
     }
@@ -108,18 +102,20 @@ extension Store {
         return try client.ask(request, for: CursorAnswer.self)
     }
 
-    /// As the one writer, for as long as the body takes.
-    private static func withWriter(
-        ofStoreAt path: String, _ body: (Store) throws(WeirError) -> Void
-    ) throws(WeirError) {
-        let store = try openBlocking(at: path, .write)
+    /// Opens a store for as long as the body takes.
+    private static func withStore<Result>(
+        at path: String, _ access: Access, _ body: (Store) throws(WeirError) -> Result
+    ) throws(WeirError) -> Result {
+        let store = try openBlocking(at: path, access)
+        let result: Result
         do throws(WeirError) {
-            try body(store)
+            result = try body(store)
         } catch {
             try store.closeBlocking()
             throw error
         }
         try store.closeBlocking()
+        return result
     }
 
     // MARK: of this one, for others

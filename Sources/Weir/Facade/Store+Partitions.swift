@@ -78,6 +78,13 @@ extension Store {
     public func deletePartitionedStreamBlocking(_ name: String) throws(WeirError) {
         let name = try StreamName(name)
         let ids = engine.partitions(claiming: name).map { (id: $0.id, name: $0.name) }
+        defer {
+            // A deletion that failed half way has taken some of them.
+            let left = Set(engine.partitions(claiming: name).map(\.id))
+            for (id, partition) in ids where !left.contains(id) {
+                forgetCursors(of: id, called: partition)
+            }
+        }
         try engine.deletePartitions(of: name) { partition in
             let (group, stream) = state.withLock { state in
                 (
@@ -89,7 +96,6 @@ extension Store {
             group?.finishGroups(Self.deleted(name))
         }
         logger.debug("deleted partitioned stream \(name)")
-        for (id, partition) in ids { forgetCursors(of: id, called: partition) }
     }
 
     private func create(
