@@ -17,7 +17,7 @@ extension Catalog {
             ("visibility", "TEXT"), ("compression", "TEXT"), ("segment_bytes_max", "INTEGER"),
             ("batch_bytes_max", "INTEGER"), ("commit_alignment", "INTEGER"),
             ("linger_us", "INTEGER"), ("key_index", "INTEGER"), ("partition_group", "TEXT"),
-            ("partition", "INTEGER"), ("partitions", "INTEGER"),
+            ("partition", "INTEGER"), ("partitions", "INTEGER"), ("indexed_headers", "TEXT"),
         ],
         parts: byStream { source, stream in
             let info = try stream.info()
@@ -51,8 +51,18 @@ extension Catalog {
             .integer(configuration.batchBytesMax), .integer(configuration.commitAlignment),
             .integer(configuration.lingerMicroseconds), .flag(configuration.keyIndex),
             .string(partition?.group.description), .integer(partition?.index),
-            .integer(partition?.count),
+            .integer(partition?.count), .text(list(configuration.indexedHeaders)),
         ]
+    }
+
+    /// As JSON.
+    private static func list(_ names: [String]) -> [UInt8] {
+        var out = [UInt8(ascii: "[")]
+        for (index, name) in names.enumerated() {
+            if index > 0 { out.append(UInt8(ascii: ",")) }
+            JSONText.append(name, to: &out)
+        }
+        return out + [UInt8(ascii: "]")]
     }
 
     static let segments = Catalog(

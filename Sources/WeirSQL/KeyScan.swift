@@ -1,9 +1,11 @@
 import Weir
 import WeirBase
 
-/// Finds the records of one key in the part of a stream that a plan leaves: by the index, and where
-/// it does not reach by reading the log.
+/// Finds the records of one key, or with one header, in the part of a stream that a plan leaves: by
+/// the index, and where it does not reach by reading the log.
 final class KeyScan: RecordSource {
+    typealias Find = (LogStream, StartPosition, Offset?) throws -> KeyedRecords
+
     private let plan: RecordPlan
     private let onGap: @Sendable (Gap) -> Void
     /// Told once, with the reason, if the index was of no use.
@@ -13,16 +15,16 @@ final class KeyScan: RecordSource {
 
     /// Goes to the first row. Throws what reading throws.
     init(
-        _ stream: LogStream, _ plan: RecordPlan, key: [UInt8],
+        _ stream: LogStream, _ plan: RecordPlan, find: Find,
         onGap: @escaping @Sendable (Gap) -> Void, onScan: @escaping (String) -> Void
     ) throws {
         self.plan = plan
         self.onGap = onGap
         self.onScan = onScan
         let last = plan.offsets.upperBound
-        records = try stream.records(
-            key: key, from: .offset(plan.start(in: stream)),
-            before: plan.isEmpty ? .zero : last == .max ? nil : Offset(last + 1))
+        records = try find(
+            stream, .offset(plan.start(in: stream)),
+            plan.isEmpty ? .zero : last == .max ? nil : Offset(last + 1))
         try advance()
     }
 

@@ -13,6 +13,7 @@ enum RecordBound: Int, CaseIterable {
     case appendTimeMicrosecondsFrom
     case appendTimeMicrosecondsTo
     case keyEqual
+    case headerEqual
 
     /// `nil` where the log cannot help: record times may go back, so no time is the last of its
     /// kind.
@@ -32,6 +33,9 @@ enum RecordBound: Int, CaseIterable {
         }
     }
 
+    /// The index says where such records are, if there is one.
+    var isByIndex: Bool { self == .keyEqual || self == .headerEqual }
+
     /// The part of a stream that is left, for the planner: no more than a guess.
     var selectivity: Double {
         switch self {
@@ -39,6 +43,7 @@ enum RecordBound: Int, CaseIterable {
         case .offsetFrom, .offsetTo, .appendTimeMicrosecondsTo: 0.25
         case .timeFrom, .timeMicrosecondsFrom, .appendTimeFrom, .appendTimeMicrosecondsFrom: 0.3
         case .keyEqual: 1e-4
+        case .headerEqual: 1e-2
         }
     }
 }
@@ -51,6 +56,8 @@ struct RecordPlan: Equatable {
     var appendedTo: Timestamp?
     /// Only records with this key.
     var key: [UInt8]?
+    /// Only records whose indexed header is this text.
+    var header: String?
     /// A bit for each column that is looked at.
     var columns = UInt64.max
     /// Nothing can fulfil the conditions.
@@ -62,6 +69,9 @@ struct RecordPlan: Equatable {
         case (_, .null): isEmpty = true
         case (.keyEqual, .text(let bytes)): take(key: bytes, isText: true)
         case (.keyEqual, .bytes(let bytes)): take(key: bytes, isText: false)
+        case (.headerEqual, .text(let bytes)): take(header: bytes)
+        // Headers of bytes are text there, too.
+        case (.headerEqual, .bytes): isEmpty = true
         case (.offsetEqual, .integer(let number)):
             narrow(from: number)
             narrow(to: number)
@@ -90,6 +100,13 @@ struct RecordPlan: Equatable {
     /// number is equal to depends on what it comes from: it says nothing here.
     private mutating func take(key bytes: [UInt8], isText: Bool) {
         if JSONText.isText(bytes) == isText { key = bytes } else { isEmpty = true }
+    }
+
+    /// A text is that of a header of text, or an object for one of another kind.
+    private mutating func take(header bytes: [UInt8]) {
+        guard bytes.first != UInt8(ascii: "{") else { return }
+        header = String(validating: bytes, as: UTF8.self)
+        if header == nil { isEmpty = true }
     }
 
     private static func lowerBound(_ text: [UInt8]) -> Timestamp? {

@@ -11,26 +11,28 @@ final class RecordTable: VirtualTable {
 
     fileprivate let stream: LogStream
     fileprivate let listener: Listener
+    fileprivate let headers: [HeaderColumn]
 
     init(_ stream: LogStream, _ listener: Listener) {
         self.stream = stream
         self.listener = listener
+        self.headers = HeaderColumn.all(stream.configuration.indexedHeaders)
     }
 
-    var declaration: String { RecordColumn.declaration }
+    var declaration: String { RecordColumn.declaration(headers) }
 
     /// Which conditions become bounds. Their numbers lie in the low bits, the columns that are
-    /// looked at above them.
+    /// looked at above them, and between them which header is meant.
     func plan(_ question: PlanQuestion) -> PlanAnswer {
         var chosen: [RecordBound: Int] = [:]
+        var header = 0
         for condition in question.conditions {
-            // The row's id is the offset.
-            guard let column = RecordColumn(rawValue: Int32(max(condition.column, 0))),
-                let bound = RecordBound(column, condition.comparison), chosen[bound] == nil,
+            guard let bound = bound(for: condition), chosen[bound] == nil,
                 // Without an index, one walk for all keys is better than one for each.
-                bound != .keyEqual || !condition.isList || stream.looksUpKeys
+                !bound.isByIndex || !condition.isList || looksUp(bound)
             else { continue }
             chosen[bound] = condition.place
+            if bound == .headerEqual { header = condition.column - RecordColumn.allCases.count }
         }
         let recordCount = Double(max(1, stream.endOffset - stream.firstOffset))
         var answer = PlanAnswer(cost: recordCount, rowCount: recordCount)
@@ -40,16 +42,39 @@ final class RecordTable: VirtualTable {
             answer.number |= 1 << Int32(bound.rawValue)
             answer.rowCount *= bound.selectivity
             // Looking for a key costs the walk, if there is no index.
-            if bound != .keyEqual || stream.looksUpKeys { answer.cost *= bound.selectivity }
+            if !bound.isByIndex || looksUp(bound) { answer.cost *= bound.selectivity }
         }
         // To begin somewhere costs as much as some rows, and a row by index as some by walking.
-        answer.cost = max(10, answer.cost * (chosen[.keyEqual] == nil ? 1 : 10))
-        answer.number |= Int32(question.columns & 0x7FFF) << Self.columnsShift
+        let isByIndex = chosen.keys.contains { $0.isByIndex }
+        answer.cost = max(10, answer.cost * (isByIndex ? 10 : 1))
+        answer.number |= Int32(header) << Self.headerShift
+        answer.number |= Int32(Self.columns(question.columns)) << Self.columnsShift
         answer.isUnique = chosen[.offsetEqual] != nil
         answer.isOrdered = question.order.map { $0 <= 0 } ?? false
         return answer
     }
 
+    private func bound(for condition: PlanQuestion.Condition) -> RecordBound? {
+        // The row's id is the offset.
+        guard let column = RecordColumn(rawValue: Int32(max(condition.column, 0))) else {
+            return condition.comparison == .equal ? .headerEqual : nil
+        }
+        return RecordBound(column, condition.comparison)
+    }
+
+    private func looksUp(_ bound: RecordBound) -> Bool {
+        bound == .keyEqual ? stream.looksUpKeys : stream.looksUpHeaders
+    }
+
+    /// Hidden columns are made of the headers.
+    private static func columns(_ used: UInt64) -> UInt64 {
+        let count = UInt64(RecordColumn.allCases.count)
+        let headers: UInt64 = used >> count == 0 ? 0 : 1 << UInt64(RecordColumn.headers.rawValue)
+        return used & (1 << count - 1) | headers
+    }
+
+    fileprivate static let headerShift: Int32 = 12
+    fileprivate static let headerMask: Int32 = 0xF
     fileprivate static let columnsShift: Int32 = 16
 
     func makeWalk() -> any TableWalk { RecordWalk(self) }
@@ -68,26 +93,39 @@ private final class RecordWalk: TableWalk {
         for (bound, value) in zip(bounds, values) { plan.add(bound, value) }
         // What was found before is let go of.
         source = nil
+        let header = Int(number >> RecordTable.headerShift & RecordTable.headerMask)
         if let key = plan.key {
-            source = try KeyScan(table.stream, plan, key: key, onGap: table.listener.onGap) {
-                reason in
-                self.tellScan(plan, reason)
+            source = try keyScan(plan, RecordColumn.key.name) { stream, start, end in
+                try stream.records(key: key, from: start, before: end)
+            }
+        } else if let text = plan.header, table.headers.indices.contains(header) {
+            let column = table.headers[header]
+            source = try keyScan(plan, column.name) { stream, start, end in
+                try stream.records(
+                    header: column.header, equalTo: .string(text), from: start, before: end)
             }
         } else {
-            tellScan(plan, nil)
+            let columns = RecordColumn.allCases.filter { $0.isIn(plan.columns) }.map(\.name)
+            tellScan(plan, columns + table.headers.map(\.name), nil)
             source = try RecordScan(table.stream, plan, onGap: table.listener.onGap)
         }
     }
 
+    private func keyScan(
+        _ plan: RecordPlan, _ column: String, find: KeyScan.Find
+    ) throws -> KeyScan {
+        try KeyScan(table.stream, plan, find: find, onGap: table.listener.onGap) { reason in
+            self.tellScan(plan, [column], reason)
+        }
+    }
+
     /// Once a statement, however often it begins.
-    private func tellScan(_ plan: RecordPlan, _ reason: String?) {
+    private func tellScan(_ plan: RecordPlan, _ columns: [String], _ reason: String?) {
         let stream = table.stream
         guard !hasToldScan, plan.isUnbounded(from: stream.firstOffset) else { return }
         hasToldScan = true
-        let columns = RecordColumn.allCases.filter { $0.isIn(plan.columns) }.map(\.name)
         table.listener.onScan(
-            RecordsDatabase.Scan(
-                stream: stream, columns: reason == nil ? columns : ["key"], reason: reason))
+            RecordsDatabase.Scan(stream: stream, columns: columns, reason: reason))
     }
 
     func advance() throws { try source?.advance() }
@@ -97,8 +135,10 @@ private final class RecordWalk: TableWalk {
     var rowID: Int64 { Int64(clamping: source?.row?.offset.value ?? 0) }
 
     func value(inColumn number: Int) -> SQLValue {
-        guard let row = source?.row, let column = RecordColumn(rawValue: Int32(clamping: number))
-        else { return .null }
+        guard let row = source?.row else { return .null }
+        guard let column = RecordColumn(rawValue: Int32(clamping: number)) else {
+            return table.headers[number - RecordColumn.allCases.count].value(in: row.headers)
+        }
         switch column {
         case .offset: return .integer(row.offset.value)
         case .time: return .string(TimeText.text(of: row.time))

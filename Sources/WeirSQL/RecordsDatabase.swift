@@ -17,9 +17,9 @@ public import WeirBase
 /// headers (JSON), value and tombstone, and `weir_streams`, `weir_segments`, `weir_blocks`,
 /// `weir_cursors`, `weir_producers` and `weir_index` tell what the store knows of its streams;
 /// `Docs/SQL.md` promises them. A condition on offset, or a lower one on a time, becomes the place
-/// where reading begins, and one on the key is looked up in the index; everything else is a scan of
-/// the log. Costs no memory but a batch a table. It may wait for the disk: not for Swift's own
-/// threads.
+/// where reading begins, and one on the key or an indexed header is looked up in the index;
+/// everything else is a scan of the log. Costs no memory but a batch a table. It may wait for the
+/// disk: not for Swift's own threads.
 public final class RecordsDatabase {
     /// What a query met on its way.
     public struct Events: Sendable {
@@ -86,8 +86,10 @@ public final class RecordsDatabase {
         of stream: String, where condition: String, _ body: (Offset) throws -> Bool
     ) throws {
         try Self.expectExpression(condition)
-        let name = try table(of: stream)
-            .split(separator: "\"", omittingEmptySubsequences: false)
+        let table = try table(of: stream)
+        let hidden = try names("SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 1", [table])
+        let condition = SQLToken.naming(Set(hidden), in: condition)
+        let name = table.split(separator: "\"", omittingEmptySubsequences: false)
             .joined(separator: "\"\"")
         // On lines of its own: a comment at its end stays its own affair.
         let sql = "SELECT \"offset\" FROM \"\(name)\" WHERE (\n\(condition)\n) ORDER BY \"offset\""

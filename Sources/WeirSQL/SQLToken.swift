@@ -103,6 +103,47 @@ struct SQLToken: Equatable {
     }
 }
 
+extension SQLToken {
+    /// A condition in which `headers ->> 'NAME'` is called by the hidden column of that name, where
+    /// there is one, so that the table sees what it is compared with.
+    ///
+    /// Only where nothing beside it could belong to the operator, and never beside another
+    /// statement, whose `headers` may be another table's.
+    static func naming(_ hidden: Set<String>, in condition: String) -> String {
+        let tokens = all(in: condition)
+        guard !hidden.isEmpty, !tokens.contains(where: { $0.isWord("SELECT") }) else {
+            return condition
+        }
+        var bytes: [UInt8] = []
+        let old = Array(condition.utf8)
+        var copied = 0
+        for start in tokens.indices.dropLast(4) where tokens[start].identifier == "headers" {
+            let label = tokens[start + 4]
+            let column = HeaderColumn.prefix + label.text
+            guard tokens[start + 1..<start + 4].map(\.text) == ["-", ">", ">"],
+                tokens[start + 1].range.lowerBound + 3 == tokens[start + 3].range.upperBound,
+                label.kind == .string, hidden.contains(column),
+                start == 0 || tokens[start - 1].endsBefore,
+                start + 5 == tokens.count || tokens[start + 5].beginsAfter
+            else { continue }
+            bytes += old[copied..<tokens[start].range.lowerBound] + Array("\"\(column)\"".utf8)
+            copied = label.range.upperBound
+        }
+        return String(decoding: bytes + old[copied...], as: UTF8.self)
+    }
+
+    /// What stands behind it is an operand of its own.
+    private var endsBefore: Bool {
+        kind == .symbol ? ["(", "="].contains(text) : ["AND", "OR", "NOT"].contains { isWord($0) }
+    }
+
+    /// What stands before it is an operand of its own.
+    private var beginsAfter: Bool {
+        kind == .symbol
+            ? [")", "="].contains(text) : ["AND", "OR", "IN", "IS", "LIKE"].contains { isWord($0) }
+    }
+}
+
 extension [SQLToken] {
     /// What a statement does, by its first word.
     var verb: String? {

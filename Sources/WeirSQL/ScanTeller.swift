@@ -22,7 +22,7 @@ final class ScanTeller: Sendable {
 
     func meet(_ scan: RecordsDatabase.Scan) {
         let news = state.withLock { state -> RecordsDatabase.Scan? in
-            let columns = scan.columns.filter { state.names.contains($0) }
+            let columns = scan.columns.filter { state.names.contains($0.lowercased()) }
             let found = RecordsDatabase.Scan(
                 stream: scan.stream, columns: columns, reason: scan.reason)
             guard !columns.isEmpty, state.told.insert(found.description).inserted else {
@@ -41,7 +41,7 @@ extension RecordsDatabase {
         /// Those that the statement's conditions name; in a connection of the caller's own, those
         /// that it looks at.
         public let columns: [String]
-        /// Why the index of keys is of no use for a condition on the key.
+        /// Why the index is of no use for a condition on a key or a header.
         public let reason: String?
 
         /// One sentence.

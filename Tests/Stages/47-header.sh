@@ -28,6 +28,15 @@ hour=5||"hour":5[,}]
 carrier=ua||"carrier":"ua"
 origin=JFK|note: the log is read instead of the index: the stream's header origin is not indexed|"origin":"JFK"
 cases
+where="headers ->> 'carrier' = 'UA' and time >= '2000-01-01'"
+expect "--where with a header" 0 '' "$weir" read flights --where "$where" --format json
+grep '"carrier":"UA"' "$work/all" >"$work/expected"
+check "prints those records" cmp "$work/expected" "$work/out"
+check "and looks them up" [ ! -s "$work/err" ]
+expect "a hidden column in SQL" 0 '' "$weir" sql "select count(*) as n from flights where \"headers ->> 'carrier'\" = 'UA'"
+check "counts them" grep -qx 1000 "$work/out"
+check "and looks them up" [ ! -s "$work/err" ]
+expect "a header that is not indexed" 0 'condition on headers was answered by looking at all' "$weir" read flights --where "headers ->> 'origin' = 'LGA'"
 expect "--key" 0 '' "$weir" read flights --key N3 --format json
 grep '"key":"N3"' "$work/all" >"$work/expected"
 check "prints those records" cmp "$work/expected" "$work/out"

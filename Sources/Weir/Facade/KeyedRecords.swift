@@ -253,6 +253,11 @@ extension LogStream {
         configuration.keyIndex && index.use == .on && !name.isSystem
     }
 
+    /// The same for the headers that its configuration names.
+    package var looksUpHeaders: Bool {
+        !configuration.indexedHeaders.isEmpty && index.use == .on && !name.isSystem
+    }
+
     /// The records that have a header of a name with a value, from a position to the end that the
     /// stream has now, or to before an offset.
     ///
