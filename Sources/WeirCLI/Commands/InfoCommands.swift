@@ -110,6 +110,7 @@ extension StreamInfo {
             "settings  \(configuration.durabilityText), compression "
             + "\(configuration.compression.rawValue), segments of "
             + "\(Numbers.bytes(configuration.segmentBytes))\n"
+            + "indexed   \(indexed)\n"
         var table = Table(["segment", "state", "first", "end", "records", "bytes", "from", "to"])
         for segment in segments {
             table.add([
@@ -120,6 +121,12 @@ extension StreamInfo {
             ])
         }
         return lines + table.text
+    }
+
+    private var indexed: String {
+        let headers = configuration.indexedHeaders.map { "the header \($0)" }
+        let fields = (configuration.keyIndex ? ["keys"] : []) + headers
+        return fields.isEmpty ? "nothing" : fields.joined(separator: ", ")
     }
 
     /// To the second, as a terminal is not wide; `--json` has all digits.
