@@ -22,7 +22,7 @@ else
 fi
 # Histories of the index, half of them on each of two cores.
 half=$((${WEIR_INDEX_TRIALS:-20000} / 2))
-tests=$(swift build --show-bin-path "${options[@]}")/weirPackageTests.xctest
+tests=$(swift build --show-bin-path "${release_options[@]}")/weirPackageTests.xctest
 for first in 1 $((half + 1)); do
     WEIR_SEED=$first WEIR_TRIALS=$half "$tests" --testing-library swift-testing \
         --filter IndexSimulation >"$log.index-$first" 2>&1 &

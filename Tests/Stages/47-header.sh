@@ -50,6 +50,8 @@ rm "$WEIR_STORE"/index-*
 expect "--header without an index" 0 'note: the log is read' "$weir" read flights --header carrier=UA --format json
 grep '"carrier":"UA"' "$work/all" >"$work/expected"
 check "prints those records" cmp "$work/expected" "$work/out"
+expect "no record as CSV" 0 "" "$weir" read flights --header carrier=XX --format csv
+check "prints the columns" grep -qx "offset,time,key,value,headers" "$work/out"
 expect "--header and --key" 2 'both given' "$weir" read flights --header carrier=UA --key N3
 expect "--header without a value" 2 'carrier' "$weir" read flights --header carrier
 expect "nine indexed headers" 2 'expected at most 8' "$weir" create many $(for number in {1..9}; do echo "--index-header h$number"; done)

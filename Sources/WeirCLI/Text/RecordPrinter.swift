@@ -70,6 +70,11 @@ struct RecordPrinter {
         let waiting = last?.all.prefix(count ?? .max) ?? []
         last = nil
         for found in waiting { try put(found.record, of: found.stream) }
+        if !hasHead {
+            // A table without rows has its columns all the same.
+            try output.write { formatter.appendHead(to: &$0) }
+            hasHead = true
+        }
         try output.flush()
     }
 }
