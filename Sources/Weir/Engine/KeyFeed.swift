@@ -15,16 +15,18 @@ enum KeyFeed {
     ///
     /// Runs follow each other without a hole. What cannot be read because it is damaged becomes a
     /// run that says so: should it be readable later, nothing is missing then. Where only keys are
-    /// indexed, batches without a key cost their header. Throws what the medium said.
+    /// indexed, batches without a key cost their header, and sealed segments in front that have
+    /// none their footer. Throws what the medium said.
     static func read<Files: FileSystem>(
         _ fields: IndexedFields, of stream: StreamID, _ view: LogView<Files>,
         from start: Offset, isStopped: () -> Bool
     ) throws(WeirError) -> [KeyRun] {
-        var cursor = LogCursor(view: view, at: start, keyedOnly: fields.areKeysOnly)
+        let keyed = fields.areKeysOnly ? endOfKeyless(view, from: start, isStopped) : start
+        var cursor = LogCursor(view: view, at: keyed, keyedOnly: fields.areKeysOnly)
         var runs: [KeyRun] = []
         var entries: [KeyEntry] = []
         var first = start
-        var place = start
+        var place = keyed
         var count = 0
         while count < batchesMax, entries.count < entriesMax, !isStopped() {
             let step = try cursor.next()
@@ -62,6 +64,33 @@ enum KeyFeed {
             runs.append(KeyRun(stream: stream, first: first, end: place, entries: entries))
         }
         return runs
+    }
+
+    /// Behind the sealed segments from an offset on of which the footer says that no record has a
+    /// key. Where one cannot be read, the walk over the batches tells.
+    private static func endOfKeyless<Files: FileSystem>(
+        _ view: LogView<Files>, from start: Offset, _ isStopped: () -> Bool
+    ) -> Offset {
+        let visibleEnd = view.visibleEnd
+        var end = start
+        for segment in view.segments where segment.base <= end {
+            guard let sealed = segment.sealed, sealed.endOffset > end else { continue }
+            guard sealed.endOffset <= visibleEnd, !isStopped(), isKeyless(segment, sealed) else {
+                break
+            }
+            end = sealed.endOffset
+        }
+        return end
+    }
+
+    private static func isKeyless<Files: FileSystem>(
+        _ segment: ReadableSegment<Files>, _ sealed: SealedSegment
+    ) -> Bool {
+        do throws(WeirError) {
+            return try segment.footer(sealed)?.summary.keyedCount == 0
+        } catch {
+            return false
+        }
     }
 
     private static func collect(
