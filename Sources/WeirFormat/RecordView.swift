@@ -37,15 +37,16 @@ package struct RecordView: ~Escapable {
     package var recordTime: Timestamp? { plainStart > 0 ? nil : layout.recordTime }
     package var isTombstone: Bool { shape == .tombstone }
 
-    /// Calls `body` with each header, in the order in which they were written.
-    ///
-    /// The values of headers that are not simple (lists, maps) are left out. Takes memory for
-    /// names and values: a program that wants none reads `entry`.
+    /// Whether it has a key, and these are its bytes.
     package func hasKey(_ wanted: [UInt8]) -> Bool {
         guard let key, key.byteCount == wanted.count else { return false }
         return unsafe key.withUnsafeBytes { unsafe $0.elementsEqual(wanted) }
     }
 
+    /// Calls `body` with each header, in the order in which they were written.
+    ///
+    /// The values of headers that are not simple (lists, maps) are left out. Takes memory for
+    /// names and values: a program that wants none reads `entry`.
     package func forEachHeader(_ body: (String, HeaderValue) -> Void) {
         guard plainStart == 0, let range = layout.headers else { return }
         unsafe entry.withUnsafeBytes { buffer in

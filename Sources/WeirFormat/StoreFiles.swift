@@ -26,7 +26,8 @@ package enum StoreLayout {
     package static func generation(indexName name: String) -> UInt64? {
         guard name.hasPrefix("index-"), name.hasSuffix(".sqlite") else { return nil }
         let digits = name.dropFirst("index-".count).dropLast(".sqlite".count)
-        return UInt64(digits).flatMap { index(generation: $0) == name ? $0 : nil }
+        // There is one after it, always.
+        return UInt64(digits).flatMap { $0 < .max && index(generation: $0) == name ? $0 : nil }
     }
 
     package static func stream(_ id: StreamID) -> String { "streams/\(id)" }

@@ -31,7 +31,13 @@ package final class IndexReader: Sendable {
     package init(path: String, store: StoreID, isFrozen: Bool) throws(WeirError) {
         let connection = try IndexConnection(path: path, isReadOnly: true, isFrozen: isFrozen)
         do throws(WeirError) {
-            owner = try connection.read { try IndexSchema.identity(in: $0) }
+            owner = try connection.read { database in
+                // No damage: the transaction that makes it an index is not there yet.
+                guard try IndexSchema.number("PRAGMA application_id", in: database) != 0 else {
+                    throw WeirError(.system, "The index is being made.")
+                }
+                return try IndexSchema.identity(in: database)
+            }
             guard owner.store == store else {
                 throw WeirError.damaged(
                     "The index is of store \(owner.store); expected \(store).",

@@ -26,7 +26,7 @@ package struct IndexIdentity: Sendable, Hashable {
 
 /// The tables, and what makes a file an index of this version.
 ///
-///     owner    one row: store, epoch, checksum
+///     owner    one row: store, epoch, when that opened it, checksum
 ///     runs     which offsets of which stream are covered: stream, first and end offset, entries…
 ///     leaves   the entries of the runs, in the order of hash and offset
 enum IndexSchema {
@@ -109,6 +109,11 @@ enum IndexSchema {
                 entryCount: Int(clamping: row.number(3)), isUnread: row.number(4) != 0)
             guard run.checksum == row.number(6) else {
                 throw WeirError.damaged("A run of keys in the index does not match its checksum.")
+            }
+            guard run.first <= run.end, run.entryCount <= IndexLimits.entriesMax else {
+                throw WeirError.damaged(
+                    "A run of keys in the index has \(run.entryCount) entries from offset "
+                        + "\(run.first) to before \(run.end), which cannot be.")
             }
             if let last = found.last, last.stream == run.stream, last.end != run.first {
                 throw WeirError.damaged(

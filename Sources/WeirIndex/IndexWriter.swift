@@ -235,6 +235,12 @@ package final class IndexWriter {
     private func expectOwnership(in database: Database) throws {
         let owner = try IndexSchema.identity(in: database)
         guard owner != identity else { return }
+        // What an earlier opening says of itself was written over: nobody has taken that back.
+        guard owner.epoch >= identity.epoch else {
+            throw WeirError.damaged(
+                "The index tells that epoch \(owner.epoch) wrote it last, and that was epoch "
+                    + "\(identity.epoch).")
+        }
         throw WeirError(
             .locked,
             "The index was taken over by epoch \(owner.epoch) of the store, and this process is of "

@@ -65,6 +65,8 @@ package struct RunRow: Sendable, Hashable {
 
 /// Bounds of the index, in one place.
 package enum IndexLimits {
+    /// More than a file of SQLite can hold, and few enough to be added up.
+    static let entriesMax = 1 << 40
     /// Entries that one transaction of a merge writes.
     static let pieceEntriesMax = 64 << 10
     /// Runs that are merged at once, and how many it takes: while the index is behind, while

@@ -149,6 +149,33 @@ struct IndexFileTests {
         try overtaken.close()
     }
 
+    @Test func `is damaged where it tells of an earlier opening than the one that writes`() throws {
+        let writer = try IndexWriter.create(path: folder.file, next)
+        let other = try IndexConnection(path: folder.file, isReadOnly: false)
+        try other.write { try IndexSchema.write(identity, in: $0) }
+        try other.close()
+        let error = #expect(throws: WeirError.self) { try writer.append([run(0..<10) { $0 }]) }
+        #expect(error?.code == .damaged)
+        try writer.close()
+    }
+
+    @Test func `is damaged where a run ends before it begins, and not while it is made`() throws {
+        let writer = try IndexWriter.create(path: folder.file, identity)
+        let other = try IndexConnection(path: folder.file, isReadOnly: false)
+        let backward = RunRow(
+            number: 9, stream: stream, first: 10, end: 5, entryCount: 0, isUnread: false)
+        try other.write { try IndexSchema.insert(backward, in: $0) }
+        let reader = try reader()
+        let error = #expect(throws: WeirError.self) { try reader.coverage(of: stream) }
+        #expect(error?.code == .damaged)
+        try reader.close()
+        try other.write { try SQLStatement($0, "PRAGMA application_id = 0").run() }
+        let early = #expect(throws: WeirError.self) { try self.reader() }
+        #expect(early?.code == .system)
+        try other.close()
+        try writer.close()
+    }
+
     @Test func `forgets what is stale when it is opened`() throws {
         let first = try IndexWriter.create(path: folder.file, identity)
         try first.append([run(0..<10) { $0 }])

@@ -16,7 +16,8 @@ struct KeyFeedTests {
     private func read(_ view: LogView<SimulatedFileSystem>, keys: Bool = true) throws -> [KeyRun] {
         let configuration = StreamConfiguration(indexedHeaders: keys ? [] : ["h"])
         return try KeyFeed.read(
-            IndexedFields(configuration), of: StreamID(1), view, from: .zero) { false }
+            IndexedFields(configuration), of: StreamID(1), view, from: .zero
+        ) { false }
     }
 
     /// Several sealed segments of records without a key, and a record with one behind them.
@@ -26,7 +27,8 @@ struct KeyFeedTests {
         let key: [UInt8] = [107]
         var builder = BatchBuilder(byteLimit: 4 << 10)
         let added = try builder.append(
-            key: key.span.bytes, time: nil, value: key.span.bytes) { _ in }
+            key: key.span.bytes, time: nil, value: key.span.bytes
+        ) { _ in }
         #expect(added)
         _ = try writer.append(&builder, needsSync: true)
     }

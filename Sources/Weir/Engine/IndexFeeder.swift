@@ -28,7 +28,6 @@ final class IndexFeeder: Sendable {
     struct Figures: Sendable {
         var generation: UInt64?
         var coverage: [StreamID: Range<Offset>] = [:]
-        var entryCount = 0
         /// What keeps the index from being brought up to date, or was the reason of a rebuild.
         var trouble: String?
         var isFailing = false
@@ -274,11 +273,11 @@ final class IndexFeeder: Sendable {
     private func publish(_ feeding: Feeding, _ writer: IndexWriter) {
         var coverage: [StreamID: Range<Offset>] = [:]
         for id in writer.streams { coverage[id] = writer.coverage(of: id) }
-        let entryCount = writer.entryCount
         shared.withLock { figures in
             figures.generation = feeding.generation
             figures.coverage = coverage
-            figures.entryCount = entryCount
+            // It passed.
+            if figures.isFailing { figures.trouble = nil }
             figures.isFailing = false
             if let reason = feeding.rebuildReason { figures.trouble = reason }
         }

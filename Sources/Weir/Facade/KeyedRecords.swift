@@ -146,7 +146,7 @@ public struct KeyedRecords: ~Copyable {
         let step = try cursor.next { _ in .read(ahead: Credit(bytes: 0, records: 0)) }
         var missing: Gap?
         switch step {
-        case .batch(let header): try take(cursor.records, of: header)
+        case .batch(let header): take(cursor.records, of: header)
         case .gap(let gap):
             // The index names what can be read no more; so would a scan have met it.
             named = named.drop { $0 < gap.next }
@@ -160,12 +160,10 @@ public struct KeyedRecords: ~Copyable {
         return missing
     }
 
-    private mutating func take(
-        _ records: consuming RecordWalker, of header: BatchHeader
-    ) throws(WeirError) {
+    private mutating func take(_ records: consuming RecordWalker, of header: BatchHeader) {
         let end = header.endOffset
         guard header.keyedCount > 0 || !wanted.isKey else {
-            return distrust("names a key at offset \(place) where no record has one")
+            return distrust("names a key at offset \(named.first ?? place) where none is")
         }
         while let record = records.next(), let offset = named.first, offset < end {
             // A record that compaction took away is no longer there to be found.
@@ -180,8 +178,8 @@ public struct KeyedRecords: ~Copyable {
             place = record.offset + 1
             keep(record, of: header)
         }
+        // What lies before the next one was not looked at: it is, if that one turns out wrong.
         named = named.drop { $0 < end }
-        place = named.first ?? namedEnd
     }
 
     /// The index was proven and is wrong all the same: it is of another history of this store.
