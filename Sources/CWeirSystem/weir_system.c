@@ -100,8 +100,7 @@ int weir_lock_query(int descriptor) {
 
 #ifdef MADV_POPULATE_READ
 // Whether a range of a few pages is in memory: cheaper to know than to ask for it again, as a replay
-// does that goes from batch to batch. Who may not write the file is told that all is in memory;
-// then the touch brings it in, and the guard tells what this would have told.
+// does that goes from batch to batch.
 static int is_in_memory(const void *start, size_t byte_count) {
     unsigned char pages[64];
     size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
@@ -113,9 +112,10 @@ static int is_in_memory(const void *start, size_t byte_count) {
 }
 #endif
 
-int weir_populate(const void *start, size_t byte_count) {
+int weir_populate(const void *start, size_t byte_count, int is_owner) {
 #ifdef MADV_POPULATE_READ
-    if (is_in_memory(start, byte_count)) return 0;
+    // Who neither owns nor may write the file is told that all of it is in memory.
+    if (is_owner && is_in_memory(start, byte_count)) return 0;
     madvise((void *)start, byte_count, MADV_WILLNEED);
     while (madvise((void *)start, byte_count, MADV_POPULATE_READ) != 0) {
         // EINVAL: a kernel before 5.14. The guard then catches what this would have told.
@@ -124,6 +124,7 @@ int weir_populate(const void *start, size_t byte_count) {
     }
     return 0;
 #else
+    (void)is_owner;
     return madvise((void *)start, byte_count, MADV_WILLNEED) == 0 ? 0 : errno;
 #endif
 }

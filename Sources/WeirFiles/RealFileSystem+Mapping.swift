@@ -35,10 +35,15 @@ extension RealFileSystem {
         }
         return unsafe Mapping(
             base: UnsafeRawPointer(base), byteCount: byteCount,
-            operations: operations(path: file.path, slot: slot))
+            operations: operations(path: file.path, slot: slot, isOwner: isOwner(file)))
     }
 
-    private func operations(path: String, slot: Int32) -> MappingOperations {
+    private func isOwner(_ file: File) -> Bool {
+        var status = stat()
+        return unsafe fstat(file.descriptor, &status) == 0 && status.st_uid == geteuid()
+    }
+
+    private func operations(path: String, slot: Int32, isOwner: Bool) -> MappingOperations {
         unsafe MappingOperations(
             unmap: { base, byteCount in
                 // Out of the guard's table first: the address may be another map's at once.
@@ -47,7 +52,8 @@ extension RealFileSystem {
             },
             populate: { (base, range) throws(WeirError) in
                 let start = range.lowerBound & ~(pageSize - 1)
-                let code = unsafe weir_populate(base + start, range.upperBound - start)
+                let code = unsafe weir_populate(
+                    base + start, range.upperBound - start, isOwner ? 1 : 0)
                 if code != 0 {
                     throw SystemError.make(
                         "read", path, code == EFAULT ? EIO : code,

@@ -94,10 +94,6 @@ package final class IndexWriter {
         work.runs[stream].map(Self.coverage)
     }
 
-    package var entryCount: Int {
-        work.runs.values.reduce(0) { $0 + $1.reduce(0) { $0 + $1.entryCount } }
-    }
-
     /// Adds runs in one transaction; each continues its stream's coverage, or begins it.
     ///
     /// A run that is there already is left out. Throws `noSpace`, `locked` if another process

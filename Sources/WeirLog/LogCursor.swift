@@ -75,6 +75,8 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
 
     /// The same, as far as `admitting` lets it.
     package mutating func next(admitting: Admitting) throws(WeirError) -> Step {
+        // Also at the end, and before another segment: the batch was walked since.
+        try expectIntact()
         header = nil
         unpackedByteCount = nil
         if let gap = firstGap.take() { return .gap(gap) }
@@ -91,6 +93,17 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
             }
             if let step = try stepInSegment(admitting) { return step }
         }
+    }
+
+    /// Throws `damaged` if pages vanished under the batch while it was walked: zeros stood there,
+    /// and what was made of them counts nothing. Whoever keeps copies asks before it keeps them;
+    /// the next step asks in any case. Tells it once, and reads on by copies.
+    package mutating func expectIntact() throws(WeirError) {
+        guard header != nil, let lost = map, lost.mapping.lostPages else { return }
+        header = nil
+        map = nil
+        window?.readByCopies()
+        throw SegmentWindow<Files>.lost(segment?.path ?? "", at: position)
     }
 
     /// What to do about a batch that stands here, by its header.

@@ -111,9 +111,7 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
             } catch {
                 // The file was cut, or its medium fails. Copies tell which bytes are still there;
                 // what was lost under the reader is told first.
-                map = nil
-                mode = .copied
-                byteCount = 0
+                readByCopies()
                 if error.code == .damaged { throw error }
             }
         }
@@ -145,7 +143,7 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
                 }
             }
         }
-        if mapping.lostPages { throw lost(at: start) }
+        if mapping.lostPages { throw Self.lost(segment.path, at: start) }
         scanner = trial
         return step
     }
@@ -203,11 +201,16 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
         populatedEnd = FilePosition((end.value + 4095) & ~4095)
     }
 
-    private func lost(at position: FilePosition) -> WeirError {
+    static func lost(_ path: String, at position: FilePosition) -> WeirError {
         WeirError.damaged(
             "Pages of a segment vanished while it was read: the file was cut, or its medium "
-                + "fails. Read it with copying, and check the disk",
-            path: segment.path, at: position)
+                + "fails. Read it with copying, and check the disk", path: path, at: position)
+    }
+
+    mutating func readByCopies() {
+        map = nil
+        mode = .copied
+        byteCount = 0
     }
 
     private mutating func nextCopied(

@@ -67,6 +67,7 @@ final class RecordScan: RecordSource {
                 rows.removeAll(keepingCapacity: true)
                 index = 0
                 if !Self.take(cursor, plan, into: &rows) { isOver = true }
+                try cursor.expectIntact()
             case .gap(let gap): onGap(gap)
             case .end: isOver = true
             }

@@ -35,6 +35,8 @@ package final class SimulatedFileSystem: FileSystem {
         var failingWrite: Int?
         var lockedPaths: Set<ObjectIdentifier> = []
         var random: SeededRandom
+        /// Pages of all maps count as vanished.
+        var losesPages = false
         /// What was read or brought in, if somebody asked for it.
         var touched: [Touch]?
     }
@@ -57,6 +59,9 @@ package final class SimulatedFileSystem: FileSystem {
         self.capacity = capacity
         world = Lock(World(root: root, random: random))
     }
+
+    /// From now on, or no longer, pages count as vanished under all maps; copies are as they were.
+    package func losePages(_ isLosing: Bool) { world.withLock { $0.losesPages = isLosing } }
 
     /// What was read or brought in since the last call; the first call begins the record.
     package func takeTouched() -> [Touch] {
@@ -352,7 +357,7 @@ package final class SimulatedFileSystem: FileSystem {
                         throw Self.fail(.system, "beyond the end of", file.path)
                     }
                 },
-                lostPages: { _, _ in false },
+                lostPages: { [world] _, _ in world.withLock { $0.losesPages } },
                 publish: { [world] _, bytes, position, wordPosition in
                     world.withLock { _ in
                         unsafe inode.write(bytes, at: position)

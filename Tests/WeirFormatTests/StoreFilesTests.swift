@@ -168,3 +168,16 @@ struct StoreLayoutTests {
         #expect(StoreLayout.parse(segmentName: text) == nil)
     }
 }
+
+@Suite("The name of an index")
+struct IndexNameTests {
+    @Test(
+        arguments: [
+            ("index-1.sqlite", 1), ("index-18446744073709551614.sqlite", UInt64.max - 1),
+            ("index-18446744073709551615.sqlite", nil), ("index-01.sqlite", nil),
+            ("index-1.sqlite-wal", nil), ("index-.sqlite", nil), ("index--1.sqlite", nil),
+        ] as [(String, UInt64?)])
+    func `tells a generation that has a next one`(_ name: String, _ generation: UInt64?) {
+        #expect(StoreLayout.generation(indexName: name) == generation)
+    }
+}

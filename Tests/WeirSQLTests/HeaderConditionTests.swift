@@ -5,54 +5,39 @@ import WeirBase
 
 @testable import WeirSQL
 
-/// A store whose streams `known` and `bare` have the same records with all kinds of headers, `bare`
-/// without an index of them.
-private final class HeaderStore {
-    let path = NSTemporaryDirectory() + "weir-headers-" + UUID().uuidString
-    static let values: [HeaderValue] = [
-        .string("UA"), .string("AA"), .int(5), .string("5"), .bool(true), .null, .symbol("UA"),
-        .string("{\"symbol\":\"UA\"}"), .double(5), .double(0.5), .bytes([1]), .string(""),
-        .unsigned(.max), .unsigned(5), .string("é"),
-    ]
+private let headerValues: [HeaderValue] = [
+    .string("UA"), .string("AA"), .int(5), .string("5"), .bool(true), .null, .symbol("UA"),
+    .string("{\"symbol\":\"UA\"}"), .double(5), .double(0.5), .bytes([1]), .string(""),
+    .unsigned(.max), .unsigned(5), .string("é"),
+]
 
-    init() throws {
-        let store = try Store.openBlocking(at: path)
-        for name in ["known", "bare"] {
-            let configuration = StreamConfiguration(
-                durability: .flushed, indexedHeaders: name == "known" ? ["carrier", "a-b"] : [])
-            let writer = try store.streamBlocking(name, creating: configuration).syncWriter()
-            for number in 0..<300 {
-                var batch = Batch()
-                var headers: Headers = ["other": .int(Int64(number))]
-                if number % 20 < Self.values.count {
-                    headers.append("carrier", Self.values[number % 20])
-                }
-                if number % 40 == 0 { headers.append("carrier", .string("AA")) }
-                _ = try batch.append(headers: headers, value: Array("\(number)".utf8))
-                try writer.append(&batch)
+/// Records with all kinds of headers.
+private func makeStreams() throws -> PairedStreams {
+    try PairedStreams(
+        "known", StreamConfiguration(durability: .flushed, indexedHeaders: ["carrier", "a-b"]),
+        bare: StreamConfiguration(durability: .flushed)
+    ) { writer in
+        for number in 0..<300 {
+            var batch = Batch()
+            var headers: Headers = ["other": .int(Int64(number))]
+            if number % 20 < headerValues.count {
+                headers.append("carrier", headerValues[number % 20])
             }
-        }
-        // The index is brought up to date.
-        try store.closeBlocking()
-    }
-
-    deinit {
-        do {
-            try FileManager.default.removeItem(atPath: path)
-        } catch {
-            Issue.record(error)
+            if number % 40 == 0 { headers.append("carrier", .string("AA")) }
+            _ = try batch.append(headers: headers, value: Array("\(number)".utf8))
+            try writer.append(&batch)
         }
     }
 }
 
 @Suite("A condition on a header")
 struct HeaderConditionTests {
-    private let sample: HeaderStore
+    private let sample: PairedStreams
     private let store: Store
     private let scans = Lock<[String]>([])
 
     init() throws {
-        sample = try HeaderStore()
+        sample = try makeStreams()
         store = try Store.openBlocking(at: sample.path, .read)
     }
 

@@ -6,53 +6,37 @@ import WeirBase
 
 @testable import WeirSQL
 
-/// A store of a test's own whose streams `keys` and `bare` have the same records with all kinds of
-/// keys, `bare` without an index of them.
-private final class KeyStore {
-    let path = NSTemporaryDirectory() + "weir-keys-" + UUID().uuidString
-
-    init() throws {
-        let store = try Store.openBlocking(at: path)
-        for name in ["keys", "bare"] {
-            let configuration = StreamConfiguration(
-                durability: .flushed, keyIndex: name == "keys")
-            let writer = try store.streamBlocking(name, creating: configuration).syncWriter()
-            for start in stride(from: 0, to: 300, by: 20) {
-                var batch = Batch()
-                for number in start..<start + 20 {
-                    _ = try batch.append(
-                        key: Self.key(number), time: SampleStore.time(number),
-                        value: number % 14 == 0 ? nil : Array("\(number)".utf8))
-                }
-                try writer.append(&batch)
+/// Records with all kinds of keys.
+private func makeStreams() throws -> PairedStreams {
+    try PairedStreams(
+        "keys", StreamConfiguration(durability: .flushed),
+        bare: StreamConfiguration(durability: .flushed, keyIndex: false)
+    ) { writer in
+        for start in stride(from: 0, to: 300, by: 20) {
+            var batch = Batch()
+            for number in start..<start + 20 {
+                _ = try batch.append(
+                    key: key(number), time: SampleStore.time(number),
+                    value: number % 14 == 0 ? nil : Array("\(number)".utf8))
             }
-        }
-        // The index is brought up to date.
-        try store.closeBlocking()
-    }
-
-    deinit {
-        do {
-            try FileManager.default.removeItem(atPath: path)
-        } catch {
-            Issue.record(error)
+            try writer.append(&batch)
         }
     }
+}
 
-    private static func key(_ number: Int) -> [UInt8]? {
-        let others: [[UInt8]?] = [
-            nil, [], [0xFF, 5], [0xFF], Array("5".utf8), Array("05".utf8), [97, 0, 98], [97],
-            Array("n3".utf8), Array("N3 ".utf8), Array("5.0".utf8), Array("é".utf8),
-        ]
-        return number % 2 == 0 ? Array("N\(number % 7)".utf8) : others[number / 2 % others.count]
-    }
+private func key(_ number: Int) -> [UInt8]? {
+    let others: [[UInt8]?] = [
+        nil, [], [0xFF, 5], [0xFF], Array("5".utf8), Array("05".utf8), [97, 0, 98], [97],
+        Array("n3".utf8), Array("N3 ".utf8), Array("5.0".utf8), Array("é".utf8),
+    ]
+    return number % 2 == 0 ? Array("N\(number % 7)".utf8) : others[number / 2 % others.count]
 }
 
 @Suite("A condition on the key")
 struct KeyConditionTests {
-    private let files: KeyStore
+    private let files: PairedStreams
 
-    init() throws { files = try KeyStore() }
+    init() throws { files = try makeStreams() }
 
     private func ask(
         _ sql: String, _ index: IndexUse = .on

@@ -43,3 +43,30 @@ final class SampleStore {
         return Timestamp(microseconds: start + (Int64(number) * 60 - back) * 1_000_000)
     }
 }
+
+/// Streams of a test's own with the same records, one with an index of what is looked for and one
+/// without.
+final class PairedStreams {
+    let path = NSTemporaryDirectory() + "weir-pair-" + UUID().uuidString
+
+    /// `batches` appends what is in each of the two, in batches of its choice.
+    init(
+        _ indexed: String, _ configuration: StreamConfiguration, bare: StreamConfiguration,
+        _ batches: (SyncWriter) throws -> Void
+    ) throws {
+        let store = try Store.openBlocking(at: path)
+        for (name, configuration) in [(indexed, configuration), ("bare", bare)] {
+            try batches(try store.streamBlocking(name, creating: configuration).syncWriter())
+        }
+        // The index is brought up to date.
+        try store.closeBlocking()
+    }
+
+    deinit {
+        do {
+            try FileManager.default.removeItem(atPath: path)
+        } catch {
+            Issue.record(error)
+        }
+    }
+}

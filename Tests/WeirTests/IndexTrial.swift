@@ -170,7 +170,7 @@ struct IndexTrial {
         var runs: [KeyRun] = []
         for stream in engine.streams {
             let start = index.coverage(of: stream.id)?.upperBound ?? stream.view.logStart
-            let fields = IndexedFields(stream.configuration)
+            let fields = IndexedFields(stream)
             runs += try KeyFeed.read(fields, of: stream.id, stream.view, from: start) { false }
         }
         try index.append(runs)

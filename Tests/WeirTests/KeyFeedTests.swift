@@ -8,16 +8,18 @@ import WeirTesting
 
 @testable import Weir
 
-@Suite("The keys of a stream")
+@Suite("A reading of keys")
 struct KeyFeedTests {
     private let disk = SimulatedFileSystem(seed: 5)
     private let machine = SimulatedMachine(seed: 5)
 
-    private func read(_ view: LogView<SimulatedFileSystem>, keys: Bool = true) throws -> [KeyRun] {
-        let configuration = StreamConfiguration(indexedHeaders: keys ? [] : ["h"])
-        return try KeyFeed.read(
-            IndexedFields(configuration), of: StreamID(1), view, from: .zero
-        ) { false }
+    private func read(
+        _ view: LogView<SimulatedFileSystem>, keys: Bool = true, mode: ReadingMode = .mapped,
+        isStopped: () -> Bool = { false }
+    ) throws -> [KeyRun] {
+        try KeyFeed.read(
+            IndexedFields(keys: keys, headers: keys ? [] : ["h"]), of: StreamID(1), view,
+            from: .zero, mode: mode, isStopped: isStopped)
     }
 
     /// Several sealed segments of records without a key, and a record with one behind them.
@@ -33,7 +35,7 @@ struct KeyFeedTests {
         _ = try writer.append(&builder, needsSync: true)
     }
 
-    @Test func `cost the footers of segments that have none, and of others the batches`() throws {
+    @Test func `costs the footers of segments that have none, and of others the batches`() throws {
         let engine = try StoreEngine.open(files: disk, host: machine.host, creating: true)
         let writer = try SmallStream.create(in: engine)
         try fill(writer)
@@ -49,5 +51,45 @@ struct KeyFeedTests {
         try disk.close(file)
         #expect(try read(writer.view).map(\.isUnread) == [false])
         #expect(try read(writer.view, keys: false).contains { $0.isUnread })
+    }
+
+    @Test func `takes nothing for read where pages vanished, and reads by copies`() throws {
+        let engine = try StoreEngine.open(files: disk, host: machine.host, creating: true)
+        let writer = try SmallStream.create(in: engine)
+        try fill(writer)
+        var askedCount = 0
+        let error = #expect(throws: WeirError.self) {
+            // The last batch was walked when the reading stops.
+            try self.read(writer.view) {
+                askedCount += 1
+                if askedCount == 3 { self.disk.losePages(true) }
+                return askedCount == 3
+            }
+        }
+        #expect(error?.code == .damaged)
+        let runs = try read(writer.view, mode: .copied)
+        #expect(runs.map(\.end) == [9] && runs.flatMap(\.entries).count == 1)
+    }
+
+    @Test func `is told once, at the end too, that pages of the last batch vanished`() throws {
+        let engine = try StoreEngine.open(files: disk, host: machine.host, creating: true)
+        let writer = try SmallStream.create(in: engine)
+        try SmallStream.append(1, to: writer)
+        var cursor = LogCursor(view: writer.view, at: .zero)
+        guard case .batch = try cursor.next() else {
+            Issue.record("there is no batch")
+            return
+        }
+        disk.losePages(true)
+        var codes: [WeirError.Code?] = []
+        for _ in 0..<2 {
+            do throws(WeirError) {
+                guard case .end = try cursor.next() else { continue }
+                codes.append(nil)
+            } catch {
+                codes.append(error.code)
+            }
+        }
+        #expect(codes == [.damaged, nil])
     }
 }

@@ -27,7 +27,8 @@ int weir_lock_take(int descriptor);
 int weir_lock_query(int descriptor);
 
 // Brings mapped pages into memory; returns 0, or an errno. EFAULT: the file behind is gone.
-int weir_populate(const void *start, size_t byte_count);
+// `is_owner`: the file is this user's, so that the kernel tells truly which pages are there.
+int weir_populate(const void *start, size_t byte_count, int is_owner);
 
 // Registers a map with the SIGBUS guard. A touch of a page that the file no longer has then finds
 // zeros, and the map is marked. Returns a slot, or -1 if there are too many maps.

@@ -93,7 +93,8 @@ struct GroupState {
     private var seats: [String: Seat] = [:]
     /// Where partitions begin that were never committed, from the first member on.
     var starts: [Offset]?
-    private var isLooking = false
+    /// When somebody looks next for what has lapsed.
+    private var lookAt: Moment?
     /// Told to whoever asks from then on.
     private(set) var end: WeirError?
     var effects: [GroupEffect] = []
@@ -234,10 +235,8 @@ struct GroupState {
     mutating func release(
         _ ticket: LeaseBook.Ticket, by member: String, at now: Moment
     ) -> LeaseBook.Answer {
-        let answer = book.release(ticket, by: member, at: now)
-        follow(at: now)
-        rest(ticket, of: member, at: now)
-        return answer
+        defer { rest(ticket, of: member, at: now) }
+        return book.release(ticket, by: member, at: now)
     }
 
     mutating func beginCommit(
@@ -251,12 +250,12 @@ struct GroupState {
         _ ticket: LeaseBook.Ticket, by member: String, isDurable: Bool, at now: Moment
     ) {
         book.endCommit(ticket, by: member, isDurable: isDurable, at: now)
-        follow(at: now)
         rest(ticket, of: member, at: now)
     }
 
     /// The claim may be asked again, if the batch that was given back was the one that is out.
     private mutating func rest(_ ticket: LeaseBook.Ticket, of member: String, at now: Moment) {
+        follow(at: now)
         guard let seat = seats[member], let claim = seat.claims[ticket.partition],
             seat.out[ticket.partition] == ticket,
             book.mayHandOut(ticket.partition, lease: claim.lease)
@@ -270,14 +269,14 @@ struct GroupState {
 
     /// Looks what has lapsed.
     mutating func look(at now: Moment) {
-        isLooking = false
+        lookAt = nil
         book.expire(at: now)
         follow(at: now)
     }
 
     /// Performs what the book has decided, and looks again when its next lease may lapse. A later
-    /// deadline than the one that is awaited is seen then; there are no earlier ones, as all leases
-    /// are of one length.
+    /// deadline than the one that is awaited is seen then. An earlier one comes where a commit
+    /// failed, whose partition could not lapse meanwhile; a look too many sees nothing.
     private mutating func follow(at now: Moment) {
         let changes = book.changes
         book.changes = []
@@ -297,8 +296,9 @@ struct GroupState {
             }
         }
         for member in granted.sorted() { serve(member, at: now) }
-        guard !isLooking, end == nil, let deadline = book.deadline else { return }
-        isLooking = true
+        guard end == nil, let deadline = book.deadline else { return }
+        if let lookAt, lookAt <= deadline { return }
+        lookAt = deadline
         effects.append(.look(afterNanoseconds: max(0, deadline - now)))
     }
 

@@ -28,9 +28,11 @@ final class IndexFeeder: Sendable {
     struct Figures: Sendable {
         var generation: UInt64?
         var coverage: [StreamID: Range<Offset>] = [:]
-        /// What keeps the index from being brought up to date, or was the reason of a rebuild.
-        var trouble: String?
-        var isFailing = false
+        /// Why it was made anew, or what of it was.
+        var history: String?
+        /// What keeps it from being brought up to date now.
+        var failure: String?
+        var trouble: String? { failure ?? history }
     }
 
     private let engine: SystemEngine
@@ -96,7 +98,7 @@ final class IndexFeeder: Sendable {
     }
 
     static func isIndexed(_ stream: SystemStream) -> Bool {
-        !IndexedFields(stream.configuration).isEmpty && !stream.name.isSystem
+        !IndexedFields(stream).isEmpty
     }
 
     // MARK: the thread
@@ -134,10 +136,7 @@ final class IndexFeeder: Sendable {
         for stream in engine.streams where Self.isIndexed(stream) {
             feeding.due[stream.id] = stream
         }
-        shared.withLock {
-            $0.trouble = error.description
-            $0.isFailing = true
-        }
+        shared.withLock { $0.failure = error.description }
     }
 
     private var isEnding: Bool { monitor.read { $0.isEnding } }
@@ -155,7 +154,13 @@ final class IndexFeeder: Sendable {
             if !state.due.isEmpty || state.distrust != nil { return .pass }
             return state.isFinishing ? .end : nil
         }
-        if feeding.isQuiet { return monitor.wait(until: isReady) ?? .end }
+        if feeding.isQuiet, feeding.failed.isEmpty { return monitor.wait(until: isReady) ?? .end }
+        if feeding.isQuiet {
+            let pause = Self.failureMillisecondsMax
+            if let work = monitor.wait(milliseconds: pause, until: isReady) { return work }
+            for (id, failed) in feeding.failed { feeding.due[id] = failed.stream }
+            return .pass
+        }
         return monitor.wait(milliseconds: Self.idleMilliseconds, until: isReady) ?? .quiet
     }
 
@@ -177,6 +182,10 @@ final class IndexFeeder: Sendable {
             state.isEnding || state.isFinishing || !state.due.isEmpty || state.distrust != nil
                 ? true : nil
         }
+        // Streams that were deleted meanwhile.
+        let there = Set(engine.streams.map(\.id))
+        feeding.failed = feeding.failed.filter { there.contains($0.key) }
+        try writer.forget(writer.streams.filter { !there.contains($0) })
         var start = MonotonicClock.now()
         while try writer.tidy(.idle) {
             let worked = Int((MonotonicClock.now() - start) / 1_000_000) + 1
@@ -242,7 +251,7 @@ final class IndexFeeder: Sendable {
         }
         guard staleCount > 0 else { return }
         shared.withLock {
-            $0.trouble = "forgot \(staleCount) streams that were gone, or shorter than indexed"
+            $0.history = "forgot \(staleCount) streams that were gone, or shorter than indexed"
         }
     }
 
@@ -254,20 +263,37 @@ final class IndexFeeder: Sendable {
         for (id, stream) in feeding.due where entryCount < KeyFeed.entriesMax {
             let start = writer.coverage(of: id)?.upperBound ?? stream.view.logStart
             do throws(WeirError) {
-                let fields = IndexedFields(stream.configuration)
-                let found = try KeyFeed.read(fields, of: id, stream.view, from: start) { isEnding }
+                let fields = IndexedFields(stream)
+                let found = try Self.read(fields, stream, from: start) { isEnding }
+                feeding.failed[id] = nil
                 runs += found
                 entryCount += found.reduce(0) { $0 + $1.entries.count }
                 if (found.last?.end ?? start) >= stream.view.visibleEnd || found.isEmpty {
                     feeding.due[id] = nil
                 }
             } catch {
-                // Its trouble is its own: the next append there tries again.
+                // Its trouble is its own: it is tried again in a while, or at its next append.
                 feeding.due[id] = nil
-                shared.withLock { $0.trouble = "\(stream.name): \(error)" }
+                feeding.failed[id] = (stream, "\(stream.name): \(error)")
             }
         }
         return runs
+    }
+
+    /// What vanished under a map may be there for those who read it.
+    private static func read(
+        _ fields: IndexedFields, _ stream: SystemStream, from start: Offset,
+        _ isStopped: () -> Bool
+    ) throws(WeirError) -> [KeyRun] {
+        do throws(WeirError) {
+            return try KeyFeed.read(
+                fields, of: stream.id, stream.view, from: start, isStopped: isStopped)
+        } catch {
+            guard error.code == .damaged else { throw error }
+            return try KeyFeed.read(
+                fields, of: stream.id, stream.view, from: start, mode: .copied,
+                isStopped: isStopped)
+        }
     }
 
     private func publish(_ feeding: Feeding, _ writer: IndexWriter) {
@@ -276,89 +302,8 @@ final class IndexFeeder: Sendable {
         shared.withLock { figures in
             figures.generation = feeding.generation
             figures.coverage = coverage
-            // It passed.
-            if figures.isFailing { figures.trouble = nil }
-            figures.isFailing = false
-            if let reason = feeding.rebuildReason { figures.trouble = reason }
-        }
-    }
-}
-
-extension IndexFeeder {
-    /// What the thread has in its hands.
-    private struct Feeding {
-        var writer: IndexWriter?
-        var generation: UInt64 = 0
-        /// Streams that are not indexed to their end.
-        var due: [StreamID: SystemStream] = [:]
-        /// Nothing is left to be done for what is indexed.
-        var isQuiet = false
-        var rebuildReason: String?
-        private var mustRebuild = false
-        private var finishingSince: Moment?
-
-        var isBehind: Bool { !due.isEmpty }
-
-        /// Whether finishing, asked about for the first time now or before, takes too long.
-        mutating func isLate(_ nanoseconds: Int64) -> Bool {
-            let now = MonotonicClock.now()
-            let start = finishingSince ?? now
-            finishingSince = start
-            return now - start > nanoseconds
-        }
-
-        /// Opens the newest file, or makes the next one if that is not what it should be.
-        mutating func open(
-            _ files: IndexFiles, _ identity: IndexIdentity, after previous: IndexIdentity?,
-            forgetting stale: (StreamID, Range<Offset>) -> Bool
-        ) throws(WeirError) {
-            let newest = try files.generations().last
-            if let newest, let previous, !mustRebuild {
-                do throws(WeirError) {
-                    writer = try IndexWriter.open(
-                        path: files.path(newest), identity, after: previous,
-                        forgetting: stale)
-                    generation = newest
-                    try files.remove(but: newest)
-                    return
-                } catch {
-                    guard error.code == .damaged else { throw error }
-                    rebuildReason = "made anew: \(error)"
-                }
-            }
-            try files.remove(but: nil)
-            generation = max(newest ?? 0, generation) + 1
-            try files.create(generation)
-            writer = try IndexWriter.create(path: files.path(generation), identity)
-            mustRebuild = false
-        }
-
-        mutating func discardIfDamaged(_ error: WeirError) {
-            if error.code == .damaged { discard(error.description) }
-        }
-
-        mutating func discard(_ reason: String) {
-            rebuildReason = "made anew: \(reason)"
-            mustRebuild = true
-            close()
-        }
-
-        mutating func checkpoint() {
-            do throws(WeirError) {
-                try writer?.checkpoint()
-            } catch {
-                rebuildReason = "the journal could not be shortened: \(error)"
-            }
-        }
-
-        mutating func close() {
-            do throws(WeirError) {
-                try writer?.close()
-            } catch {
-                // What did not reach the file is indexed again.
-                rebuildReason = "the last one did not close: \(error)"
-            }
-            writer = nil
+            figures.failure = feeding.failed.values.first?.reason
+            if let reason = feeding.rebuildReason { figures.history = reason }
         }
     }
 }

@@ -1,4 +1,5 @@
 import WeirBase
+import WeirFiles
 import WeirFormat
 
 /// What of a stream's records stands in the index.
@@ -6,9 +7,18 @@ struct IndexedFields: Sendable {
     let hasKeys: Bool
     let headers: [String]
 
-    init(_ configuration: StreamConfiguration) {
-        hasKeys = configuration.keyIndex
-        headers = configuration.indexedHeaders
+    init(keys hasKeys: Bool, headers: [String]) {
+        self.hasKeys = hasKeys
+        self.headers = headers
+    }
+
+    /// Of Weir's own streams nothing does.
+    init<Files: FileSystem>(_ stream: StoreEngine<Files>.OpenStream) {
+        let configuration = stream.configuration
+        let isUsers = !stream.name.isSystem
+        self.init(
+            keys: isUsers && configuration.keyIndex,
+            headers: isUsers ? configuration.indexedHeaders : [])
     }
 
     var isEmpty: Bool { !hasKeys && headers.isEmpty }

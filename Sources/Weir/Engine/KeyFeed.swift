@@ -19,10 +19,11 @@ enum KeyFeed {
     /// none their footer. Throws what the medium said.
     static func read<Files: FileSystem>(
         _ fields: IndexedFields, of stream: StreamID, _ view: LogView<Files>,
-        from start: Offset, isStopped: () -> Bool
+        from start: Offset, mode: ReadingMode = .mapped, isStopped: () -> Bool
     ) throws(WeirError) -> [KeyRun] {
         let keyed = fields.areKeysOnly ? endOfKeyless(view, from: start, isStopped) : start
-        var cursor = LogCursor(view: view, at: keyed, keyedOnly: fields.areKeysOnly)
+        var cursor = LogCursor(
+            view: view, at: keyed, mode: mode, keyedOnly: fields.areKeysOnly)
         var runs: [KeyRun] = []
         var entries: [KeyEntry] = []
         var first = start
@@ -60,6 +61,8 @@ enum KeyFeed {
             place = max(place, cursor.nextOffset)
             break
         }
+        // What zeros were read as must not count as read.
+        try cursor.expectIntact()
         if place > first {
             runs.append(KeyRun(stream: stream, first: first, end: place, entries: entries))
         }

@@ -166,18 +166,22 @@ final class StoreIndex: Sendable {
 
     /// What the index said does not hold, or it cannot be read. A writer makes it anew; a reading
     /// process does without. Other failures may pass, and change nothing.
-    func distrust(_ error: WeirError) {
+    func distrust(_ error: WeirError, of reader: IndexReader) {
+        // A file that is no longer the one to look in was thrown away already.
+        let generation = state.withLock { state in
+            state.open.flatMap { $0.reader === reader ? $0.generation : nil }
+        }
         if let generation { distrust(error, generation) }
     }
 
     private func distrust(_ error: WeirError, _ generation: UInt64) {
         guard error.code == .damaged else { return }
-        let open = state.withLock { state in
-            defer { state.open = nil }
+        let open = state.withLock { state -> Open? in
+            let open = state.open?.generation == generation ? state.open.take() : nil
             // A writer may have come, and what nobody was to write has changed: it is opened anew.
-            let mayHold = state.open?.isFrozen ?? false
+            let mayHold = open?.isFrozen ?? false
             if !mayHold { state.distrusted = (generation, error.description) }
-            return state.open
+            return open
         }
         logger.warning("the index is not used: \(error)")
         feeder?.distrust(error.description)

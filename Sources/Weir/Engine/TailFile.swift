@@ -128,10 +128,12 @@ package final class TailFile<Files: FileSystem>: Sendable {
         {
             return (found.slot, index, found.word)
         }
-        guard let index = slots[stream]?.index, let found = slot(at: index),
+        // One walk finds the places of all streams, for those who ask for one after the other.
+        let places = slots.mapValues(\.index)
+        state.withLock { $0.places = places }
+        guard let index = places[stream], let found = slot(at: index),
             found.slot.streamID == stream
         else { return nil }
-        state.withLock { $0.places[stream] = index }
         return (found.slot, index, found.word)
     }
 

@@ -87,6 +87,9 @@ public struct Cursor: ~Copyable {
         try engine.wait(stream.open, beyond: wanted, milliseconds: milliseconds)
     }
 
+    /// Asked by whoever keeps copies of a batch's records, before it keeps them; throws `damaged`.
+    package mutating func expectIntact() throws(WeirError) { try inner.expectIntact() }
+
     borrowing func lend() -> LentBatch? { inner.lend() }
 }
 

@@ -38,7 +38,9 @@ public struct KeyedRecords: ~Copyable {
     private let fields: IndexedFields
     /// Everything before it was looked at.
     private var place: Offset
-    /// What the index named, from `place` on, and up to where that is all.
+    /// Which index was asked last.
+    private var reader: IndexReader?
+    /// What it named, from `place` on, and up to where that is all.
     private var named: ArraySlice<Offset> = []
     private var namedEnd: Offset
     /// Up to here the log is read; behind it the index is asked.
@@ -59,7 +61,7 @@ public struct KeyedRecords: ~Copyable {
         self.stream = stream
         self.wanted = wanted
         self.hash = wanted.hash
-        self.fields = IndexedFields(stream.configuration)
+        self.fields = IndexedFields(stream.open)
         self.place = max(start, stream.view.logStart)
         let visibleEnd = stream.view.visibleEnd
         self.endOffset = min(end ?? visibleEnd, visibleEnd)
@@ -99,6 +101,7 @@ public struct KeyedRecords: ~Copyable {
         switch stream.index.lookup() {
         case .none(let reason): readLog(to: endOffset, because: reason)
         case .reader(let reader, let owner):
+            self.reader = reader
             do throws(WeirError) {
                 let answer = try reader.offsets(
                     of: hash, in: stream.open.id, from: place, limit: namedCount,
@@ -119,8 +122,7 @@ public struct KeyedRecords: ~Copyable {
                     }
                 }
             } catch {
-                stream.index.distrust(error)
-                readLog(to: endOffset, because: error.description)
+                distrust(error)
             }
         }
     }
@@ -143,10 +145,22 @@ public struct KeyedRecords: ~Copyable {
         var cursor = looking.take() ?? cursor(at: offset)
         cursor.move(to: offset)
         // One batch and nothing behind it: the next hit is far away.
-        let step = try cursor.next { _ in .read(ahead: Credit(bytes: 0, records: 0)) }
+        let step: LogCursor<RealFileSystem>.Step
+        let before = (named, place)
+        var wrong: String?
+        do throws(WeirError) {
+            step = try cursor.next { _ in .read(ahead: Credit(bytes: 0, records: 0)) }
+            if case .batch(let header) = step { wrong = take(cursor.records, of: header) }
+            try cursor.expectIntact()
+        } catch {
+            (named, place) = before
+            found = []
+            looking = consume cursor
+            throw error
+        }
         var missing: Gap?
         switch step {
-        case .batch(let header): take(cursor.records, of: header)
+        case .batch: if let wrong { distrust(WeirError.damaged("The index \(wrong).")) }
         case .gap(let gap):
             // The index names what can be read no more; so would a scan have met it.
             named = named.drop { $0 < gap.next }
@@ -160,10 +174,13 @@ public struct KeyedRecords: ~Copyable {
         return missing
     }
 
-    private mutating func take(_ records: consuming RecordWalker, of header: BatchHeader) {
+    /// What the index was wrong about, if it was.
+    private mutating func take(
+        _ records: consuming RecordWalker, of header: BatchHeader
+    ) -> String? {
         let end = header.endOffset
         guard header.keyedCount > 0 || !wanted.isKey else {
-            return distrust("names a key at offset \(named.first ?? place) where none is")
+            return "names a key at offset \(named.first ?? place) where none is"
         }
         while let record = records.next(), let offset = named.first, offset < end {
             // A record that compaction took away is no longer there to be found.
@@ -172,7 +189,7 @@ public struct KeyedRecords: ~Copyable {
             var isNamed = false
             fields.forEachHash(of: record) { isNamed = isNamed || $0 == hash }
             guard isNamed else {
-                return distrust("names what is not at offset \(record.offset)")
+                return "names what is not at offset \(record.offset)"
             }
             named.removeFirst()
             place = record.offset + 1
@@ -180,12 +197,12 @@ public struct KeyedRecords: ~Copyable {
         }
         // What lies before the next one was not looked at: it is, if that one turns out wrong.
         named = named.drop { $0 < end }
+        return nil
     }
 
     /// The index was proven and is wrong all the same: it is of another history of this store.
-    private mutating func distrust(_ what: String) {
-        let error = WeirError.damaged("The index \(what).")
-        stream.index.distrust(error)
+    private mutating func distrust(_ error: WeirError) {
+        if let reader { stream.index.distrust(error, of: reader) }
         readLog(to: endOffset, because: error.description)
     }
 
@@ -196,19 +213,23 @@ public struct KeyedRecords: ~Copyable {
         let step: LogCursor<RealFileSystem>.Step
         do throws(WeirError) {
             step = try cursor.next()
+            if case .batch(let header) = step, header.keyedCount > 0 || !wanted.isKey {
+                var records = cursor.records
+                while let record = records.next(), record.offset < scanEnd {
+                    keep(record, of: header)
+                }
+                try cursor.expectIntact()
+            }
         } catch {
+            found = []
+            // The batch is read again, by copies, whoever asks again.
+            cursor.move(to: place)
             scan = consume cursor
             throw error
         }
         var missing: Gap?
         switch step {
         case .batch(let header):
-            if header.keyedCount > 0 || !wanted.isKey {
-                var records = cursor.records
-                while let record = records.next(), record.offset < scanEnd {
-                    keep(record, of: header)
-                }
-            }
             place = min(header.endOffset, scanEnd)
         case .gap(let gap):
             place = min(gap.next, scanEnd)
@@ -248,12 +269,12 @@ extension LogStream {
 
     /// Whether an index of the stream's keys is kept and used; it may be behind, or broken.
     package var looksUpKeys: Bool {
-        configuration.keyIndex && index.use == .on && !name.isSystem
+        index.use == .on && IndexedFields(open).hasKeys
     }
 
     /// The same for the headers that its configuration names.
     package var looksUpHeaders: Bool {
-        !configuration.indexedHeaders.isEmpty && index.use == .on && !name.isSystem
+        index.use == .on && !IndexedFields(open).headers.isEmpty
     }
 
     /// The records that have a header of a name with a value, from a position to the end that the

@@ -147,10 +147,18 @@ final class MergeSource {
         while true {
             let step = try cursor.next()
             guard step == .batch else { return step }
-            var batch = cursor.records
-            while let record = batch.next() { records.append(record.copy()) }
+            let copies = Self.copies(cursor)
+            try cursor.expectIntact()
+            records = copies
             if !records.isEmpty { return .batch }
         }
+    }
+
+    private static func copies(_ cursor: borrowing Cursor) -> [Record] {
+        var copies: [Record] = []
+        var batch = cursor.records
+        while let record = batch.next() { copies.append(record.copy()) }
+        return copies
     }
 
     /// Whether something was appended since the cursor was at the end. A key's records are those
