@@ -54,6 +54,8 @@ public enum Limits {
     /// Names of headers that a stream may have in the index, and bytes of each.
     public static let indexedHeadersMax = 8
     public static let indexedHeaderNameBytesMax = 128
+    /// Streams that are recovered at once when a store is opened.
+    package static let openingThreadsMax = 8
     /// Mapped segments of a store; beyond it readers use `pread`.
     package static let mapsMax = 4_096
     /// Of these, how many stay mapped when no reader stands in them.

@@ -43,6 +43,40 @@ package enum SystemThread {
         #endif
     }
 
+    /// What `body` gives for each number below `count`, in their order, by so many threads. The
+    /// caller's own is one of them: where the system has no others to give, it does all of it.
+    package static func map<Value: Sendable>(
+        count: Int, threads: Int, _ body: @escaping @Sendable (Int) -> Value
+    ) -> [Value] {
+        let state = Monitor((next: 0, done: 0, values: [Value?](repeating: nil, count: count)))
+        let work: @Sendable () -> Void = {
+            while true {
+                let number = state.change { state in
+                    defer { state.next += 1 }
+                    return state.next
+                }
+                guard number < count else { return }
+                let value = body(number)
+                state.signal { state in
+                    state.values[number] = value
+                    state.done += 1
+                }
+            }
+        }
+        for _ in 1..<max(1, min(threads, count)) where !hasStarted(work) { break }
+        work()
+        return state.wait { $0.done == count ? $0.values : nil }?.compactMap { $0 } ?? []
+    }
+
+    private static func hasStarted(_ body: @escaping @Sendable () -> Void) -> Bool {
+        do throws(WeirError) {
+            try start(body)
+            return true
+        } catch {
+            return false
+        }
+    }
+
     /// Blocks the thread for so long; less if a signal comes.
     package static func pause(microseconds: Int) {
         var time = timespec(

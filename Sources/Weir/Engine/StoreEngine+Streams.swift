@@ -178,11 +178,12 @@ extension StoreEngine {
 
     /// Makes every stream readable, by the writer's slots where one lives.
     func adoptReadOnly(
-        slots: [StreamID: (index: Int, slot: TailSlot)]
+        slots: [StreamID: (index: Int, slot: TailSlot)], threads: Int
     ) throws(WeirError) {
         if !hasLiveWriter {
             let found = try Self.recoverAll(
-                files: files, slots: slots, isSameBoot: { _ in true }, isReadOnly: true)
+                files: files, slots: slots, isSameBoot: { _ in true }, isReadOnly: true,
+                threads: threads)
             add(reports: found.reports)
             note(found.failures)
             for outcome in found.outcomes {

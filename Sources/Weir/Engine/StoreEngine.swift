@@ -105,11 +105,12 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
     /// With `creating`, an empty or missing store is made first. Throws `notFound` or
     /// `invalidArgument` where there is no store, `locked`, `newerFormat`, `permissionDenied`.
     package static func open(
-        files: Files, host: Host, creating: Bool
+        files: Files, host: Host, creating: Bool, threads: Int = 1
     ) throws(WeirError) -> StoreEngine {
         let lockFile = try StoreDirectory.takeLock(files: files, host: host, creating: creating)
         do throws(WeirError) {
-            return try open(files: files, host: host, lockFile: lockFile, creating: creating)
+            return try open(
+                files: files, host: host, lockFile: lockFile, creating: creating, threads: threads)
         } catch {
             // The kernel drops the lock with the file.
             try files.close(lockFile)
@@ -118,7 +119,7 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
     }
 
     private static func open(
-        files: Files, host: Host, lockFile: Files.File, creating: Bool
+        files: Files, host: Host, lockFile: Files.File, creating: Bool, threads: Int
     ) throws(WeirError) -> StoreEngine {
         let isNew = try !files.list("").contains(StoreLayout.header)
         let header = try StoreDirectory.readOrCreateHeader(
@@ -132,7 +133,8 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
         let isSameBoot = Self.bootCheck(history, host)
         let slots = try TailFile.read(files: files)
         var found = try recoverAll(
-            files: files, slots: slots, isSameBoot: isSameBoot, isReadOnly: false)
+            files: files, slots: slots, isSameBoot: isSameBoot, isReadOnly: false,
+            threads: threads)
         if isNew, !found.outcomes.isEmpty {
             found.reports.append(
                 StoreDirectory.report(.missingStoreHeader, StoreLayout.header))
@@ -173,7 +175,7 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
     /// Beside a live writer it sees what that writer publishes; without one it finds the end of
     /// each stream itself.
     package static func openReadOnly(
-        files: Files, host: Host, maps: SegmentMaps = SegmentMaps()
+        files: Files, host: Host, maps: SegmentMaps = SegmentMaps(), threads: Int = 1
     ) throws(WeirError) -> StoreEngine {
         let header = try StoreDirectory.readHeader(files: files)
         // The slots first: if nobody holds the lock behind that, they are of a dead writer.
@@ -184,73 +186,8 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
         let engine = StoreEngine(
             files: files, host: host, header: header, epoch: dead, hasLiveWriter: isLive,
             tail: tail, lockFile: nil, epochs: nil, reports: [], maps: maps)
-        try engine.adoptReadOnly(slots: slots)
+        try engine.adoptReadOnly(slots: slots, threads: threads)
         return engine
-    }
-
-    struct Found {
-        var outcomes: [StreamRecovery<Files>.Outcome] = []
-        var reports: [DamageReport] = []
-        var lastEpoch = Epoch(0)
-        var failures: [StreamName: Failure] = [:]
-    }
-
-    /// A stream that could not be recovered, and why.
-    struct Failure: Sendable {
-        let id: StreamID
-        let error: WeirError
-    }
-
-    /// Whether the kernel is still the one under which a writer of this epoch opened the store.
-    private static func bootCheck(
-        _ history: EpochRecord.History, _ host: Host
-    ) -> (Epoch?) -> Bool {
-        { epoch in
-            let record = history.records.last { epoch == nil || $0.epoch == epoch }
-            return host.bootID != .unknown && record?.bootID == host.bootID
-        }
-    }
-
-    static func recoverAll(
-        files: Files, slots: [StreamID: (index: Int, slot: TailSlot)],
-        isSameBoot: (Epoch?) -> Bool, isReadOnly: Bool
-    ) throws(WeirError) -> Found {
-        var found = Found()
-        for name in try files.list(StoreLayout.streams).sorted() {
-            let path = StoreLayout.streams + "/" + name
-            guard let id = StreamID(hexadecimal: name) else {
-                if name.hasPrefix(StoreLayout.creationPrefix) {
-                    // A creation that was never finished: nobody was told of the stream.
-                    if !isReadOnly { try StoreDirectory.removeTree(path, files: files) }
-                } else {
-                    found.reports.append(StoreDirectory.report(.unknownFile, path))
-                }
-                continue
-            }
-            guard
-                let outcome = try found.attempt(
-                    id, files,
-                    { () throws(WeirError) in
-                        try StreamRecovery.recover(
-                            id, files: files, tail: slots[id]?.slot, isSameBoot: isSameBoot,
-                            isReadOnly: isReadOnly)
-                    })
-            else { continue }
-            let manifest = outcome.stream.manifest
-            if manifest.isDeleted {
-                if !isReadOnly { try StoreDirectory.removeTree(path, files: files) }
-                continue
-            }
-            for entry in manifest.segments { found.lastEpoch = max(found.lastEpoch, entry.epoch) }
-            switch manifest.closing {
-            case .neverOpened: break
-            case .opened(let epoch): found.lastEpoch = max(found.lastEpoch, epoch)
-            case .clean(let close): found.lastEpoch = max(found.lastEpoch, close.epoch)
-            }
-            found.reports += outcome.stream.reports
-            found.outcomes.append(outcome)
-        }
-        return found
     }
 
     // MARK: streams
@@ -327,41 +264,5 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
             failure = failure ?? error
         }
         if let failure { throw failure }
-    }
-}
-
-extension StoreEngine.Found {
-    /// What recovering a stream gives; a failure stays with that stream, and is reported.
-    ///
-    /// `nil` for a directory that holds none, belongs to another stream, or could not be read.
-    mutating func attempt(
-        _ id: StreamID, _ files: Files,
-        _ recover: () throws(WeirError) -> StreamRecovery<Files>.Outcome?
-    ) throws(WeirError) -> StreamRecovery<Files>.Outcome? {
-        let path = StoreLayout.stream(id)
-        var owner: (id: StreamID, name: StreamName)?
-        do throws(WeirError) {
-            owner = try ManifestState.creation(in: id, files: files)
-            if let owner, owner.id != id {
-                reports.append(StoreDirectory.report(.copiedStream, path))
-                return nil
-            }
-            if let outcome = try recover() { return outcome }
-            reports.append(StoreDirectory.report(.unfinishedCreation, path))
-            return nil
-        } catch {
-            // Without a name nobody could ask for it later and be told.
-            guard let owner else { throw error }
-            fail(owner.name, id, error)
-            return nil
-        }
-    }
-
-    mutating func fail(_ name: StreamName, _ id: StreamID, _ error: WeirError) {
-        failures[name] = .init(id: id, error: error)
-        reports.append(
-            DamageReport(
-                kind: .unreadableStream, stream: name.description, path: StoreLayout.stream(id),
-                detail: "the stream cannot be opened: \(error)"))
     }
 }

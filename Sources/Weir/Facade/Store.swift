@@ -144,9 +144,11 @@ public final class Store: Sendable {
             let files = try root(path, access)
             engine =
                 access == .read
-                ? try StoreEngine.openReadOnly(files: files, host: host)
+                ? try StoreEngine.openReadOnly(
+                    files: files, host: host, threads: Limits.openingThreadsMax)
                 : try StoreEngine.open(
-                    files: files, host: host, creating: access == .createOrWrite)
+                    files: files, host: host, creating: access == .createOrWrite,
+                    threads: Limits.openingThreadsMax)
         } catch {
             throw error.located(.init(path: path))
         }
