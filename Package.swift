@@ -11,10 +11,12 @@ let layers: [String: [String]] = [
     "WeirFlow": ["WeirBase"],  // FLOW PATH: numbers, never bytes
     "WeirIndex": ["WeirBase"],  // SQLite: where to look; never sees the log
     "WeirLog": ["WeirBase", "WeirFormat", "WeirFiles"],  // DATA PATH: segments, writer, readers
+    "WeirCompaction": ["WeirBase", "WeirFormat", "WeirFiles", "WeirLog"],  // what may go
     "WeirRecovery": ["WeirBase", "WeirFormat", "WeirFiles"],  // FAILURE PATH: scan, plan, repair
     // The facade: the paths meet here; tasks and threads are owned here.
     "Weir": [
         "WeirBase", "WeirFormat", "WeirFiles", "WeirFlow", "WeirIndex", "WeirLog", "WeirRecovery",
+        "WeirCompaction",
     ],
     "WeirSQL": ["WeirBase", "Weir"],  // records as tables of SQLite
     // Product `weir`; WeirFlow for the simulated load patterns.
@@ -88,6 +90,7 @@ let package = Package(
         module("WeirFlow"),
         module("WeirIndex", products: [database, databaseCalls]),
         module("WeirLog"),
+        module("WeirCompaction"),
         module("WeirRecovery"),
         module("Weir", products: [logging, lifecycle, histogram]),
         module("WeirSQL", products: [database, databaseCalls]),
@@ -108,10 +111,15 @@ let package = Package(
             "WeirLogTests",
             of: ["WeirBase", "WeirFormat", "WeirFiles", "WeirLog", "WeirRecovery", "WeirTesting"]),
         tests(
+            "WeirCompactionTests",
+            of: [
+                "WeirBase", "WeirFormat", "WeirFiles", "WeirLog", "WeirCompaction", "WeirTesting",
+            ]),
+        tests(
             "WeirTests",
             of: [
                 "WeirBase", "WeirFormat", "WeirFiles", "WeirFlow", "WeirIndex", "WeirLog",
-                "WeirRecovery", "Weir", "WeirTesting",
+                "WeirRecovery", "WeirCompaction", "Weir", "WeirTesting",
             ], products: [logging, lifecycle]),
         tests("WeirSQLTests", of: ["WeirBase", "Weir", "WeirSQL"], products: [database]),
         .target(name: "CMallocCount", path: "Tests/CMallocCount"),

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -126,5 +127,12 @@ int weir_populate(const void *start, size_t byte_count, int is_owner) {
 #else
     (void)is_owner;
     return madvise((void *)start, byte_count, MADV_WILLNEED) == 0 ? 0 : errno;
+#endif
+}
+
+void weir_yield_to_others(void) {
+#ifdef __linux__
+    // Of the calling thread alone, as Linux has it. Refused: then it is a thread like others.
+    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 15);
 #endif
 }

@@ -54,6 +54,20 @@ public enum Limits {
     /// Names of headers that a stream may have in the index, and bytes of each.
     public static let indexedHeadersMax = 8
     public static let indexedHeaderNameBytesMax = 128
+    /// What a delay or age of compaction or retention may be: a hundred years.
+    public static let upkeepSecondsMax = 3_155_760_000
+    /// Memory of a compaction's map of keys unless it is told otherwise, and at least.
+    public static let compactionMapBytesDefault = 128 << 20
+    public static let compactionMapBytesMin = 32 << 20
+    /// Marks of a compaction, one bit a record: what lies behind is looked at in another round.
+    package static let compactionMarkBytesMax = 32 << 20
+    /// How often a writer looks whether a stream is to be compacted.
+    package static let upkeepMilliseconds = 15_000
+    /// While appends are under way, compaction works for one part of the time and rests for so
+    /// many.
+    package static let upkeepRestShare = 3
+    /// What compaction writes goes to the medium in pieces of so many bytes.
+    package static let compactionSyncBytes = 8 << 20
     /// Streams that are recovered at once when a store is opened.
     package static let openingThreadsMax = 8
     /// Mapped segments of a store; beyond it readers use `pread`.

@@ -61,6 +61,8 @@ public struct StreamConfiguration: Sendable, Hashable {
     /// Names of headers by whose values the store's index finds records, up to 8; none by default.
     /// Each costs the index as much as a key, and its records are read once more for it.
     public var indexedHeaders: [String]
+    /// How the stream is compacted by key; `nil`, the default, where every record stays.
+    public var compaction: CompactionPolicy?
 
     public init(
         durability: Durability = .durable,
@@ -71,7 +73,8 @@ public struct StreamConfiguration: Sendable, Hashable {
         commitAlignment: Int = 8,
         lingerMicroseconds: Int = 0,
         keyIndex: Bool = true,
-        indexedHeaders: [String] = []
+        indexedHeaders: [String] = [],
+        compaction: CompactionPolicy? = nil
     ) {
         self.durability = durability
         self.compression = compression
@@ -82,6 +85,7 @@ public struct StreamConfiguration: Sendable, Hashable {
         self.lingerMicroseconds = lingerMicroseconds
         self.keyIndex = keyIndex
         self.indexedHeaders = indexedHeaders
+        self.compaction = compaction
     }
 
     public var effectiveVisibility: Visibility {
@@ -122,6 +126,7 @@ public struct StreamConfiguration: Sendable, Hashable {
                 (1...3_600_000).contains(milliseconds), "sync interval", Int(milliseconds),
                 "1 to 3600000 milliseconds")
         }
+        if let compaction { try StreamConfiguration.validate(compaction) }
         try StreamConfiguration.expect(
             indexedHeaders.count <= Limits.indexedHeadersMax, "number of indexed headers",
             indexedHeaders.count, "at most \(Limits.indexedHeadersMax)")
@@ -130,6 +135,20 @@ public struct StreamConfiguration: Sendable, Hashable {
                 (1...Limits.indexedHeaderNameBytesMax).contains(name.utf8.count),
                 "name of an indexed header", name.utf8.count,
                 "1 to \(Limits.indexedHeaderNameBytesMax) bytes")
+        }
+    }
+
+    private static func validate(_ policy: CompactionPolicy) throws(WeirError) {
+        try expect(
+            (1...100).contains(policy.dirtyPercent), "dirty ratio", policy.dirtyPercent,
+            "1 to 100 percent")
+        for (what, seconds) in [
+            ("minimum lag of compaction", policy.lagSecondsMin),
+            ("delay of tombstones", policy.tombstoneSecondsMin),
+        ] {
+            try expect(
+                (0...Limits.upkeepSecondsMax).contains(seconds), what, seconds,
+                "0 to \(Limits.upkeepSecondsMax) seconds")
         }
     }
 

@@ -1,3 +1,4 @@
+import CWeirSystem
 package import WeirBase
 
 #if canImport(Glibc)
@@ -76,6 +77,10 @@ package enum SystemThread {
             return false
         }
     }
+
+    /// From now on the calling thread runs when no other wants to. Not for one that holds what
+    /// others wait for.
+    package static func yieldToOthers() { weir_yield_to_others() }
 
     /// Blocks the thread for so long; less if a signal comes.
     package static func pause(microseconds: Int) {

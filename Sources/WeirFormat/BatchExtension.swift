@@ -29,6 +29,31 @@ package enum BatchExtension {
         return writer.bytes
     }
 
+    /// The sections of a batch that keeps some of its records: their offsets relative to the
+    /// batch's first, and what else the extension held. Critical: without the table a reader would
+    /// count the records from the first offset on.
+    package static func encode(offsets: [UInt32], keeping rest: RawSpan) -> [UInt8] {
+        var writer = ByteWriter(capacity: 16 + offsets.count * 4 + rest.byteCount)
+        if !offsets.isEmpty {
+            var table = ByteWriter(capacity: offsets.count * 4)
+            for offset in offsets { table.put(offset) }
+            Section(type: SectionType.offsetTable, flags: Section.critical, payload: table.bytes)
+                .encode(to: &writer)
+        }
+        var place = 0
+        while place + Section.headByteCount <= rest.byteCount {
+            let head = unsafe UInt64(
+                littleEndian: rest.unsafeLoadUnaligned(fromByteOffset: place, as: UInt64.self))
+            let end = place + Section.headByteCount + roundedUp(Int(head >> 32), to: 8)
+            guard end <= rest.byteCount else { break }
+            if UInt16(truncatingIfNeeded: head) != SectionType.offsetTable {
+                writer.put(unsafe rest.extracting(place..<end).withUnsafeBytes { unsafe Array($0) })
+            }
+            place = end
+        }
+        return writer.bytes
+    }
+
     /// Whose appends the batch holds: rows in the order in which they are to be taken in.
     package static func producers(in bytes: RawSpan) -> [ProducerRow] {
         guard let payload = payload(of: SectionType.producers, in: bytes) else { return [] }

@@ -36,6 +36,8 @@ package struct BatchSeal: Sendable {
     package var epoch: Epoch
     package var durableEnd: Offset
     package var appendTime: Timestamp
+    /// Offsets that the batch has, where compaction took some of its records; else one a record.
+    package var offsetSpan: Int?
 
     package init(
         place: BatchPlace, firstOffset: Offset, epoch: Epoch, durableEnd: Offset,
@@ -75,7 +77,7 @@ extension BatchBuilder {
             kind: .records, firstOffset: seal.firstOffset, epoch: seal.epoch,
             durableEnd: seal.durableEnd, appendTime: seal.appendTime)
         header.recordCount = recordCount
-        header.offsetSpan = recordCount
+        header.offsetSpan = seal.offsetSpan ?? recordCount
         header.keyedCount = keyedCount
         header.tombstoneCount = tombstoneCount
         header.rawBodyLength = bodyByteCount

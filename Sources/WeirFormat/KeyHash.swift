@@ -7,6 +7,14 @@ package func keyHash(_ key: RawSpan) -> UInt64 {
     return hash.value
 }
 
+/// Another function for each seed: for tables in memory, which nobody must be able to fill with
+/// keys of one hash.
+package func keyHash(_ key: RawSpan, seed: UInt64) -> UInt64 {
+    var hash = IndexHash(seed: seed)
+    hash.add(key)
+    return hash.value
+}
+
 package func keyHash(_ key: [UInt8]) -> UInt64 { unsafe keyHash(key.span.bytes) }
 
 /// The 64 bits that stand for a header of a name and a value: of all values with the same text.
@@ -31,7 +39,9 @@ package func headerHash(_ name: String, text: String) -> UInt64 {
 /// FNV-1a over bytes, then mixed (the last steps of MurmurHash3), so that any part of it is as good
 /// as another.
 private struct IndexHash {
-    private var state: UInt64 = 0xCBF2_9CE4_8422_2325
+    private var state: UInt64
+
+    init(seed: UInt64 = 0) { state = 0xCBF2_9CE4_8422_2325 ^ seed }
 
     mutating func add(_ bytes: some Sequence<UInt8>) {
         for byte in bytes { state = (state ^ UInt64(byte)) &* 0x100_0000_01B3 }

@@ -15,6 +15,7 @@ import WeirBase
 ///                         last append time
 ///     10  deleted         nothing
 ///     11  several         for each: type u32  length u32  payload
+///     12  compacted       offset
 ///
 ///      segment   0 id  8 base offset  16 epoch  24 generation u32  28 is sealed u32  32 seal, if
 ///      seal      0 end offset  8 where batches end  16 file bytes  24 records  32 raw bytes
@@ -43,7 +44,7 @@ extension ManifestEdit {
         case .retired(let ids):
             writer.put(UInt64(ids.count))
             for id in ids { writer.put(id) }
-        case .logStart(let offset): writer.put(offset)
+        case .logStart(let offset), .compacted(let offset): writer.put(offset)
         case .opened(let epoch): writer.put(epoch)
         case .closed(let close):
             writer.put(close.epoch)
@@ -88,6 +89,7 @@ extension ManifestEdit {
         case 8: return .opened(try reader.epoch())
         case 9: return .closed(try reader.cleanClose())
         case 10: return .deleted
+        case 12: return .compacted(try reader.offset())
         default: return .several(try decodeSeveral(&reader))
         }
     }

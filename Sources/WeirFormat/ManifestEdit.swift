@@ -96,6 +96,8 @@ package enum ManifestEdit: Sendable, Hashable {
     /// Changes that hold together or not at all, such as the two of a roll: one edit, and so one
     /// checksum, since power loss may leave the second half of a write without the first.
     case several([ManifestEdit])
+    /// Compaction has looked at everything before this offset.
+    case compacted(Offset)
 
     package enum Field {
         package static let length = 0, checksum = 4, magic = 8, type = 12, version = 14
@@ -105,7 +107,8 @@ package enum ManifestEdit: Sendable, Hashable {
     package static let magic: UInt32 = 0x4E41_4D57
     package static let version: UInt16 = 1
     static let severalType: UInt16 = 11
-    static let knownTypes: ClosedRange<UInt16> = 1...severalType
+    static let newestType: UInt16 = 12
+    static let knownTypes: ClosedRange<UInt16> = 1...newestType
 
     package var type: UInt16 {
         switch self {
@@ -120,6 +123,7 @@ package enum ManifestEdit: Sendable, Hashable {
         case .closed: 9
         case .deleted: 10
         case .several: ManifestEdit.severalType
+        case .compacted: 12
         }
     }
 
@@ -214,7 +218,7 @@ package enum ManifestEdit: Sendable, Hashable {
     static func unknown(_ type: UInt16, version: UInt16) -> WeirError {
         WeirError.newerFormat(
             "The manifest has an edit of type \(type), version \(version); this version of Weir "
-                + "understands types up to \(severalType), version \(ManifestEdit.version). Use a "
+                + "understands types up to \(newestType), version \(ManifestEdit.version). Use a "
                 + "newer one.")
     }
 }

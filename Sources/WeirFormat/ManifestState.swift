@@ -12,6 +12,8 @@ package struct ManifestState: Sendable, Hashable {
     package let name: StreamName
     package var configuration: StreamConfiguration
     package private(set) var logStart = Offset.zero
+    /// Before it, compaction has looked at everything.
+    package private(set) var compactedEnd = Offset.zero
     /// In the order of their bases.
     package private(set) var segments: [SegmentEntry] = []
     /// Ids whose files may be removed where they are still found.
@@ -139,6 +141,7 @@ package struct ManifestState: Sendable, Hashable {
         state.byteCount = first.count
         var edits: [ManifestEdit] = []
         if logStart > .zero { edits.append(.logStart(logStart)) }
+        if compactedEnd > .zero { edits.append(.compacted(compactedEnd)) }
         edits += segments.map { .segmentAdded($0) }
         let ids = retired.sorted { $0.value < $1.value }
         for start in stride(from: 0, to: ids.count, by: ManifestState.idsPerEdit) {
@@ -176,6 +179,7 @@ package struct ManifestState: Sendable, Hashable {
             segments.removeAll { gone.contains($0.id) }
             retired.formUnion(gone)
         case .logStart(let offset): logStart = max(logStart, offset)
+        case .compacted(let offset): compactedEnd = offset
         case .opened(let epoch): closing = .opened(epoch)
         case .closed(let close): closing = .clean(close)
         case .deleted: isDeleted = true

@@ -62,7 +62,7 @@ package enum ConfigurationCoding {
         static let durability: UInt16 = 1, compression: UInt16 = 2, visibility: UInt16 = 3
         static let segmentBytes: UInt16 = 4, batchBytesMax: UInt16 = 5, commitAlignment: UInt16 = 6
         static let lingerMicroseconds: UInt16 = 7, partition: UInt16 = 8, keyIndex: UInt16 = 9
-        static let indexedHeaders: UInt16 = 10
+        static let indexedHeaders: UInt16 = 10, compaction: UInt16 = 11
     }
 
     package static func encode(_ configuration: StreamConfiguration) -> [UInt8] {
@@ -113,6 +113,13 @@ package enum ConfigurationCoding {
                 writer.put(name)
             }
         }
+        if let policy = configuration.compaction {
+            writer.put(Tag.compaction)
+            writer.put(UInt16(24))
+            writer.put(UInt64(policy.dirtyPercent))
+            writer.put(UInt64(policy.lagSecondsMin))
+            writer.put(UInt64(policy.tombstoneSecondsMin))
+        }
         return writer.bytes
     }
 
@@ -129,6 +136,10 @@ package enum ConfigurationCoding {
                 configuration.partition = try partition(&field)
             } else if tag == Tag.indexedHeaders {
                 configuration.indexedHeaders = try names(&field)
+            } else if tag == Tag.compaction {
+                configuration.compaction = CompactionPolicy(
+                    dirtyPercent: try field.count(.max), lagSecondsMin: try field.count(.max),
+                    tombstoneSecondsMin: try field.count(.max))
             } else if length == 8 {
                 try apply(tag, try field.get(), to: &configuration)
             }

@@ -14,6 +14,8 @@ package enum StoreLayout {
     package static let quarantineName = "quarantine"
     /// A file of zeros that the next segment will take; it never holds anything.
     package static let nextSegmentName = "next"
+    /// A segment that compaction is making; it gets its own name when it is whole and synced.
+    package static let compactingName = "compacting"
     package static let creationPrefix = "new-"
 
     /// The index, derived from everything else; a rebuilt one has the next generation.
@@ -38,6 +40,7 @@ package enum StoreLayout {
     package static func quarantine(_ id: StreamID) -> String { "streams/\(id)/quarantine" }
 
     package static func nextSegment(_ id: StreamID) -> String { "streams/\(id)/next" }
+    package static func compacting(_ id: StreamID) -> String { "streams/\(id)/compacting" }
 
     package static func segment(_ stream: StreamID, _ id: SegmentID, base: Offset) -> String {
         "streams/\(stream)/" + segmentName(id, base: base)

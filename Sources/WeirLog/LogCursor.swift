@@ -80,11 +80,12 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
         header = nil
         unpackedByteCount = nil
         if let gap = firstGap.take() { return .gap(gap) }
-        let start = view.logStart
-        if nextOffset < start {
-            return jump(to: start, .retention, "records before \(start) were removed by retention")
-        }
         while true {
+            let start = view.logStart
+            if nextOffset < start {
+                return jump(
+                    to: start, .retention, "records before \(start) were removed by retention")
+            }
             // Asked before the bytes are looked at: whatever is shown by now stands in them.
             shownEnd = view.visibleEnd
             guard nextOffset < shownEnd else { return .end }
@@ -173,7 +174,8 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
                 return admission
             }
         } catch {
-            guard error.code == .notFound else { throw error }
+            guard error.code == .notFound, let segment else { throw error }
+            if try view.hasLeft(segment) { return lookAgain() }
             return leave(because: "its file is missing")
         }
         switch found {
@@ -253,6 +255,7 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
     /// On to the next segment; what this one should have held and did not is a gap.
     private mutating func leave(because reason: String) -> Step? {
         guard let segment else { return .end }
+        guard view.holds(segment) else { return lookAgain() }
         guard let next = view.segment(after: segment) else {
             let end = view.visibleEnd
             stand(in: nil)
@@ -272,6 +275,13 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
             return jump(to: goal, .damage, detail)
         }
         nextOffset = goal
+        return nil
+    }
+
+    /// The segment was replaced or retired: another one has what comes next.
+    private mutating func lookAgain() -> Step? {
+        stand(in: nil)
+        damage = nil
         return nil
     }
 

@@ -10,6 +10,10 @@ extension LogSearch {
     /// holes is answered by its counts; in another, the headers of its batches are walked over.
     /// Records that are damaged count, as nobody knows before they are read.
     package func offset(ofLast count: Int) throws(WeirError) -> Offset {
+        try retrying { () throws(WeirError) in try offsetOnce(ofLast: count) }
+    }
+
+    private func offsetOnce(ofLast count: Int) throws(WeirError) -> Offset {
         let end = view.visibleEnd
         guard count > 0 else { return end }
         var wanted = count

@@ -16,6 +16,26 @@ package struct LogSearch<Files: FileSystem> {
     /// `.time(t)` is the first record, in offset order, whose record time is not before `t`; the
     /// stream's end where there is none.
     package func offset(of start: StartPosition) throws(WeirError) -> Offset {
+        try retrying { () throws(WeirError) in try offsetOnce(of: start) }
+    }
+
+    /// Again, where another process put a segment in the place of one that was not open yet: by
+    /// then the view has the new one.
+    func retrying<Result>(
+        _ body: () throws(WeirError) -> Result
+    ) throws(WeirError) -> Result {
+        var triesLeft = 16
+        while true {
+            do throws(WeirError) {
+                return try body()
+            } catch {
+                triesLeft -= 1
+                guard error.code == .notFound, triesLeft > 0 else { throw error }
+            }
+        }
+    }
+
+    private func offsetOnce(of start: StartPosition) throws(WeirError) -> Offset {
         let end = view.visibleEnd
         switch start {
         case .first: return view.logStart
@@ -54,8 +74,9 @@ package struct LogSearch<Files: FileSystem> {
             _ = try segment.file()
             return try segment.summary()
         } catch {
-            if error.code == .notFound { return nil }
-            throw error
+            guard error.code == .notFound else { throw error }
+            if try view.hasLeft(segment) { throw error }
+            return nil
         }
     }
 

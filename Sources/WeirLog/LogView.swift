@@ -12,6 +12,7 @@ import WeirFormat
 ///     pwrite, then advance ─▶ flushedEnd ─▶ how far bytes may be looked at
 ///     sync,   then advance ─▶ durableEnd ─▶ how far records are shown (visibility)
 ///     roll,   then publish ─▶ segments   ─▶ where to look
+///     upkeep: edit, then replace or retire ─▶ the same records elsewhere, or a later start
 package final class LogView<Files: FileSystem>: Sendable {
     package let name: StreamName
     package let visibility: Visibility
@@ -24,6 +25,8 @@ package final class LogView<Files: FileSystem>: Sendable {
     private struct State {
         var segments: [ReadableSegment<Files>]
         var logStart: Offset
+        /// Reads the manifest again: in a process that does not write the stream.
+        var reload: (@Sendable () throws(WeirError) -> Void)?
     }
 
     package init(
@@ -54,7 +57,10 @@ package final class LogView<Files: FileSystem>: Sendable {
 
     package func publish(segments: [ReadableSegment<Files>], logStart: Offset) {
         let old = state.withLock { state in
-            defer { state = State(segments: segments, logStart: logStart) }
+            defer {
+                state.segments = segments
+                state.logStart = max(logStart, state.logStart)
+            }
             return state.segments
         }
         // The old list is let go outside the lock: it may close files.
@@ -63,6 +69,52 @@ package final class LogView<Files: FileSystem>: Sendable {
 
     package func append(segment: ReadableSegment<Files>) {
         state.withLock { $0.segments.append(segment) }
+    }
+
+    /// One segment takes the place of its neighbours, which hold the same records and older ones.
+    package func replace(_ old: [SegmentID], with new: ReadableSegment<Files>) {
+        let left = change { segments in
+            guard let place = segments.firstIndex(where: { old.contains($0.id) }) else { return }
+            segments.removeAll { old.contains($0.id) }
+            segments.insert(new, at: place)
+        }
+        withExtendedLifetime(left) {}
+    }
+
+    /// Nothing before an offset is shown any more, and these segments are gone.
+    package func retire(_ ids: [SegmentID], logStart: Offset) {
+        let left = change { segments in segments.removeAll { ids.contains($0.id) } }
+        state.withLock { $0.logStart = max($0.logStart, logStart) }
+        withExtendedLifetime(left) {}
+    }
+
+    /// Gives the list as it was, to be let go outside the lock: it may close files.
+    private func change(
+        _ body: (inout [ReadableSegment<Files>]) -> Void
+    ) -> [ReadableSegment<Files>] {
+        state.withLock { state in
+            let old = state.segments
+            body(&state.segments)
+            return old
+        }
+    }
+
+    /// What readers do who find a segment's file gone: another process may have put one in its
+    /// place, or let it go.
+    package func onMissing(_ reload: @escaping @Sendable () throws(WeirError) -> Void) {
+        state.withLock { $0.reload = reload }
+    }
+
+    /// Whether a segment whose file is gone was replaced or retired; then the view says by what.
+    func hasLeft(_ segment: ReadableSegment<Files>) throws(WeirError) -> Bool {
+        if !holds(segment) { return true }
+        guard let reload = state.withLock({ $0.reload }) else { return false }
+        try reload()
+        return !holds(segment)
+    }
+
+    func holds(_ segment: ReadableSegment<Files>) -> Bool {
+        state.withLock { state in state.segments.contains { $0 === segment } }
     }
 
     /// The segment that holds an offset: the last one that does not begin behind it.

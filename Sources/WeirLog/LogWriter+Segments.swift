@@ -33,7 +33,7 @@ extension LogWriter {
         hasOpened = true
     }
 
-    /// Writes manifest edits; a failed sync poisons the writer. No roll may be under way.
+    /// Writes manifest edits; a failed sync poisons the writer.
     func commit(_ edits: [ManifestEdit]) throws(WeirError) {
         do throws(WriteFailure) {
             try manifest.append(edits)
@@ -101,12 +101,26 @@ extension LogWriter {
         try startSegment()
     }
 
+    /// Leaves the active segment for a new one, and seals it. Does nothing where the log ends in an
+    /// empty one. Costs the syncs of a roll.
+    package func sealActive() throws(WeirError) {
+        if let poison { throw poison }
+        try takeOver()
+        try checkTenure()
+        try wake()
+        if active?.isEmpty ?? (nextOffset == .zero) { return }
+        if !hasOpened { try open() }
+        if active?.owesSync ?? false { try sync() }
+        try roll()
+        try settle()
+    }
+
     /// Makes a segment that begins at the next offset, and leaves the active one for it.
     private func startSegment() throws(WeirError) {
         let entry = SegmentEntry(id: SegmentID(host.random()), base: nextOffset, epoch: epoch)
         let header = SegmentHeader(
             segmentID: entry.id, streamID: streamID, epoch: epoch, base: nextOffset,
-            creationTime: host.now(), logStart: logStart, name: view.name,
+            creationTime: host.now(), logStart: view.logStart, name: view.name,
             configuration: configuration)
         let bytes = header.encode()
         let path = StoreLayout.segment(streamID, entry.id, base: entry.base)

@@ -16,13 +16,11 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
     // @unchecked: one leader at a time; readers see only `view`, which has its own guards.
     package let view: LogView<Files>
     let tenure: Tenure
-    let files: Files
+    package let files: Files
     let host: Host
     package let configuration: StreamConfiguration
-    let streamID: StreamID
-    let logStart: Offset
-    /// Touched by the leader only when no roll is left, else by whoever performs the rolls.
-    let manifest: ManifestFile<Files>
+    package let streamID: StreamID
+    package let manifest: ManifestFile<Files>
     let rolls: RollQueue<Files>
     let nextFile: NextFile<Files>
     let writeBack: WriteBack<Files>
@@ -74,7 +72,6 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         self.tenure = tenure
         self.configuration = manifest.state.configuration
         self.streamID = manifest.state.streamID
-        self.logStart = manifest.state.logStart
         self.manifest = manifest
         self.rolls = RollQueue(
             files: files, manifest: manifest, configuration: configuration, tenure: tenure,
@@ -103,6 +100,18 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
             throw error
         }
         checkedUntil = now...Timestamp(microseconds: now.microseconds + Tenure.pauseMicroseconds)
+    }
+
+    /// Asked by upkeep before each edit, on any thread. Throws `locked`.
+    package func expectTenure() throws(WeirError) { try tenure.check() }
+
+    /// A sealed segment that upkeep made, for its readers.
+    package func readable(_ entry: SegmentEntry) -> ReadableSegment<Files> {
+        ReadableSegment(
+            files: files, entry: entry,
+            path: StoreLayout.segment(streamID, entry.id, base: entry.base), maps: view.maps,
+            mapByteCount: Int(clamping: entry.sealed?.fileBytes ?? 1),
+            readableEnd: entry.sealed?.batchesEnd ?? .zero, summary: nil)
     }
 
     /// Goes on in a segment that an earlier writer left in good order. Throws `newerFormat` for one

@@ -30,6 +30,8 @@ package final class ReadableSegment<Files: FileSystem>: Sendable {
         var summary: SegmentSummary?
         /// Batches that came while there was no summary to note them in.
         var unnoted = 0
+        /// What is done when the last reader lets go of it.
+        var farewell: (@Sendable () -> Void)?
     }
 
     /// `summary` is given for an active segment, `sealed` for a sealed one.
@@ -47,6 +49,16 @@ package final class ReadableSegment<Files: FileSystem>: Sendable {
         self.mapByteCount = mapByteCount
         self.readable = Atomic(readableEnd.value)
         self.state = Lock(State(sealed: entry.sealed, summary: summary))
+    }
+
+    deinit {
+        let farewell = state.withLock { $0.farewell }
+        farewell?()
+    }
+
+    /// Replaced or retired: its file may go when nobody reads it any more.
+    func retire(_ farewell: @escaping @Sendable () -> Void) {
+        state.withLock { $0.farewell = farewell }
     }
 
     package var readableEnd: FilePosition {

@@ -84,8 +84,6 @@ package struct Roll<Files: FileSystem>: Sendable {
 }
 
 /// Rolls in their order, at most one of them being performed.
-///
-/// The manifest belongs to whoever performs a roll, and to the writer's leader when none is left.
 package final class RollQueue<Files: FileSystem>: Sendable {
     private struct State {
         var rolls: [Roll<Files>] = []
@@ -189,7 +187,13 @@ package enum WriteFailure: Error, Sendable {
     case write(WeirError)
     case sync(WeirError)
 
-    static func syncing(_ body: () throws(WeirError) -> Void) throws(WriteFailure) {
+    package var cause: WeirError {
+        switch self {
+        case .write(let error), .sync(let error): error
+        }
+    }
+
+    package static func syncing(_ body: () throws(WeirError) -> Void) throws(WriteFailure) {
         do throws(WeirError) {
             try body()
         } catch {

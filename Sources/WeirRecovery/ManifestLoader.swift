@@ -13,6 +13,8 @@ package struct StreamDirectory: Sendable {
     package var hasNewManifest = false
     /// A file that was made for a segment to come; it holds nothing.
     package var hasNextSegment = false
+    /// What an interrupted compaction left; all that it holds stands elsewhere.
+    package var hasCompacting = false
 
     package static func list<Files: FileSystem>(
         _ id: StreamID, files: Files
@@ -23,6 +25,7 @@ package struct StreamDirectory: Sendable {
             case StoreLayout.manifestName: found.hasManifest = true
             case StoreLayout.manifestNewName: found.hasNewManifest = true
             case StoreLayout.nextSegmentName: found.hasNextSegment = true
+            case StoreLayout.compactingName: found.hasCompacting = true
             case StoreLayout.quarantineName: break
             default:
                 guard let (base, segment) = StoreLayout.parse(segmentName: name) else {

@@ -15,7 +15,8 @@ struct Newborn: Sendable {
 
 /// Where a segment file comes from that the manifest does not list.
 enum Origin: Sendable {
-    /// A roll made it, and nothing was written into it.
+    /// A roll made it, and nothing was written into it; or compaction, and the manifest still has
+    /// everything that it was to replace.
     case unborn
     case newborn(Newborn)
     /// Somebody put it there.
@@ -38,6 +39,7 @@ extension StreamRecovery {
             try files.close(file)
             let holdsBatches = scan.standing.batchCount > 0
             if !holdsBatches, scan.bad.isEmpty, scan.footer == nil { return .unborn }
+            if isLeftOver(scan.header) { return .unborn }
             guard case .opened(let epoch) = state.closing, isBehindAll(base),
                 belongs(scan, epoch, id, base)
             else { return .stranger }
@@ -49,6 +51,15 @@ extension StreamRecovery {
             guard error.code == .notFound || error.code == .damaged else { throw error }
             return .stranger
         }
+    }
+
+    /// Whether compaction made it and died before the edit: its records all stand where they stood.
+    private func isLeftOver(_ header: SegmentHeader?) -> Bool {
+        guard let header, header.streamID == directory.id, !header.replaced.isEmpty else {
+            return false
+        }
+        let listed = Set(state.segments.map(\.id))
+        return header.replaced.allSatisfy { listed.contains($0) && directory.segments[$0] != nil }
     }
 
     private func isBehindAll(_ base: Offset) -> Bool {

@@ -356,6 +356,10 @@ extension StreamRecovery {
             try files.removeFile(StoreLayout.nextSegment(directory.id))
             removed = true
         }
+        if directory.hasCompacting {
+            try files.removeFile(StoreLayout.compacting(directory.id))
+            removed = true
+        }
         if directory.hasNewManifest {
             do throws(WeirError) {
                 try files.removeFile(StoreLayout.newManifest(directory.id))

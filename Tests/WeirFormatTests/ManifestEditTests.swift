@@ -116,7 +116,7 @@ struct ManifestEditTests {
         #expect(failure(greedy + [UInt8](repeating: 0, count: 64)) == .damaged)
     }
 
-    @Test(arguments: [(0, 1), (12, 1), (.max, 1), (10, 0), (10, 2)] as [(UInt16, UInt16)])
+    @Test(arguments: [(0, 1), (13, 1), (.max, 1), (10, 0), (10, 2)] as [(UInt16, UInt16)])
     func `of an unknown type or version is a newer format's`(_ type: UInt16, _ version: UInt16) {
         let (bytes, _) = ManifestEdit.deleted.encode(sequence: 1, previous: 0)
         let changed = bytes.setting(type, at: Field.type).setting(version, at: Field.version)
@@ -125,7 +125,7 @@ struct ManifestEditTests {
 
     @Test func `of several knows the types that it may hold`() {
         let (bytes, _) = ManifestEdit.several([.deleted]).encode(sequence: 1, previous: 0)
-        #expect(failure(resealedEdit(bytes.setting(UInt32(12), at: Field.end))) == .newerFormat)
+        #expect(failure(resealedEdit(bytes.setting(UInt32(13), at: Field.end))) == .newerFormat)
         for type: UInt32 in [0, 11, .max] {
             #expect(failure(resealedEdit(bytes.setting(type, at: Field.end))) == .damaged)
         }

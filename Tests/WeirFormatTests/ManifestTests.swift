@@ -122,7 +122,7 @@ struct ManifestTests {
     @Test func `of a newer version is not called damaged`() throws {
         var edits = try Edits()
         var strange = edits.parts[1]
-        strange[ManifestEdit.Field.type] = 12
+        strange[ManifestEdit.Field.type] = 13
         let checksum = crc32c(strange[8...], seed: crc32c(strange[..<4]))
         for index in 0..<4 {
             strange[4 + index] = UInt8(truncatingIfNeeded: checksum >> (8 * index))

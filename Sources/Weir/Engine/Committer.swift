@@ -155,6 +155,7 @@ final class Committer: PoolWorker {
     }
 
     private func perform(_ group: Group) {
+        flow.groupsWritten.add(1, ordering: .relaxed)
         let outcome = writer.writeGroup(group.batches)
         let repeats = settle(outcome, group)
         let written = outcome.written
@@ -322,6 +323,18 @@ final class Committer: PoolWorker {
             refuseIfPoisoned()
             if writer.poison == nil { housekeeper.note(self, after: syncDelayMilliseconds) }
         }
+    }
+
+    /// Goes on in a new segment, so that what is in the active one can be compacted or retired.
+    /// Beside the appends, which wait meanwhile. Blocks the thread.
+    func sealActive() throws(WeirError) {
+        while !queue.withLock({ $0.queue.beginLead() }) {
+            // Whoever drains the stream keeps the lead for ever.
+            if queue.withLock({ $0.queue.isClosed }) { throw Store.closed() }
+            SystemThread.pause(microseconds: 1000)
+        }
+        defer { lead(until: nil) }
+        try writer.sealActive()
     }
 
     /// Takes nothing more, and writes what waits. Blocks the thread.

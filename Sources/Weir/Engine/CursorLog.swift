@@ -24,7 +24,8 @@ package struct CursorLog: Sendable {
 
     /// Durable, whatever the streams are whose cursors it keeps, and in small batches.
     package static let configuration = StreamConfiguration(
-        segmentBytes: Limits.segmentBytesMin, batchBytesMax: 64 << 10)
+        segmentBytes: Limits.segmentBytesMin, batchBytesMax: 64 << 10,
+        compaction: CompactionPolicy(tombstoneSecondsMin: 0))
 
     /// Walks over what came since the last walk. May wait for the disk.
     package mutating func walk<Files: FileSystem>(_ view: LogView<Files>) throws(WeirError) {

@@ -194,7 +194,7 @@ extension StoreEngine {
                 // Nobody will make more of it durable: everything that is there is shown.
                 view.advance(
                     flushedEnd: outcome.stream.nextOffset, durableEnd: outcome.stream.nextOffset)
-                _ = insert(
+                insertFollowed(
                     OpenStream(
                         id: manifest.streamID, name: manifest.name,
                         configuration: manifest.configuration, view: view, writer: nil))
@@ -244,10 +244,24 @@ extension StoreEngine {
             reports: [])
         let view = makeView(
             recovered, readableEnd: stream.readableEnd, flushedEnd: slot?.flushedEnd ?? .zero)
-        _ = insert(
+        insertFollowed(
             OpenStream(
                 id: id, name: stream.manifest.name, configuration: stream.manifest.configuration,
                 view: view, writer: nil))
+    }
+
+    /// A stream that another process writes, or may come to write: what that one replaces or
+    /// retires is looked up when it is missed.
+    private func insertFollowed(_ stream: OpenStream) {
+        guard insert(stream) else { return }
+        let id = stream.id
+        // Held by the view itself, which therefore must not be held.
+        stream.view.onMissing { [weak self, weak view = stream.view] () throws(WeirError) in
+            guard let self, let view else { return }
+            try self.onlyRefresh { () throws(WeirError) in
+                try self.reload(view, id, self.tail?.slot(of: id)?.slot)
+            }
+        }
     }
 
     /// Brings a reader's view up to what the writer has published since.
@@ -256,18 +270,26 @@ extension StoreEngine {
     /// has seen records that no writer has yet made durable.
     package func refresh(_ stream: OpenStream) throws(WeirError) {
         guard isBehind(stream) else { return }
-        // One at a time: an older slot must not be laid over a newer one.
+        try onlyRefresh { () throws(WeirError) in try refreshAlone(stream) }
+    }
+
+    /// One at a time: an older slot must not be laid over a newer one.
+    private func onlyRefresh(_ body: () throws(WeirError) -> Void) throws(WeirError) {
         _ = refreshing.wait { isBusy -> Void? in
             if isBusy { return nil }
             isBusy = true
         }
         defer { refreshing.signal { $0 = false } }
+        try body()
+    }
+
+    private func refreshAlone(_ stream: OpenStream) throws(WeirError) {
         guard isBehind(stream), let slot = tail?.slot(of: stream.id)?.slot else { return }
         let view = stream.view
         if let last = view.segments.last, last.id == slot.segment {
             last.advance(readableEnd: max(slot.writtenEnd, last.readableEnd))
         } else if slot.flushedEnd > view.flushedEnd {
-            try reload(stream, slot)
+            try reload(view, stream.id, slot)
         }
         view.advance(
             flushedEnd: max(slot.flushedEnd, view.flushedEnd),
@@ -280,13 +302,16 @@ extension StoreEngine {
             || slot.durableEnd > stream.view.durableEnd
     }
 
-    /// The writer rolled: manifest and directory tell the segments. Known ones are kept, with their
-    /// maps.
-    private func reload(_ stream: OpenStream, _ slot: TailSlot) throws(WeirError) {
-        guard let now = try FollowedStream.load(stream.id, slot: slot, files: files) else { return }
+    /// The writer rolled, compacted or retired: manifest and directory tell the segments. Known
+    /// ones are kept, with their maps.
+    private func reload(
+        _ view: LogView<Files>, _ id: StreamID, _ slot: TailSlot?
+    ) throws(WeirError) {
+        let loaded = try FollowedStream.load(id, slot: slot, files: files)
+        guard let now = loaded else { return }
         var known: [SegmentID: ReadableSegment<Files>] = [:]
-        for segment in stream.view.segments { known[segment.id] = segment }
-        let segments = now.manifest.segments.map { entry -> ReadableSegment<Files> in
+        for segment in view.segments { known[segment.id] = segment }
+        var segments = now.manifest.segments.map { entry -> ReadableSegment<Files> in
             let end = now.readableEnd[entry.id]
             guard let segment = known[entry.id] else {
                 return makeSegment(entry, of: now.manifest, readableEnd: end)
@@ -295,7 +320,11 @@ extension StoreEngine {
             if let end { segment.advance(readableEnd: max(end, segment.readableEnd)) }
             return segment
         }
-        stream.view.publish(segments: segments, logStart: now.manifest.logStart)
+        // Begun, and not yet in the manifest; without a slot nobody else tells of them.
+        let listed = Set(segments.map(\.id)).union(now.manifest.retired)
+        let end = segments.last?.base ?? .zero
+        segments += view.segments.filter { !listed.contains($0.id) && $0.base >= end }
+        view.publish(segments: segments, logStart: now.manifest.logStart)
     }
 
     /// Waits until the writer publishes, at most so long; returns at once if the reader sees beyond

@@ -31,6 +31,11 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
             self.writer = writer
             self.openedEnd = view.flushedEnd
         }
+
+        /// As they are now; of a reader, as they were when it opened the stream.
+        package var settings: StreamConfiguration {
+            writer?.manifest.state.configuration ?? configuration
+        }
     }
 
     package let files: Files

@@ -13,6 +13,8 @@ final class StoreFlow: Sendable {
     let tail = TailClock()
     private let flags: Lock<FlowFlags>
     private let keys = Atomic<UInt64>(0)
+    /// Goes up with each group of appends: what is not urgent makes way for them.
+    let groupsWritten = Atomic<UInt64>(0)
 
     init(budgetBytes: Int, flags: FlowFlags) {
         let timers = timers

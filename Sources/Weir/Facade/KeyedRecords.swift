@@ -180,6 +180,12 @@ public struct KeyedRecords: ~Copyable {
     ) -> String? {
         let end = header.endOffset
         guard header.keyedCount > 0 || !wanted.isKey else {
+            let isCompacted = header.recordCount < header.offsetSpan
+            if isCompacted || named.first.map({ $0 < header.firstOffset }) ?? false {
+                // A record that compaction took away is no longer there to be found.
+                named = named.drop { $0 < end }
+                return nil
+            }
             return "names a key at offset \(named.first ?? place) where none is"
         }
         while let record = records.next(), let offset = named.first, offset < end {

@@ -12,6 +12,7 @@ struct StoreParts: Sendable {
     let flow: StoreFlow
     let index: StoreIndex
     let cursors: CursorBook
+    let upkeep: Upkeep
     /// Opens the stream that keeps the cursors, and makes it if there is none. Blocks the thread.
     let openCursors: @Sendable () throws(WeirError) -> Committer
 }

@@ -103,7 +103,7 @@ extension Store {
     }
 
     /// Opens a store for as long as the body takes.
-    private static func withStore<Result>(
+    static func withStore<Result>(
         at path: String, _ access: Access, _ body: (Store) throws(WeirError) -> Result
     ) throws(WeirError) -> Result {
         let store = try openBlocking(at: path, access)

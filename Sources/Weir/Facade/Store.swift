@@ -1,5 +1,4 @@
 public import Logging
-public import ServiceLifecycle
 public import WeirBase
 import WeirFiles
 import WeirFormat
@@ -33,6 +32,8 @@ public final class Store: Sendable {
     private let housekeeper: Housekeeper
     let index: StoreIndex
     let flow: StoreFlow
+    /// Of a writer: compaction and what else is done beside the appends.
+    let upkeep: Upkeep
     /// Read whole when the store is opened for writing.
     let cursors: CursorBook
     let state: Lock<State>
@@ -56,6 +57,7 @@ public final class Store: Sendable {
         self.housekeeper = Housekeeper()
         self.flow = StoreFlow(
             budgetBytes: subscriptionBytes, flags: FlowFlags())
+        self.upkeep = Upkeep(engine: engine, flow: flow, logger: logger)
         self.cursors = CursorBook(engine: engine)
         self.state = Lock(State())
         // For as long as the store is there, so its number is of no use.
@@ -66,12 +68,14 @@ public final class Store: Sendable {
         let commands = ControlCommands()
         serveCursors(commands)
         serveGroups(commands)
+        serveUpkeep(commands)
         let server = Store.serveControl(engine, flowSources, commands)
         control.withLock { $0 = server }
     }
 
     deinit {
         endControl()
+        upkeep.end()
         index.end(finishing: false)
         pool.end()
         waiters.end()
@@ -250,7 +254,7 @@ public final class Store: Sendable {
     private var parts: StoreParts {
         StoreParts(
             engine: engine, pool: pool, waiters: waiters, housekeeper: housekeeper, flow: flow,
-            index: index, cursors: cursors
+            index: index, cursors: cursors, upkeep: upkeep
         ) { [weak self] () throws(WeirError) in
             guard let self else { throw Self.closed() }
             return try self.openCursors()
@@ -315,6 +319,7 @@ public final class Store: Sendable {
         }
         let id = engine.stream(name)?.id ?? engine.failure(of: name)?.id
         try engine.delete(name) {
+            if let id { upkeep.bar(id) }
             state.withLock { $0.streams.removeValue(forKey: name) }?.drain(Self.deleted(name))
         }
         logger.debug("deleted stream \(name)")
@@ -348,6 +353,7 @@ public final class Store: Sendable {
             }
             return (Array(state.streams.values), Array(state.groups.values))
         }
+        upkeep.end()
         for stream in streams { stream.drain() }
         for group in groups { group.finishGroups(Self.closed()) }
         // While everything is readable, and nothing more comes.
@@ -378,18 +384,5 @@ public final class Store: Sendable {
 
     static func closed() -> WeirError {
         WeirError(.closed, "The store was closed; open it again.")
-    }
-}
-
-extension Store: Service {
-    /// Waits for the service group's graceful shutdown, and closes the store.
-    public func run() async throws {
-        do {
-            try await gracefulShutdown()
-        } catch {
-            // Cancelled rather than asked: the store is closed all the same.
-            logger.debug("the store's service was cancelled")
-        }
-        try await close()
     }
 }

@@ -1,0 +1,220 @@
+import Logging
+import Synchronization
+import WeirBase
+import WeirCompaction
+import WeirFiles
+import WeirFormat
+import WeirLog
+
+/// What is done to a store's sealed segments beside its appends: who may do it, and when.
+///
+///     a thread of the writer:  every 15 s ─▶ streams whose policy asks for it ─▶ a turn each
+///     whoever asks by hand:    ───────────────────────────────────────────────▶ a turn
+///
+/// One turn a stream at a time, since two that rewrite or retire the same segments would contradict
+/// each other. A turn ends early when its stream is deleted or the store closes; what it has
+/// swapped by then stays.
+final class Upkeep: Sendable {
+    private struct State {
+        var turns: [StreamID: UpkeepTurn] = [:]
+        /// Deleted: nobody gets a turn any more.
+        var barred: Set<StreamID> = []
+        var isEnding = false
+        var isWorking = false
+    }
+    private let monitor = Monitor(State())
+    private let engine: SystemEngine
+    private let flow: StoreFlow
+    private let logger: Logger
+    let leftovers: Leftovers<RealFileSystem>
+
+    init(engine: SystemEngine, flow: StoreFlow, logger: Logger) {
+        self.engine = engine
+        self.flow = flow
+        self.logger = logger
+        self.leftovers = Leftovers(files: engine.files)
+        guard !engine.isReadOnly else { return }
+        startThread()
+    }
+
+    // MARK: turns
+
+    /// Runs `body` when nobody else has a turn at the stream. Blocks the thread. Throws `closed`
+    /// where the stream was deleted or the store closes.
+    func turn<Result>(
+        at stream: StreamID, _ progress: UpkeepTurn.Progress? = nil,
+        _ body: (UpkeepTurn) throws(WeirError) -> Result
+    ) throws(WeirError) -> Result {
+        let turn = UpkeepTurn(flow: flow, progress: progress)
+        let isGiven = monitor.wait { state -> Bool? in
+            if state.isEnding || state.barred.contains(stream) { return false }
+            guard state.turns[stream] == nil else { return nil }
+            state.turns[stream] = turn
+            return true
+        }
+        guard isGiven == true else { throw UpkeepTurn.ended() }
+        defer { monitor.signal { $0.turns[stream] = nil } }
+        return try body(turn)
+    }
+
+    /// Ends the stream's turn, and gives none any more. Waits until it is over.
+    func bar(_ stream: StreamID) {
+        monitor.signal { state in
+            state.barred.insert(stream)
+            state.turns[stream]?.end()
+        }
+        _ = monitor.wait { state -> Void? in state.turns[stream] == nil ? () : nil }
+    }
+
+    /// Ends all turns and the thread; waits until they are over. The second time does nothing.
+    func end() {
+        monitor.signal { state in
+            state.isEnding = true
+            for turn in state.turns.values { turn.end() }
+        }
+        _ = monitor.wait { state -> Void? in
+            state.turns.isEmpty && !state.isWorking ? () : nil
+        }
+        sweep()
+    }
+
+    // MARK: the thread
+
+    private func startThread() {
+        do throws(WeirError) {
+            monitor.signal { $0.isWorking = true }
+            try SystemThread.start { self.work() }
+        } catch {
+            monitor.signal { $0.isWorking = false }
+            logger.warning("no thread for upkeep; streams are compacted only by hand: \(error)")
+        }
+    }
+
+    private func work() {
+        SystemThread.yieldToOthers()
+        while true {
+            let isEnding = monitor.wait(milliseconds: Limits.upkeepMilliseconds) { state in
+                state.isEnding ? true : nil
+            }
+            if isEnding == true { break }
+            for stream in engine.streams { look(at: stream) }
+            sweep()
+        }
+        monitor.signal { $0.isWorking = false }
+    }
+
+    private func look(at stream: SystemStream) {
+        guard let writer = stream.writer, let policy = stream.settings.compaction else { return }
+        let entries = writer.manifest.state.segments
+        let count = CompactionPlan.eligible(
+            entries, lagSecondsMin: policy.lagSecondsMin, now: engine.host.now())
+        let isDue = CompactionPlan.isDue(
+            entries[..<count], compactedEnd: writer.manifest.state.compactedEnd,
+            dirtyPercent: policy.dirtyPercent)
+        guard isDue else { return }
+        do throws(WeirError) {
+            let report = try compact(stream, CompactionRequest(policy: policy))
+            logger.debug("compacted \(stream.name): \(report)")
+            for segment in report.setAside {
+                logger.warning("set aside by compaction: \(segment.path): \(segment.detail)")
+            }
+        } catch {
+            // The log is as good as before; the next look tries again.
+            if error.code != .closed { logger.warning("compaction of \(stream.name): \(error)") }
+        }
+    }
+
+    private func sweep() {
+        do throws(WeirError) {
+            try leftovers.sweep()
+        } catch {
+            logger.warning("files that nobody needs could not be removed: \(error)")
+        }
+    }
+
+    // MARK: compaction
+
+    /// Blocks the thread. Throws as `Compactor.run` does.
+    func compact(
+        _ stream: SystemStream, _ request: CompactionRequest,
+        _ progress: UpkeepTurn.Progress? = nil
+    ) throws(WeirError) -> CompactionReport {
+        guard let writer = stream.writer else { throw SystemEngine.readOnly() }
+        let host = engine.host
+        let start = ContinuousClock.now
+        var report = try turn(at: stream.id, progress) { turn throws(WeirError) in
+            let compactor = Compactor(
+                writer, leftovers: leftovers, pace: turn, now: host.now(), random: host.random)
+            return try compactor.run(request)
+        }
+        sweep()
+        report.seconds = Double((ContinuousClock.now - start) / .microseconds(1)) / 1_000_000
+        return report
+    }
+}
+
+/// One turn at a stream's segments: makes way for appends, and ends when it is told to.
+final class UpkeepTurn: CompactionPace {
+    typealias Progress = @Sendable (CompactionPhase, _ done: UInt64, _ all: UInt64) -> Void
+
+    private struct Slice {
+        var byteCount = 0
+        var start = ContinuousClock.now
+        var groupsSeen: UInt64
+        var phase = CompactionPhase.looking
+        var done: UInt64 = 0
+        var all: UInt64 = 0
+    }
+    private let flow: StoreFlow
+    private let progress: Progress?
+    private let isOver = Atomic(false)
+    private let slice: Lock<Slice>
+    /// So much is done between two looks at the appends.
+    private static let sliceBytes = 256 << 10
+
+    init(flow: StoreFlow, progress: Progress?) {
+        self.flow = flow
+        self.progress = progress
+        self.slice = Lock(Slice(groupsSeen: flow.groupsWritten.load(ordering: .relaxed)))
+    }
+
+    func end() { isOver.store(true, ordering: .relaxed) }
+
+    static func ended() -> WeirError {
+        WeirError(
+            .closed,
+            "The work on the stream's segments ended early, since the stream was deleted or the "
+                + "store closed; what was done stays, and the rest is done the next time.")
+    }
+
+    func step(byteCount: Int) throws(WeirError) {
+        if isOver.load(ordering: .relaxed) { throw UpkeepTurn.ended() }
+        let (rest, done) = slice.withLock { slice -> (Int, Slice?) in
+            slice.byteCount += byteCount
+            guard slice.byteCount >= UpkeepTurn.sliceBytes else { return (0, nil) }
+            let now = ContinuousClock.now
+            let groups = flow.groupsWritten.load(ordering: .relaxed)
+            let worked = Int((now - slice.start) / .microseconds(1))
+            let rest = groups == slice.groupsSeen ? 0 : worked * Limits.upkeepRestShare
+            slice.done += UInt64(slice.byteCount)
+            slice.byteCount = 0
+            slice.start = now
+            slice.groupsSeen = groups
+            return (rest, slice)
+        }
+        if let done { progress?(done.phase, min(done.done, done.all), done.all) }
+        guard rest > 0 else { return }
+        // A slice that met a slow disk is no reason to rest for long.
+        SystemThread.pause(microseconds: min(rest, 50_000))
+        slice.withLock { $0.start = .now }
+    }
+
+    func begin(_ phase: CompactionPhase, byteCount: UInt64) {
+        slice.withLock { slice in
+            slice.phase = phase
+            slice.done = 0
+            slice.all = byteCount
+        }
+        progress?(phase, 0, byteCount)
+    }
+}

@@ -1,0 +1,151 @@
+public import WeirBase
+import WeirFiles
+import WeirFormat
+
+extension Store {
+    /// Streams that have a compaction policy, sorted by name.
+    public var compactedStreamNames: [StreamName] {
+        engine.streams.filter { $0.settings.compaction != nil }.map(\.name)
+    }
+
+    /// Compacts a stream of a store that another process may have open for writing: that process
+    /// does it then, and is asked how far it is. Blocks the thread.
+    ///
+    /// ```swift
+    /// let report = try Store.compact(storeAt: "orders.weir", stream: "orders")
+    /// ```
+    ///
+    /// Throws as `LogStream.compact` does, and `notFound` where there is no such store or stream.
+    /// If the caller dies meanwhile, the writer goes on alone.
+    public static func compact(
+        storeAt path: String, stream: String, _ options: CompactionOptions = CompactionOptions(),
+        progress: LogStream.CompactionProgress? = nil
+    ) throws(WeirError) -> CompactionReport {
+        let client = try ControlClient(path: path)
+        guard try client.hasWriter() else {
+            return try withStore(at: path, .write) { store throws(WeirError) in
+                try store.streamBlocking(stream).compactBlocking(options, progress: progress)
+            }
+        }
+        let request = CompactRequest(
+            stream: stream, isNow: options.isNow, isDryRun: options.isDryRun,
+            mapBytes: options.mapBytes)
+        var job = try client.ask(request, for: UpkeepJob.self)
+        while true {
+            if let failure = job.error {
+                throw WeirError(WeirError.Code(job.code ?? "system"), failure)
+            }
+            if let report = job.report { return report }
+            progress?(job.phase ?? .looking, job.done, job.all)
+            SystemThread.pause(microseconds: 200_000)
+            job = try client.ask(JobRequest(job: job.id), for: UpkeepJob.self)
+        }
+    }
+
+    /// Answers who asks the writer for a compaction: the work goes on without them.
+    func serveUpkeep(_ commands: ControlCommands) {
+        let jobs = UpkeepJobs()
+        commands.register("compact") {
+            [weak self] (request: CompactRequest) throws(WeirError) -> UpkeepJob in
+            guard let self else { throw Store.closed() }
+            let stream = try self.streamBlocking(request.stream)
+            let options = CompactionOptions(
+                isNow: request.isNow, isDryRun: request.isDryRun, mapBytes: request.mapBytes)
+            return try jobs.start { progress throws(WeirError) in
+                try stream.compactBlocking(options, progress: progress)
+            }
+        }
+        commands.register("job") { (request: JobRequest) throws(WeirError) in
+            try jobs.standing(of: request.job)
+        }
+    }
+}
+
+/// What another process asks of the writer.
+///
+///     {"command":"compact","stream":"orders","isNow":false,…}  →  {"id":7,"done":0,"all":0}
+///     {"command":"job","job":7}          →  {"id":7,"phase":"looking","done":10,"all":70}
+///                                        →  {"id":7,…,"report":{…}}, or {"id":7,…,"error":"…"}
+private struct CompactRequest: Codable {
+    var command = "compact"
+    var stream: String
+    var isNow: Bool
+    var isDryRun: Bool
+    var mapBytes: Int
+}
+
+private struct JobRequest: Codable {
+    var command = "job"
+    var job: UInt64
+}
+
+/// How far a job is.
+private struct UpkeepJob: Codable, Sendable {
+    var id: UInt64
+    var phase: CompactionPhase?
+    var done: UInt64 = 0
+    var all: UInt64 = 0
+    var report: CompactionReport?
+    var code: String?
+    var error: String?
+}
+
+/// Jobs that other processes asked for; the newest are remembered.
+private final class UpkeepJobs: Sendable {
+    private let jobs = Lock<(all: [UInt64: UpkeepJob], next: UInt64)>(([:], 1))
+    /// Who asks later than so many others began is not told any more.
+    private static let countMax = 64
+
+    func start(
+        _ body:
+            @escaping @Sendable (@escaping LogStream.CompactionProgress) throws(WeirError)
+            -> CompactionReport
+    ) throws(WeirError) -> UpkeepJob {
+        let job = jobs.withLock { jobs -> UpkeepJob in
+            let job = UpkeepJob(id: jobs.next)
+            jobs.next += 1
+            jobs.all[job.id] = job
+            if jobs.all.count > Self.countMax, let oldest = jobs.all.keys.min() {
+                jobs.all[oldest] = nil
+            }
+            return job
+        }
+        try SystemThread.start {
+            SystemThread.yieldToOthers()
+            do throws(WeirError) {
+                let report = try body { phase, done, all in
+                    self.change(job.id) { job in
+                        job.phase = phase
+                        job.done = done
+                        job.all = all
+                    }
+                }
+                self.change(job.id) { $0.report = report }
+            } catch {
+                self.change(job.id) {
+                    $0.code = error.code.description
+                    $0.error = error.description
+                }
+            }
+        }
+        return job
+    }
+
+    func standing(of id: UInt64) throws(WeirError) -> UpkeepJob {
+        guard let job = jobs.withLock({ $0.all[id] }) else {
+            throw WeirError(
+                .notFound,
+                "This writer knows of no job \(id); what it was to do may be done: ask again for "
+                    + "the command itself.")
+        }
+        return job
+    }
+
+    private func change(_ id: UInt64, _ body: (inout UpkeepJob) -> Void) {
+        jobs.withLock { jobs in
+            guard var job = jobs.all[id] else { return }
+            body(&job)
+            jobs.all[id] = job
+        }
+    }
+}

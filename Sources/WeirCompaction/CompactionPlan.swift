@@ -1,0 +1,119 @@
+package import WeirBase
+package import WeirFormat
+
+/// What is known of a sealed segment when compaction decides about it.
+package struct SurveyedSegment: Sendable, Hashable {
+    package var entry: SegmentEntry
+    package var sealed: SealedSegment
+    /// Bytes of the entries that a later record supersedes, and how many they are.
+    package var deadBytes: UInt64 = 0
+    package var deadCount = 0
+    /// The same of tombstones that are older than their delay and superseded by nothing.
+    package var expiredBytes: UInt64 = 0
+    package var expiredCount = 0
+    /// Why it is set aside: some of its bytes do not hold.
+    package var damage: String?
+
+    package init(entry: SegmentEntry, sealed: SealedSegment) {
+        self.entry = entry
+        self.sealed = sealed
+    }
+}
+
+/// Which segments a compaction looks at, and which of them it writes anew.
+///
+/// Pure: numbers in, numbers out. A segment is written anew if so much of it is of no more use as
+/// the policy says; neighbours go into one file as long as they fill one, and never across an
+/// epoch, whose beginning tells consumers what a power failure took.
+package struct CompactionPlan: Sendable, Hashable {
+    /// Neighbours that one new segment replaces.
+    package struct Group: Sendable, Hashable {
+        package var segments: Range<Int>
+        /// What the new segment is expected to hold, headers left out.
+        package var liveBytes: UInt64
+    }
+
+    /// Indices into what was surveyed, oldest first.
+    package private(set) var groups: [Group] = []
+    /// Of the segments before it, expired tombstones go: nothing that they hide is left.
+    package private(set) var tombstonesEnd: Int
+
+    /// A neighbour that holds little is taken along, since files are to be few.
+    private static let smallShare: UInt64 = 8
+
+    /// `startsClean`: nothing of no more use is left before the first of them.
+    package init(
+        _ segments: [SurveyedSegment], startsClean: Bool = true, dirtyPercent: Int,
+        segmentBytes: Int
+    ) {
+        var isClean = startsClean
+        tombstonesEnd = startsClean ? segments.count : 0
+        var open: Group?
+        var isDirtyOpen = false
+        func isWorth(_ group: Group, _ isDirty: Bool) -> Bool {
+            isDirty || group.segments.count > 1
+        }
+        for (index, segment) in segments.enumerated() {
+            let gone = segment.deadBytes + (isClean ? segment.expiredBytes : 0)
+            let raw = max(segment.sealed.rawBytes, 1)
+            let isDirty =
+                segment.damage == nil && gone > 0 && gone * 100 >= raw * UInt64(dirtyPercent)
+            if isClean, segment.damage != nil || segment.deadCount > 0 && !isDirty {
+                isClean = false
+                tombstonesEnd = index
+            }
+            let live = CompactionPlan.live(segment, without: isDirty ? gone : 0)
+            let isSmall = live * CompactionPlan.smallShare <= UInt64(segmentBytes)
+            let takesPart = segment.damage == nil && (isDirty || isSmall)
+            if let group = open, takesPart, segments[index - 1].entry.epoch == segment.entry.epoch,
+                group.liveBytes + live <= UInt64(segmentBytes)
+            {
+                open = Group(
+                    segments: group.segments.lowerBound..<index + 1,
+                    liveBytes: group.liveBytes + live)
+                isDirtyOpen = isDirtyOpen || isDirty
+                continue
+            }
+            if let group = open, isWorth(group, isDirtyOpen) { groups.append(group) }
+            open = takesPart ? Group(segments: index..<index + 1, liveBytes: live) : nil
+            isDirtyOpen = isDirty
+        }
+        if let group = open, isWorth(group, isDirtyOpen) { groups.append(group) }
+    }
+
+    /// Stored bytes that would be left, by the share of raw bytes that is: bodies may be
+    /// compressed.
+    private static func live(_ segment: SurveyedSegment, without gone: UInt64) -> UInt64 {
+        let raw = max(segment.sealed.rawBytes, 1)
+        let stored = segment.sealed.batchesEnd.value
+        let share = Double(raw - min(gone, raw)) / Double(raw)
+        return UInt64(Double(stored) * share)
+    }
+
+    /// How many of a stream's segments, oldest first, compaction may look at: sealed ones, none of
+    /// whose records is younger than the policy wants, and never the last of the log.
+    package static func eligible(
+        _ entries: [SegmentEntry], lagSecondsMin: Int, now: Timestamp
+    ) -> Int {
+        let newest = now.microseconds - Int64(lagSecondsMin) * 1_000_000
+        let count = entries.prefix { entry in
+            guard let sealed = entry.sealed else { return false }
+            return lagSecondsMin == 0 || sealed.lastAppendTime.microseconds <= newest
+        }.count
+        return min(count, max(0, entries.count - 1))
+    }
+
+    /// Whether so much is new since the last compaction that another one is worth its reading.
+    package static func isDue(
+        _ entries: ArraySlice<SegmentEntry>, compactedEnd: Offset, dirtyPercent: Int
+    ) -> Bool {
+        var all: UInt64 = 0
+        var new: UInt64 = 0
+        for entry in entries {
+            guard let sealed = entry.sealed else { continue }
+            all += sealed.fileBytes
+            if sealed.endOffset > compactedEnd { new += sealed.fileBytes }
+        }
+        return new > 0 && new * 100 >= all * UInt64(dirtyPercent)
+    }
+}

@@ -1,0 +1,264 @@
+package import WeirBase
+package import WeirFiles
+import WeirFormat
+package import WeirLog
+
+/// What a compaction is asked to do.
+package struct CompactionRequest: Sendable, Hashable {
+    package var policy: CompactionPolicy
+    package var isDryRun = false
+    /// Rewrites a segment for one record that is of no more use.
+    package var takesAll = false
+    package var mapBytes = Limits.compactionMapBytesDefault
+    /// Bytes that the marks of one round may take.
+    package var markBytesMax = Limits.compactionMarkBytesMax
+
+    package init(policy: CompactionPolicy) { self.policy = policy }
+}
+
+/// Compacts one stream: finds out what is of no more use, and writes new segments without it.
+///
+///     survey ─▶ plan ─▶ for each group:  new file ─▶ synced, named ─▶ one edit ─▶ readers' view
+///                                                                        └ the old files go when
+///                                                                          nobody reads them
+///
+/// Beside the writer, which only ever touches what is behind: only sealed segments are looked at,
+/// and those are durable. A crash at any point leaves the old files or the new one in the manifest,
+/// never both and never neither; each group that is done stays done. One at a time a stream, and
+/// not beside retention: whoever calls sees to it.
+package struct Compactor<Files: FileSystem>: Sendable {
+    let writer: LogWriter<Files>
+    let leftovers: Leftovers<Files>
+    let pace: any CompactionPace
+    let now: Timestamp
+    let random: @Sendable () -> UInt64
+
+    package init(
+        _ writer: LogWriter<Files>, leftovers: Leftovers<Files>, pace: any CompactionPace,
+        now: Timestamp, random: @escaping @Sendable () -> UInt64
+    ) {
+        self.writer = writer
+        self.leftovers = leftovers
+        self.pace = pace
+        self.now = now
+        self.random = random
+    }
+
+    private var view: LogView<Files> { writer.view }
+
+    /// Throws `noSpace` where the disk has no room for a new segment, `closed` when it is told to
+    /// end, and what the medium said; what was swapped by then stays, and the rest is as it was.
+    package func run(_ request: CompactionRequest) throws(WeirError) -> CompactionReport {
+        var report = CompactionReport(stream: view.name.description)
+        report.isDryRun = request.isDryRun
+        let seed = random()
+        let entries = eligible(request.policy)
+        for entry in entries {
+            report.segmentsBefore += 1
+            report.bytesBefore += entry.sealed?.fileBytes ?? 0
+            report.recordsBefore += entry.sealed?.recordCount ?? 0
+        }
+        report.segmentsAfter = report.segmentsBefore
+        report.bytesAfter = report.bytesBefore
+        let end = entries.last?.sealed?.endOffset ?? .zero
+        var isClean = true
+        var place = Offset.zero
+        // In rounds, where the marks of all records at once would take too much memory.
+        while let round = self.round(of: eligible(request.policy), from: place, request) {
+            place = round.entries[round.marked.upperBound - 1].sealed?.endOffset ?? end
+            guard let readable = readable(round.entries) else { break }
+            var survey = Survey(
+                readable, round.entries, of: view, marked: round.marked,
+                mapBytes: request.mapBytes, seed: seed,
+                tombstonesBefore: Timestamp(
+                    microseconds: now.microseconds
+                        - Int64(request.policy.tombstoneSecondsMin) * 1_000_000))
+            try survey.run(pace)
+            report.note(survey, round.marked, readable)
+            let plan = CompactionPlan(
+                Array(survey.segments[round.marked]), startsClean: isClean,
+                dirtyPercent: request.takesAll ? 0 : request.policy.dirtyPercent,
+                segmentBytes: writer.configuration.segmentBytes)
+            isClean = isClean && plan.tombstonesEnd == round.marked.count
+            try perform(plan, survey, round.marked, readable, request, &report)
+        }
+        if !request.isDryRun, end > writer.manifest.state.compactedEnd {
+            try commit([.compacted(end)])
+        }
+        return report
+    }
+
+    private func eligible(_ policy: CompactionPolicy) -> [SegmentEntry] {
+        let entries = writer.manifest.state.segments
+        let count = CompactionPlan.eligible(
+            entries, lagSecondsMin: policy.lagSecondsMin, now: now)
+        return Array(entries.prefix(count))
+    }
+
+    /// The segments from an offset on whose marks fit, among all that tell what supersedes them.
+    private func round(
+        of entries: [SegmentEntry], from start: Offset, _ request: CompactionRequest
+    ) -> (entries: [SegmentEntry], marked: Range<Int>)? {
+        let first = entries.partition { $0.base >= start && $0.sealed?.endOffset ?? start > start }
+        guard first < entries.count else { return nil }
+        var end = first
+        var byteCount = 0
+        while end < entries.count {
+            byteCount += Int(clamping: entries[end].sealed?.recordCount ?? 0) / 4
+            if end > first, byteCount > request.markBytesMax { break }
+            end += 1
+        }
+        return (entries, first..<end)
+    }
+
+    /// The same segments as readers see them; `nil` if the stream changed in between.
+    private func readable(_ entries: [SegmentEntry]) -> [ReadableSegment<Files>]? {
+        var known: [SegmentID: ReadableSegment<Files>] = [:]
+        for segment in view.segments { known[segment.id] = segment }
+        let found = entries.compactMap { known[$0.id] }
+        return found.count == entries.count ? found : nil
+    }
+
+    private func perform(
+        _ plan: CompactionPlan, _ survey: borrowing Survey<Files>, _ marked: Range<Int>,
+        _ readable: [ReadableSegment<Files>], _ request: CompactionRequest,
+        _ report: inout CompactionReport
+    ) throws(WeirError) {
+        let byteCount = plan.groups.reduce(0) { sum, group in
+            sum
+                + survey.segments[group.segments.shifted(by: marked.lowerBound)]
+                .reduce(0) { $0 + $1.sealed.fileBytes }
+        }
+        pace.begin(.rewriting, byteCount: byteCount)
+        for group in plan.groups {
+            let range = group.segments.shifted(by: marked.lowerBound)
+            let tombstonesEnd = marked.lowerBound + plan.tombstonesEnd
+            report.segmentsRewritten += range.count
+            report.segmentsAfter -= range.count - 1
+            if request.isDryRun {
+                report.estimate(survey, range, tombstonesEnd, group.liveBytes)
+                continue
+            }
+            try replace(range, readable, survey, tombstonesEnd, &report)
+        }
+    }
+
+    private func replace(
+        _ range: Range<Int>, _ readable: [ReadableSegment<Files>],
+        _ survey: borrowing Survey<Files>, _ tombstonesEnd: Int, _ report: inout CompactionReport
+    ) throws(WeirError) {
+        let old = range.map { survey.segments[$0] }
+        guard let first = old.first, let last = old.last else { return }
+        var rewrite = SegmentRewrite(
+            try SegmentOutput(header(replacing: old, first), files: writer.files),
+            compression: writer.configuration.compression)
+        let sealed: SealedSegment
+        do throws(WeirError) {
+            for index in range {
+                try rewrite.take(
+                    readable[index], survey.segments[index].sealed, of: view,
+                    without: survey.gone(in: index, withTombstones: index < tombstonesEnd), pace)
+            }
+            sealed = try rewrite.finish(
+                end: last.sealed.endOffset,
+                producers: try view.producers(through: readable[range.upperBound - 1]).rows)
+        } catch {
+            rewrite.abandon()
+            throw error
+        }
+        try swap(old.map(\.entry), for: rewrite.header, sealed)
+        report.note(rewrite, old, sealed)
+    }
+
+    private func header(
+        replacing old: [SurveyedSegment], _ first: SurveyedSegment
+    ) -> SegmentHeader {
+        var header = SegmentHeader(
+            segmentID: SegmentID(random()), streamID: writer.streamID, epoch: first.entry.epoch,
+            base: first.entry.base, creationTime: now, logStart: view.logStart, name: view.name,
+            configuration: writer.configuration)
+        header.generation = (old.map(\.entry.generation).max() ?? 0) + 1
+        header.replaced = old.map(\.entry.id)
+        return header
+    }
+
+    /// The commit point is the edit: before it the new file is nobody's, after it the old ones are.
+    private func swap(
+        _ old: [SegmentEntry], for header: SegmentHeader, _ sealed: SealedSegment
+    ) throws(WeirError) {
+        let entry = SegmentEntry(
+            id: header.segmentID, base: header.base, epoch: header.epoch,
+            generation: header.generation, sealed: sealed)
+        try commit([.replaced(old: old.map(\.id), new: [entry])])
+        let gone = Set(old.map(\.id))
+        leftovers.expect(view.segments.filter { gone.contains($0.id) })
+        view.replace(old.map(\.id), with: writer.readable(entry))
+    }
+
+    private func commit(_ edits: [ManifestEdit]) throws(WeirError) {
+        do throws(WriteFailure) {
+            // A process that stood still must not swap what another has recovered.
+            try WriteFailure.syncing(writer.expectTenure)
+            try writer.manifest.append(edits)
+        } catch {
+            throw error.cause
+        }
+    }
+}
+
+extension Range<Int> {
+    fileprivate func shifted(by distance: Int) -> Range<Int> {
+        lowerBound + distance..<upperBound + distance
+    }
+}
+
+extension CompactionReport {
+    fileprivate mutating func note<Files: FileSystem>(
+        _ survey: borrowing Survey<Files>, _ marked: Range<Int>,
+        _ readable: [ReadableSegment<Files>]
+    ) {
+        passes += survey.passCount
+        keys = max(keys, UInt64(survey.keyCount))
+        recordsWithLongKeys += UInt64(survey.keysTooLong)
+        bytesRead += survey.readBytes
+        for index in marked {
+            let segment = survey.segments[index]
+            guard let damage = segment.damage else { continue }
+            setAside.append(
+                SetAside(
+                    path: readable[index].path,
+                    offsets: segment.entry.base.value..<segment.sealed.endOffset.value,
+                    detail: damage))
+        }
+    }
+
+    fileprivate mutating func estimate<Files: FileSystem>(
+        _ survey: borrowing Survey<Files>, _ range: Range<Int>, _ tombstonesEnd: Int,
+        _ liveBytes: UInt64
+    ) {
+        bytesWritten += liveBytes
+        bytesAfter += liveBytes
+        for index in range {
+            let segment = survey.segments[index]
+            bytesAfter -= segment.sealed.fileBytes
+            recordsRemoved += UInt64(segment.deadCount)
+            guard index < tombstonesEnd else { continue }
+            recordsRemoved += UInt64(segment.expiredCount)
+            tombstonesRemoved += UInt64(segment.expiredCount)
+        }
+    }
+
+    fileprivate mutating func note<Files: FileSystem>(
+        _ rewrite: borrowing SegmentRewrite<Files>, _ old: [SurveyedSegment],
+        _ sealed: SealedSegment
+    ) {
+        bytesWritten += sealed.fileBytes
+        bytesAfter += sealed.fileBytes
+        for segment in old {
+            bytesAfter -= segment.sealed.fileBytes
+            bytesRead += segment.sealed.fileBytes
+        }
+        recordsRemoved += rewrite.removedCount
+        tombstonesRemoved += rewrite.removedTombstones
+    }
+}

@@ -1,0 +1,184 @@
+import WeirBase
+
+/// Where a compaction has met each key last: a table of bounded memory over exact keys.
+///
+///     slots:  | hash | where its key is | segment | record | bytes |   open addressing
+///     keys:   | length | key | length | key | …
+///
+/// Keys are compared byte by byte, so two that share a hash are two keys. When it is full it keeps
+/// the lower half of the hashes that it still takes and forgets the rest: what was said of those
+/// stays true, and they are met again in the next pass.
+///
+///     pass 1:  [0 ────────── end)            full ─▶ end falls
+///     pass 2:              [start ── end)    until the end is the end of all hashes
+package struct KeyMap: ~Copyable {
+    /// What the map says of a record's key.
+    package enum Finding: Hashable {
+        /// The key was not met before; it is now.
+        case first
+        /// A later record has the key; the one that was asked about is of no more use.
+        case superseded
+        /// This record is the latest so far, and an earlier one of the same segment is of no more
+        /// use.
+        case supersedes(record: Int, byteCount: Int)
+        /// The key is for another pass.
+        case notNow
+        /// No map of this size holds the key.
+        case tooLong
+    }
+
+    private struct Slot {
+        var hash: UInt64
+        var key: UInt32
+        /// Plus one; zero in a free slot.
+        var segment: UInt32
+        var record: UInt32
+        var byteCount: UInt32
+        var isFree: Bool { segment == 0 }
+        static var free: Slot { Slot(hash: 0, key: 0, segment: 0, record: 0, byteCount: 0) }
+    }
+    private static let slotByteCount = 24
+    /// Keys begin at multiples of this, so that 32 bits reach over 32 GiB.
+    private static let keyAlignment = 8
+    private static let keyLengthByteCount = 4
+
+    private var slots: [Slot]
+    private var keys: [UInt8] = []
+    private let keyBytesMax: Int
+    private let countMax: Int
+    package private(set) var count = 0
+    /// Hashes that this pass takes.
+    private var start: UInt64 = 0
+    private var last: UInt64 = .max
+    private let hash: (RawSpan) -> UInt64
+
+    /// `hash` is another one in tests only: what the map answers must not depend on it.
+    package init(byteCount: Int, hash: @escaping (RawSpan) -> UInt64) {
+        // Half for slots, the rest for keys.
+        let wanted = max(byteCount / 2 / KeyMap.slotByteCount, 4)
+        let slotCount = 1 << (Int.bitWidth - 1 - wanted.leadingZeroBitCount)
+        self.slots = Array(
+            repeating: .free, count: slotCount)
+        self.countMax = slotCount / 4 * 3
+        self.keyBytesMax = max(byteCount - slotCount * KeyMap.slotByteCount, 64)
+        self.hash = hash
+    }
+
+    /// Takes a record in: the one at a place of a segment, with its size. Of one pass, later
+    /// segments come before earlier ones; within a segment records come in their order.
+    package mutating func note(
+        _ key: RawSpan, segment: Int, record: Int, byteCount: Int
+    ) -> Finding {
+        let hash = hash(key)
+        guard hash >= start, hash <= last else { return .notNow }
+        var index = slot(of: key, hash)
+        if !slots[index].isFree {
+            guard slots[index].segment == UInt32(segment + 1) else { return .superseded }
+            let earlier = slots[index]
+            slots[index].record = UInt32(record)
+            slots[index].byteCount = UInt32(byteCount)
+            return .supersedes(record: Int(earlier.record), byteCount: Int(earlier.byteCount))
+        }
+        guard KeyMap.stored(key.byteCount) <= keyBytesMax else { return .tooLong }
+        while isFull(for: key) {
+            // One hash is all that is left, and its keys alone fill the map.
+            guard start < last else { return .tooLong }
+            last = start + (last - start) / 2
+            forget()
+            guard hash <= last else { return .notNow }
+            index = slot(of: key, hash)
+        }
+        slots[index] = Slot(
+            hash: hash, key: UInt32(keys.count / KeyMap.keyAlignment),
+            segment: UInt32(segment + 1), record: UInt32(record), byteCount: UInt32(byteCount))
+        keep(key)
+        count += 1
+        return .first
+    }
+
+    /// Goes on to the hashes that this pass did not take. `false` if it took all.
+    package mutating func beginNextPass() -> Bool {
+        guard last < .max else { return false }
+        start = last + 1
+        last = .max
+        keys.removeAll(keepingCapacity: true)
+        for index in slots.indices { slots[index] = .free }
+        count = 0
+        return true
+    }
+
+    private func isFull(for key: RawSpan) -> Bool {
+        count >= countMax || keys.count + KeyMap.stored(key.byteCount) > keyBytesMax
+    }
+
+    /// What a key of so many bytes takes.
+    private static func stored(_ byteCount: Int) -> Int {
+        (keyLengthByteCount + byteCount + keyAlignment - 1) / keyAlignment * keyAlignment
+    }
+
+    private mutating func keep(_ key: RawSpan) {
+        let end = keys.count + KeyMap.stored(key.byteCount)
+        unsafe withUnsafeBytes(of: UInt32(key.byteCount)) { unsafe keys.append(contentsOf: $0) }
+        unsafe key.withUnsafeBytes { unsafe keys.append(contentsOf: $0) }
+        while keys.count < end { keys.append(0) }
+    }
+
+    /// Where a slot's key stands in `keys`.
+    private func range(of slot: Slot) -> Range<Int> {
+        let start = Int(slot.key) * KeyMap.keyAlignment
+        let length = unsafe keys.withUnsafeBytes {
+            unsafe $0.loadUnaligned(fromByteOffset: start, as: UInt32.self)
+        }
+        let first = start + KeyMap.keyLengthByteCount
+        return first..<first + Int(length)
+    }
+
+    /// By the middle of a product: the hashes of a pass may all have the same high bits.
+    private func home(of hash: UInt64) -> Int {
+        Int(truncatingIfNeeded: (hash &* 0x9E37_79B9_7F4A_7C15) >> 24) & (slots.count - 1)
+    }
+
+    /// The slot that has the key, or the free one where it belongs.
+    private func slot(of key: RawSpan, _ hash: UInt64) -> Int {
+        let mask = slots.count - 1
+        var index = home(of: hash)
+        while !slots[index].isFree {
+            if slots[index].hash == hash, holds(slots[index], key) { return index }
+            index = (index + 1) & mask
+        }
+        return index
+    }
+
+    private func holds(_ slot: Slot, _ key: RawSpan) -> Bool {
+        let range = range(of: slot)
+        guard range.count == key.byteCount else { return false }
+        return unsafe key.withUnsafeBytes { wanted in
+            unsafe keys.withUnsafeBytes { known in
+                unsafe wanted.elementsEqual(known[range])
+            }
+        }
+    }
+
+    /// Drops the keys that this pass takes no more; the others move up.
+    private mutating func forget() {
+        var kept = slots.filter { !$0.isFree && $0.hash <= last }
+        kept.sort { $0.key < $1.key }
+        for index in slots.indices { slots[index] = .free }
+        var end = 0
+        for place in kept.indices {
+            let from = Int(kept[place].key) * KeyMap.keyAlignment
+            let byteCount = KeyMap.stored(range(of: kept[place]).count)
+            for step in 0..<byteCount { keys[end + step] = keys[from + step] }
+            kept[place].key = UInt32(end / KeyMap.keyAlignment)
+            end += byteCount
+        }
+        keys.removeLast(keys.count - end)
+        count = kept.count
+        let mask = slots.count - 1
+        for entry in kept {
+            var index = home(of: entry.hash)
+            while !slots[index].isFree { index = (index + 1) & mask }
+            slots[index] = entry
+        }
+    }
+}

@@ -1,0 +1,51 @@
+import WeirBase
+import WeirFiles
+import WeirFormat
+import WeirLog
+
+/// One sealed segment, batch by batch, as its readers see it.
+struct SegmentWalk<Files: FileSystem>: ~Copyable {
+    enum Step {
+        /// The cursor shows it. `firstRecord` counts the segment's records before it.
+        case batch(BatchHeader, firstRecord: Int)
+        /// Bytes that do not hold; the next step goes on behind them.
+        case damage(String)
+        case end
+    }
+    private(set) var cursor: LogCursor<Files>
+    private var recordCount = 0
+    private let recordsMax: Int
+
+    /// `keyedOnly`: of batches without keys only the headers are read.
+    init(
+        _ segment: ReadableSegment<Files>, _ sealed: SealedSegment, of view: LogView<Files>,
+        keyedOnly: Bool
+    ) {
+        let alone = LogView(
+            name: view.name, visibility: .flushed, maps: view.maps, segments: [segment],
+            logStart: segment.base, flushedEnd: sealed.endOffset, durableEnd: sealed.endOffset)
+        cursor = LogCursor(view: alone, at: segment.base, keyedOnly: keyedOnly)
+        recordsMax = Int(clamping: sealed.recordCount)
+    }
+
+    /// Throws `damaged` if pages vanished under the batch while it was walked.
+    mutating func expectIntact() throws(WeirError) { try cursor.expectIntact() }
+
+    mutating func next() throws(WeirError) -> Step {
+        switch try cursor.next() {
+        case .batch(let header):
+            defer { recordCount += header.recordCount }
+            guard recordCount + header.recordCount <= recordsMax else {
+                return .damage("it has more than the \(recordsMax) records that its seal names")
+            }
+            return .batch(header, firstRecord: recordCount)
+        case .gap(let gap): return .damage(gap.detail)
+        case .end, .held: return .end
+        }
+    }
+}
+
+extension RecordView {
+    /// Bytes that the record takes in a body.
+    var storedByteCount: Int { entry.byteCount + 4 }
+}

@@ -1,0 +1,130 @@
+import WeirBase
+import WeirFiles
+import WeirFormat
+import WeirLog
+
+/// Finds out which records of a stream's sealed segments are of no more use.
+///
+///     newest segment ─▶ … ─▶ oldest:  key met already?  ─ yes ▶ this record is superseded
+///                                      └ no ▶ it is the key's latest; the map remembers it
+///
+/// In as many passes as the map needs; marks are facts, and those of an earlier pass stay.
+struct Survey<Files: FileSystem>: ~Copyable {
+    /// By segment, oldest first.
+    private(set) var segments: [SurveyedSegment]
+    /// Records that are superseded, and tombstones that are past their delay.
+    private(set) var dead: [RecordMarks]
+    private(set) var expired: [RecordMarks]
+    private(set) var passCount = 0
+    private(set) var keyCount = 0
+    /// Keys that the map is too small for: their records stay.
+    private(set) var keysTooLong = 0
+    private(set) var readBytes: UInt64 = 0
+
+    private let marked: Range<Int>
+    private let readable: [ReadableSegment<Files>]
+    private let view: LogView<Files>
+    private let tombstonesBefore: Timestamp
+    private var map: KeyMap
+
+    /// `readable` are sealed, oldest first. Only those of `marked` get marks; the ones behind them
+    /// tell what supersedes, and the ones before them are not looked at.
+    init(
+        _ readable: [ReadableSegment<Files>], _ entries: [SegmentEntry], of view: LogView<Files>,
+        marked: Range<Int>, mapBytes: Int, seed: UInt64, tombstonesBefore: Timestamp
+    ) {
+        self.marked = marked
+        self.readable = readable
+        self.view = view
+        self.tombstonesBefore = tombstonesBefore
+        self.map = KeyMap(byteCount: mapBytes) { keyHash($0, seed: seed) }
+        self.segments = []
+        self.dead = []
+        self.expired = []
+        for (index, entry) in entries.enumerated() {
+            guard let sealed = entry.sealed else { continue }
+            segments.append(SurveyedSegment(entry: entry, sealed: sealed))
+            let count = marked.contains(index) ? Int(clamping: sealed.recordCount) : 0
+            dead.append(RecordMarks(count: count))
+            expired.append(RecordMarks(count: count))
+        }
+    }
+
+    mutating func run(_ pace: any CompactionPace) throws(WeirError) {
+        repeat {
+            passCount += 1
+            pace.begin(
+                .looking,
+                byteCount: segments[marked.lowerBound...].reduce(0) { $0 + $1.sealed.fileBytes })
+            for index in (marked.lowerBound..<segments.count).reversed() {
+                try look(at: index, pace)
+            }
+            keyCount += map.count
+        } while map.beginNextPass()
+    }
+
+    private mutating func look(
+        at index: Int, _ pace: any CompactionPace
+    ) throws(WeirError) {
+        var walk = SegmentWalk(
+            readable[index], segments[index].sealed, of: view, keyedOnly: true)
+        while true {
+            switch try walk.next() {
+            case .end: return
+            case .damage(let why): segments[index].damage = segments[index].damage ?? why
+            case .batch(let header, let firstRecord):
+                try pace.step(byteCount: header.storedByteCount)
+                readBytes += UInt64(header.storedByteCount)
+                guard header.keyedCount > 0 else { continue }
+                note(walk.cursor.records, of: header, from: firstRecord, in: index)
+            }
+        }
+    }
+
+    private mutating func note(
+        _ records: consuming RecordWalker, of header: BatchHeader, from first: Int, in index: Int
+    ) {
+        var place = first
+        let mayExpire = header.appendTime < tombstonesBefore
+        while let record = records.next() {
+            defer { place += 1 }
+            guard let key = record.key else { continue }
+            let byteCount = record.storedByteCount
+            switch map.note(key, segment: index, record: place, byteCount: byteCount) {
+            case .superseded:
+                mark(place, byteCount, in: index)
+                continue
+            case .supersedes(let earlier, let bytes): mark(earlier, bytes, in: index)
+            case .first: break
+            case .notNow: continue
+            case .tooLong:
+                keysTooLong += 1
+                continue
+            }
+            if mayExpire, record.isTombstone, marked.contains(index), !expired[index][place] {
+                expired[index][place] = true
+                segments[index].expiredBytes += UInt64(byteCount)
+                segments[index].expiredCount += 1
+            }
+        }
+    }
+
+    /// A record may be met again in a later pass, when its key was forgotten in this one.
+    private mutating func mark(_ place: Int, _ byteCount: Int, in index: Int) {
+        guard marked.contains(index), !dead[index][place] else { return }
+        dead[index][place] = true
+        segments[index].deadBytes += UInt64(byteCount)
+        segments[index].deadCount += 1
+        guard expired[index][place] else { return }
+        expired[index][place] = false
+        segments[index].expiredBytes -= UInt64(byteCount)
+        segments[index].expiredCount -= 1
+    }
+
+    /// What a rewrite leaves out of a segment.
+    func gone(in index: Int, withTombstones: Bool) -> RecordMarks {
+        var marks = dead[index]
+        if withTombstones { marks.formUnion(expired[index]) }
+        return marks
+    }
+}
