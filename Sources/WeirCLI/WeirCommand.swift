@@ -26,6 +26,7 @@ struct WeirCommand: ParsableCommand {
             CreateCommand.self, DeleteCommand.self, AppendCommand.self, ReadCommand.self,
             TailCommand.self, ListCommand.self, InfoCommand.self, DumpCommand.self,
             FlowCommand.self, SqlCommand.self, CursorCommand.self, GroupCommand.self,
+            CompactCommand.self,
         ]
     )
 }

@@ -176,7 +176,7 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
         } catch {
             guard error.code == .notFound, let segment else { throw error }
             if try view.hasLeft(segment) { return lookAgain() }
-            return leave(because: "its file is missing")
+            return leave(because: .missing)
         }
         switch found {
         case nil: return isRefused ? .held : .end
@@ -249,33 +249,35 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
             scanner.move(to: limit)
             return jump(to: shownEnd, .damage, describeDamage())
         }
-        return leave(because: "it ends early")
+        return leave(because: .ended)
     }
 
     /// On to the next segment; what this one should have held and did not is a gap.
-    private mutating func leave(because reason: String) -> Step? {
+    private mutating func leave(because reason: LeaveReason) -> Step? {
         guard let segment else { return .end }
         guard view.holds(segment) else { return lookAgain() }
+        if reason == .ended, damage == nil, segment.generation > 0, let sealed = segment.sealed {
+            // Compaction leaves holes, at its end too.
+            nextOffset = max(nextOffset, min(sealed.endOffset, view.visibleEnd))
+        }
+        let detail = damage == nil ? "\(segment.path): \(reason.rawValue)" : describeDamage()
         guard let next = view.segment(after: segment) else {
             let end = view.visibleEnd
             stand(in: nil)
-            if nextOffset < end {
-                return jump(to: end, .damage, "\(segment.path): \(reason)")
-            }
-            return .end
+            return nextOffset < end ? jump(to: end, .damage, detail) : .end
         }
-        let detail = damage == nil ? "\(segment.path): \(reason)" : describeDamage()
-        let isCompacted = segment.generation > 0 && damage == nil
         damage = nil
         let goal = max(nextOffset, next.base)
         stand(in: next)
         scanner = SegmentScanner(
             segment: next.id, position: FilePosition(UInt64(SegmentHeader.alignment)))
-        if goal > nextOffset, !isCompacted, reason != "" {
-            return jump(to: goal, .damage, detail)
-        }
-        nextOffset = goal
-        return nil
+        return goal > nextOffset ? jump(to: goal, .damage, detail) : nil
+    }
+
+    /// Why a segment has no more to give.
+    private enum LeaveReason: String {
+        case ended = "it ends early"
+        case missing = "its file is missing"
     }
 
     /// The segment was replaced or retired: another one has what comes next.

@@ -81,6 +81,9 @@ package struct RecoveryPlan: Sendable, Hashable {
         }
         return scan.bad.first { bad in
             let isFollowed = bad.before.batchCount < scan.standing.batchCount
+            // All that the segment had to hold stands before it: the footer was being written.
+            let isFooters = evidence.nextBase.map { bad.before.endOffset >= $0 } ?? false
+            if isFooters, !isFollowed { return true }
             return durableEnd <= bad.before.endOffset && !(evidence.isSameBoot && isFollowed)
         }
     }

@@ -107,13 +107,13 @@ final class SimulatedInode: @unchecked Sendable {
     }
 
     /// What the medium may hold after power loss, as a new file.
-    func afterPowerLoss(_ random: inout SeededRandom) -> SimulatedInode {
+    func afterPowerLoss(_ loss: inout PowerLoss) -> SimulatedInode {
         let new = SimulatedInode(capacity: capacity)
         new.prepare(to: prepared)
         unsafe new.medium.copyMemory(from: medium, byteCount: max(size, mediumSize))
         for sector in dirty.keys.sorted() {
             guard let changed = dirty[sector] else { continue }
-            switch random.below(8) {
+            switch loss.random.below(8) {
             case 0...2: break
             case 3...5:
                 unsafe (new.medium + changed.lowerBound).copyMemory(
@@ -123,17 +123,17 @@ final class SimulatedInode: @unchecked Sendable {
                     as: UInt8.self, repeating: 0, count: changed.count)
             default:
                 for place in changed {
-                    let byte = UInt8(truncatingIfNeeded: random.next())
+                    let byte = UInt8(truncatingIfNeeded: loss.random.next())
                     unsafe new.medium.storeBytes(of: byte, toByteOffset: place, as: UInt8.self)
                 }
             }
         }
-        switch random.below(3) {
+        switch loss.random.below(3) {
         case 0: new.size = mediumSize
         case 1: new.size = size
         default:
             let low = min(size, mediumSize)
-            new.size = low + random.below(max(size, mediumSize) - low + 1)
+            new.size = low + loss.random.below(max(size, mediumSize) - low + 1)
         }
         // Beyond its end a file has nothing.
         unsafe (new.medium + new.size).initializeMemory(
@@ -141,6 +141,26 @@ final class SimulatedInode: @unchecked Sendable {
         unsafe new.cached.copyMemory(from: new.medium, byteCount: new.prepared)
         new.mediumSize = new.size
         return new
+    }
+}
+
+/// What a power failure takes, as a seed has it.
+struct PowerLoss {
+    var random: SeededRandom
+    /// Which of the unsynced changes of names are kept, a bit each in the order in which they are
+    /// met; by chance where it is `nil`.
+    var keptNames: UInt64?
+    private(set) var nameCount = 0
+
+    init(random: SeededRandom, keptNames: UInt64? = nil) {
+        self.random = random
+        self.keptNames = keptNames
+    }
+
+    mutating func keepsName() -> Bool {
+        defer { nameCount += 1 }
+        guard let keptNames else { return random.oneIn(2) }
+        return nameCount < 64 && keptNames >> UInt64(nameCount) & 1 == 1
     }
 }
 
@@ -170,6 +190,14 @@ final class SimulatedDirectory: @unchecked Sendable {
         pending.removeAll()
     }
 
+    /// Changes of names here and below that are not synced.
+    var pendingCount: Int {
+        names.values.reduce(pending.count) { sum, node in
+            guard case .directory(let directory) = node else { return sum }
+            return sum + directory.pendingCount
+        }
+    }
+
     private static func apply(_ change: Change, to names: inout [String: Node]) {
         switch change {
         case .add(let name, let node): names[name] = node
@@ -181,15 +209,15 @@ final class SimulatedDirectory: @unchecked Sendable {
     }
 
     /// Each unsynced change was kept or lost, independently of the others.
-    func afterPowerLoss(_ random: inout SeededRandom) -> SimulatedDirectory {
+    func afterPowerLoss(_ loss: inout PowerLoss) -> SimulatedDirectory {
         var kept = mediumNames
-        for change in pending where random.oneIn(2) { Self.apply(change, to: &kept) }
+        for change in pending where loss.keepsName() { Self.apply(change, to: &kept) }
         let new = SimulatedDirectory()
         for name in kept.keys.sorted() {
             switch kept[name] {
-            case .file(let inode): new.names[name] = .file(inode.afterPowerLoss(&random))
+            case .file(let inode): new.names[name] = .file(inode.afterPowerLoss(&loss))
             case .directory(let directory):
-                new.names[name] = .directory(directory.afterPowerLoss(&random))
+                new.names[name] = .directory(directory.afterPowerLoss(&loss))
             case nil: break
             }
         }

@@ -28,6 +28,8 @@ package final class SimulatedFileSystem: FileSystem {
         var operationCount = 0
         var syncCount = 0
         var stopAt: Int?
+        /// Whether the operation at which it stops takes effect; by chance where it is `nil`.
+        var stopTakesEffect: Bool?
         var hasStopped = false
         var failingSync: Int?
         var syncFailures = 0
@@ -79,8 +81,11 @@ package final class SimulatedFileSystem: FileSystem {
     package var hasStopped: Bool { world.withLock { $0.hasStopped } }
 
     /// The machine stops at this operation, counted from now; it may or may not take effect.
-    package func stop(after operations: Int) {
-        world.withLock { $0.stopAt = $0.operationCount + operations }
+    package func stop(after operations: Int, takingEffect: Bool? = nil) {
+        world.withLock { world in
+            world.stopAt = world.operationCount + operations
+            world.stopTakesEffect = takingEffect
+        }
     }
     /// The sync so many from now fails once, and leaves the pages clean and the medium old.
     package func failSync(after syncs: Int) {
@@ -97,11 +102,16 @@ package final class SimulatedFileSystem: FileSystem {
         world.withLock { _ in file.inode.spoil(bytes, at: position) }
     }
 
-    package func afterPowerLoss(seed: UInt64) -> SimulatedFileSystem {
-        var random = SeededRandom(seed: seed)
-        let root = world.withLock { $0.root.afterPowerLoss(&random) }
-        return SimulatedFileSystem(root: root, capacity: capacity, random: random)
+    /// `keptNames` says for each unsynced change of a name whether it is kept, a bit each; a seed
+    /// decides about everything that it does not name.
+    package func afterPowerLoss(seed: UInt64, keptNames: UInt64? = nil) -> SimulatedFileSystem {
+        var loss = PowerLoss(random: SeededRandom(seed: seed), keptNames: keptNames)
+        let root = world.withLock { $0.root.afterPowerLoss(&loss) }
+        return SimulatedFileSystem(root: root, capacity: capacity, random: loss.random)
     }
+
+    /// Changes of names that a power failure may take, each or not.
+    package var unsyncedNameCount: Int { world.withLock { $0.root.pendingCount } }
 
     /// The same disk, for the process that comes after; unsynced bytes stay unsynced.
     package func afterKill() -> SimulatedFileSystem {
@@ -123,7 +133,7 @@ package final class SimulatedFileSystem: FileSystem {
             if kind == .write { world.writeCount += 1 }
             if world.operationCount == world.stopAt {
                 world.hasStopped = true
-                if world.random.oneIn(2) { _ = try body(&world) }
+                if world.stopTakesEffect ?? world.random.oneIn(2) { _ = try body(&world) }
                 throw Self.stopped(path)
             }
             return try body(&world)

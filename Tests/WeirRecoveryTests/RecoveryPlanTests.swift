@@ -77,6 +77,15 @@ struct RecoveryPlanTests {
         #expect(plan(scan([.good, .bad]), isSameBoot: true).torn == 4196..<4296)
     }
 
+    @Test func `cuts a torn footer, behind which another segment goes on`() {
+        var evidence = RecoveryPlan.Evidence(durableEnd: Offset(300), isSameBoot: true)
+        evidence.nextBase = Offset(120)
+        let plan = RecoveryPlan(scan([.good, .good, .bad]), evidence)
+        #expect(plan.torn == 4296..<4396)
+        #expect(plan.corrupt.isEmpty)
+        #expect(plan.lostOffsets == nil)
+    }
+
     @Test(arguments: [111, 120, 500] as [UInt64])
     func `keeps a bad place below a durable end`(durableEnd: UInt64) {
         let plan = plan(scan([.good, .bad, .good]), durableEnd: durableEnd)

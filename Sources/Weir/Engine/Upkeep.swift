@@ -155,7 +155,7 @@ final class Upkeep: Sendable {
 
 /// One turn at a stream's segments: makes way for appends, and ends when it is told to.
 final class UpkeepTurn: CompactionPace {
-    typealias Progress = @Sendable (CompactionPhase, _ done: UInt64, _ all: UInt64) -> Void
+    typealias Progress = @Sendable (CompactionPhase, _ done: UInt64, _ all: UInt64) -> Bool
 
     private struct Slice {
         var byteCount = 0
@@ -183,8 +183,9 @@ final class UpkeepTurn: CompactionPace {
     static func ended() -> WeirError {
         WeirError(
             .closed,
-            "The work on the stream's segments ended early, since the stream was deleted or the "
-                + "store closed; what was done stays, and the rest is done the next time.")
+            "The work on the stream's segments ended early, since it was told to, the stream was "
+                + "deleted or the store closed; what was done stays, and the rest is done the next "
+                + "time.")
     }
 
     func step(byteCount: Int) throws(WeirError) {
@@ -202,7 +203,7 @@ final class UpkeepTurn: CompactionPace {
             slice.groupsSeen = groups
             return (rest, slice)
         }
-        if let done { progress?(done.phase, min(done.done, done.all), done.all) }
+        if let done { tell(done) }
         guard rest > 0 else { return }
         // A slice that met a slow disk is no reason to rest for long.
         SystemThread.pause(microseconds: min(rest, 50_000))
@@ -210,11 +211,17 @@ final class UpkeepTurn: CompactionPace {
     }
 
     func begin(_ phase: CompactionPhase, byteCount: UInt64) {
-        slice.withLock { slice in
+        let begun = slice.withLock { slice in
             slice.phase = phase
             slice.done = 0
             slice.all = byteCount
+            return slice
         }
-        progress?(phase, 0, byteCount)
+        tell(begun)
+    }
+
+    private func tell(_ slice: Slice) {
+        guard let progress else { return }
+        if !progress(slice.phase, min(slice.done, slice.all), slice.all) { end() }
     }
 }

@@ -25,8 +25,9 @@ public struct CompactionOptions: Sendable, Hashable {
 }
 
 extension LogStream {
-    /// Called now and then while a compaction runs: the phase, bytes done, and of how many.
-    public typealias CompactionProgress = @Sendable (CompactionPhase, UInt64, UInt64) -> Void
+    /// Called now and then while a compaction runs: the phase, bytes done, and of how many. Says
+    /// whether it is to go on.
+    public typealias CompactionProgress = @Sendable (CompactionPhase, UInt64, UInt64) -> Bool
 
     /// Compacts the stream by its policy, and waits until it is done.
     ///
@@ -42,8 +43,9 @@ extension LogStream {
     ///
     /// Throws `invalidArgument` for a stream without a compaction policy, since every record of
     /// such a one is to stay; `noSpace` if there is no room for a new segment beside the old ones;
-    /// `closed` if the store closes meanwhile, and what the medium said. Costs a walk over the
-    /// keys, and the bytes of what is kept of the segments that are rewritten.
+    /// `closed` if the store closes meanwhile or `progress` says no, and what the medium said.
+    /// Costs a walk over the keys, and the bytes of what is kept of the segments that are
+    /// rewritten.
     public func compact(
         _ options: CompactionOptions = CompactionOptions(), progress: CompactionProgress? = nil
     ) async throws -> CompactionReport {

@@ -36,7 +36,11 @@ extension Store {
                 throw WeirError(WeirError.Code(job.code ?? "system"), failure)
             }
             if let report = job.report { return report }
-            progress?(job.phase ?? .looking, job.done, job.all)
+            guard progress?(job.phase ?? .looking, job.done, job.all) ?? true else {
+                throw WeirError(
+                    .closed, "Nobody waits for the compaction any more; the writer goes on with it.",
+                    at: .init(stream: stream))
+            }
             SystemThread.pause(microseconds: 200_000)
             job = try client.ask(JobRequest(job: job.id), for: UpkeepJob.self)
         }
@@ -119,6 +123,7 @@ private final class UpkeepJobs: Sendable {
                         job.done = done
                         job.all = all
                     }
+                    return true
                 }
                 self.change(job.id) { $0.report = report }
             } catch {

@@ -75,15 +75,38 @@ struct StreamSettings: ParsableArguments {
             "Have the index find records by this header's values, too; up to 8 times.",
             valueName: "name"))
     var indexHeader: [String] = []
+    @Flag(help: "Keep of each key the latest record only, and drop older ones by and by.")
+    var compact = false
+    @Option(
+        help: "With --compact: rewrite a segment of which so many percent are of no more use (50).")
+    var compactDirty: Int?
+    @Option(help: "With --compact: leave records alone that are younger than so many seconds (0).")
+    var compactLag: Int?
+    @Option(help: "With --compact: keep tombstones for so many seconds (86400).")
+    var compactTombstones: Int?
 
     /// Whether any of them was named, but for the durability, which an append may choose.
     var areGiven: Bool {
         compression != nil || segmentBytes != nil || maxBatchBytes != nil
             || commitAlignment != nil || linger != nil || noKeyIndex
-            || !indexHeader.isEmpty
+            || !indexHeader.isEmpty || compact
+    }
+
+    private var compaction: CompactionPolicy? {
+        guard compact else { return nil }
+        let usual = CompactionPolicy()
+        return CompactionPolicy(
+            dirtyPercent: compactDirty ?? usual.dirtyPercent,
+            lagSecondsMin: compactLag ?? usual.lagSecondsMin,
+            tombstoneSecondsMin: compactTombstones ?? usual.tombstoneSecondsMin)
     }
 
     func validate() throws {
+        if !compact, compactDirty != nil || compactLag != nil || compactTombstones != nil {
+            throw ValidationError(
+                "--compact-dirty, --compact-lag and --compact-tombstones say how to compact; give "
+                    + "--compact with them.")
+        }
         do {
             try configuration().validate()
         } catch {
@@ -97,7 +120,7 @@ struct StreamSettings: ParsableArguments {
             segmentBytes: segmentBytes?.bytes ?? Limits.segmentBytesDefault,
             batchBytesMax: maxBatchBytes?.bytes ?? Limits.batchBytesDefault,
             commitAlignment: commitAlignment ?? 8, lingerMicroseconds: linger ?? 0,
-            keyIndex: !noKeyIndex, indexedHeaders: indexHeader)
+            keyIndex: !noKeyIndex, indexedHeaders: indexHeader, compaction: compaction)
     }
 }
 

@@ -1,0 +1,180 @@
+import Testing
+import Weir
+import WeirBase
+import WeirFormat
+import WeirLog
+import WeirTesting
+
+@Suite("A compaction that is interrupted")
+struct CompactionCrashTests {
+    /// Some sealed segments, all durable, and the engine that is about to compact them.
+    private func prepared(
+        seed: UInt64
+    ) throws -> (CompactedStream, SimulatedFileSystem, CompactedStream.Engine) {
+        var random = SeededRandom(seed: seed)
+        let disk = SimulatedFileSystem(seed: seed, capacity: 64 << 10)
+        var stream = CompactedStream(machine: SimulatedMachine(seed: seed))
+        let engine = try stream.open(disk)
+        let writer = try stream.writer(engine, seed % 2 == 0 ? .lz4 : .off)
+        for _ in 0..<14 { try stream.append(&random, to: writer) }
+        try stream.sync(writer)
+        try writer.sealActive()
+        return (stream, disk, engine)
+    }
+
+    /// How many operations a whole compaction takes.
+    private func operationCount(seed: UInt64) throws -> Int {
+        let (stream, disk, engine) = try prepared(seed: seed)
+        let before = disk.operationCount
+        try stream.compact(try stream.writer(engine), on: disk)
+        return disk.operationCount - before
+    }
+
+    /// Every operation, done or not, and every subset of the names that were not synced.
+    @Test(arguments: [UInt64(1), 2])
+    func `leaves the old or the new, wherever the power fails`(seed: UInt64) throws {
+        let count = try operationCount(seed: seed)
+        #expect(count > 15)
+        var lives = 0
+        for operation in 1...count {
+            for takesEffect in [false, true] {
+                var subset: UInt64 = 0
+                var subsets: UInt64 = 1
+                while subset < subsets {
+                    subsets = try life(seed, operation, takesEffect, keptNames: subset)
+                    subset += 1
+                    lives += 1
+                }
+            }
+        }
+        #expect(lives > 2 * count)
+    }
+
+    /// Returns how many subsets of the unsynced names there are at this place.
+    private func life(
+        _ seed: UInt64, _ operation: Int, _ takesEffect: Bool, keptNames: UInt64
+    ) throws -> UInt64 {
+        let (stream, disk, engine) = try prepared(seed: seed)
+        disk.stop(after: operation, takingEffect: takesEffect)
+        do throws(WeirError) {
+            try stream.compact(try writer(stream, engine), on: disk)
+        } catch {
+            guard error.code == .machineStopped else { throw error }
+        }
+        let names = disk.unsyncedNameCount
+        let after = disk.afterPowerLoss(
+            seed: seed &+ UInt64(operation) &* 31, keptNames: keptNames)
+        stream.machine.restart()
+        do {
+            try finish(stream, after)
+        } catch {
+            Issue.record("seed \(seed), operation \(operation), names \(keptNames): \(error)")
+        }
+        return 1 << UInt64(min(names, 6))
+    }
+
+    private func writer(
+        _ stream: CompactedStream, _ engine: CompactedStream.Engine
+    ) throws(WeirError) -> LogWriter<SimulatedFileSystem> {
+        guard let writer = engine.stream(CompactedStream.name)?.writer else {
+            throw WeirError(.notFound, "The stream is gone.")
+        }
+        return writer
+    }
+
+    /// What is there is right; a second opening finds the same, and no file is left over; and the
+    /// next compaction comes to the end of it.
+    private func finish(_ stream: CompactedStream, _ disk: SimulatedFileSystem) throws {
+        let first = try stream.check(try stream.open(disk))
+        let again = disk.afterKill()
+        let engine = try stream.open(again)
+        #expect(try stream.check(engine) == first)
+        #expect(try stream.strays(engine, on: again) == [])
+        let writer = try stream.writer(engine)
+        try writer.sealActive()
+        try stream.compact(writer, on: again)
+        let end = writer.nextOffset.value
+        #expect(Set(try stream.check(engine).keys) == stream.kept(before: end))
+        #expect(try stream.strays(engine, on: again) == [])
+    }
+
+    /// Appends, compactions, restarts and crashes in any order.
+    @Test(arguments: 0..<CompactionTrials.count)
+    func `beside appends and failures loses nothing`(trial: Int) throws {
+        for seed in CompactionTrials.seeds(of: trial) { try CompactionTrial(seed: seed).run() }
+    }
+}
+
+/// How many seeded lives there are: in twenty parts, so that the report says which failed.
+enum CompactionTrials {
+    static let count = 20
+    private static let each = 25
+
+    static func seeds(of trial: Int) -> Range<UInt64> {
+        UInt64(trial * each)..<UInt64((trial + 1) * each)
+    }
+}
+
+/// One seeded life: appends, syncs, compactions, restarts, failing syncs and writes, and a crash.
+struct CompactionTrial {
+    let seed: UInt64
+
+    func run() throws {
+        var random = SeededRandom(seed: seed)
+        var disk = SimulatedFileSystem(seed: seed &* 17, capacity: 96 << 10)
+        var stream = CompactedStream(machine: SimulatedMachine(seed: seed &* 31))
+        for _ in 0..<4 {
+            if random.oneIn(6) { disk.failWrite(after: 1 + random.below(60)) }
+            disk.stop(after: 20 + random.below(400))
+            try live(&random, &stream, disk)
+            disk = random.oneIn(3) ? disk.afterKill() : powerLoss(&random, stream, disk)
+            let engine: CompactedStream.Engine
+            do {
+                engine = try stream.open(disk)
+                let found = try stream.check(engine)
+                // What a crash took was never durable; what is there now is.
+                let end = engine.stream(CompactedStream.name)?.view.visibleEnd.value ?? 0
+                stream.appended = stream.appended.filter { $0.key < end }
+                stream.durableEnd = end
+                _ = found
+            } catch {
+                throw CompactedStream.Broken(description: "seed \(seed): \(error)")
+            }
+            disk = disk.afterKill()
+        }
+    }
+
+    private func powerLoss(
+        _ random: inout SeededRandom, _ stream: CompactedStream, _ disk: SimulatedFileSystem
+    ) -> SimulatedFileSystem {
+        stream.machine.restart()
+        return disk.afterPowerLoss(seed: random.next())
+    }
+
+    private func live(
+        _ random: inout SeededRandom, _ stream: inout CompactedStream, _ disk: SimulatedFileSystem
+    ) throws {
+        do {
+            var engine = try stream.open(disk)
+            var writer = try stream.writer(engine, random.oneIn(2) ? .lz4 : .off)
+            for _ in 0..<30 {
+                switch random.below(10) {
+                case 0: try stream.sync(writer)
+                case 1: writer.work()
+                case 2: try stream.compact(writer, on: disk, takesAll: random.oneIn(2))
+                case 3: try writer.sealActive()
+                case 4 where random.oneIn(3):
+                    try engine.close()
+                    engine = try stream.open(disk)
+                    writer = try stream.writer(engine)
+                default: try stream.append(&random, to: writer)
+                }
+            }
+        } catch let error as WeirError {
+            let expected: [WeirError.Code] = [.machineStopped, .noSpace, .poisoned, .system]
+            guard expected.contains(error.code) else {
+                throw CompactedStream.Broken(description: "seed \(seed): unexpected: \(error)")
+            }
+        }
+    }
+}
