@@ -15,6 +15,7 @@ struct SegmentWalk<Files: FileSystem>: ~Copyable {
     private(set) var cursor: LogCursor<Files>
     private var recordCount = 0
     private let recordsMax: Int
+    private let path: String
 
     /// `keyedOnly`: of batches without keys only the headers are read.
     init(
@@ -26,6 +27,7 @@ struct SegmentWalk<Files: FileSystem>: ~Copyable {
             logStart: segment.base, flushedEnd: sealed.endOffset, durableEnd: sealed.endOffset)
         cursor = LogCursor(view: alone, at: segment.base, keyedOnly: keyedOnly)
         recordsMax = Int(clamping: sealed.recordCount)
+        path = segment.path
     }
 
     /// Throws `damaged` if pages vanished under the batch while it was walked.
@@ -39,7 +41,11 @@ struct SegmentWalk<Files: FileSystem>: ~Copyable {
                 return .damage("it has more than the \(recordsMax) records that its seal names")
             }
             return .batch(header, firstRecord: recordCount)
-        case .gap(let gap): return .damage(gap.detail)
+        case .gap(let gap):
+            // Whoever is told knows the segment's name.
+            let name = path + ": "
+            let isNamed = gap.detail.hasPrefix(name)
+            return .damage(isNamed ? String(gap.detail.dropFirst(name.count)) : gap.detail)
         case .end, .held: return .end
         }
     }

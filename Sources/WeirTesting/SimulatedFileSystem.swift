@@ -23,7 +23,7 @@ package final class SimulatedFileSystem: FileSystem {
         }
     }
 
-    private struct World {
+    struct World {
         var root: SimulatedDirectory
         var operationCount = 0
         var syncCount = 0
@@ -48,8 +48,8 @@ package final class SimulatedFileSystem: FileSystem {
         package let path: String
         package let bytes: Range<Int>
     }
-    private let capacity: Int
-    private let world: Lock<World>
+    let capacity: Int
+    let world: Lock<World>
 
     /// `capacity`: bytes that a file can have; a longer one meets a full disk.
     package init(seed: UInt64, capacity: Int = 192 << 10) {
@@ -57,7 +57,7 @@ package final class SimulatedFileSystem: FileSystem {
         world = Lock(World(root: SimulatedDirectory(), random: SeededRandom(seed: seed)))
     }
 
-    private init(root: SimulatedDirectory, capacity: Int, random: SeededRandom) {
+    init(root: SimulatedDirectory, capacity: Int, random: SeededRandom) {
         self.capacity = capacity
         world = Lock(World(root: root, random: random))
     }
@@ -71,52 +71,6 @@ package final class SimulatedFileSystem: FileSystem {
             defer { world.touched = [] }
             return world.touched ?? []
         }
-    }
-
-    // MARK: faults
-
-    package var operationCount: Int { world.withLock { $0.operationCount } }
-    package var syncCount: Int { world.withLock { $0.syncCount } }
-    package var syncFailures: Int { world.withLock { $0.syncFailures } }
-    package var hasStopped: Bool { world.withLock { $0.hasStopped } }
-
-    /// The machine stops at this operation, counted from now; it may or may not take effect.
-    package func stop(after operations: Int, takingEffect: Bool? = nil) {
-        world.withLock { world in
-            world.stopAt = world.operationCount + operations
-            world.stopTakesEffect = takingEffect
-        }
-    }
-    /// The sync so many from now fails once, and leaves the pages clean and the medium old.
-    package func failSync(after syncs: Int) {
-        world.withLock { $0.failingSync = $0.syncCount + syncs }
-    }
-    /// The write so many from now fails once, with a part of its bytes written.
-    package func failWrite(after writes: Int) {
-        world.withLock { $0.failingWrite = $0.writeCount + writes }
-    }
-
-    /// The medium itself changes under everybody: rot, or a write that went to the wrong place.
-    package func spoil(_ path: String, at position: Int, with bytes: [UInt8]) throws(WeirError) {
-        let file = try open(path, .read)
-        world.withLock { _ in file.inode.spoil(bytes, at: position) }
-    }
-
-    /// `keptNames` says for each unsynced change of a name whether it is kept, a bit each; a seed
-    /// decides about everything that it does not name.
-    package func afterPowerLoss(seed: UInt64, keptNames: UInt64? = nil) -> SimulatedFileSystem {
-        var loss = PowerLoss(random: SeededRandom(seed: seed), keptNames: keptNames)
-        let root = world.withLock { $0.root.afterPowerLoss(&loss) }
-        return SimulatedFileSystem(root: root, capacity: capacity, random: loss.random)
-    }
-
-    /// Changes of names that a power failure may take, each or not.
-    package var unsyncedNameCount: Int { world.withLock { $0.root.pendingCount } }
-
-    /// The same disk, for the process that comes after; unsynced bytes stay unsynced.
-    package func afterKill() -> SimulatedFileSystem {
-        let (root, random) = world.withLock { ($0.root, $0.random) }
-        return SimulatedFileSystem(root: root, capacity: capacity, random: random)
     }
 
     private enum Kind { case other, write, sync }

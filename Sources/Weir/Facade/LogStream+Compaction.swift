@@ -46,6 +46,7 @@ extension LogStream {
     /// `closed` if the store closes meanwhile or `progress` says no, and what the medium said.
     /// Costs a walk over the keys, and the bytes of what is kept of the segments that are
     /// rewritten.
+    @discardableResult
     public func compact(
         _ options: CompactionOptions = CompactionOptions(), progress: CompactionProgress? = nil
     ) async throws -> CompactionReport {
@@ -55,6 +56,7 @@ extension LogStream {
     }
 
     /// As `compact`, and blocks the thread.
+    @discardableResult
     public func compactBlocking(
         _ options: CompactionOptions = CompactionOptions(), progress: CompactionProgress? = nil
     ) throws(WeirError) -> CompactionReport {

@@ -38,7 +38,8 @@ extension Store {
             if let report = job.report { return report }
             guard progress?(job.phase ?? .looking, job.done, job.all) ?? true else {
                 throw WeirError(
-                    .closed, "Nobody waits for the compaction any more; the writer goes on with it.",
+                    .closed,
+                    "Nobody waits for the compaction any more; the writer goes on with it.",
                     at: .init(stream: stream))
             }
             SystemThread.pause(microseconds: 200_000)

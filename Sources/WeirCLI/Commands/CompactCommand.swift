@@ -7,14 +7,16 @@ struct CompactCommand: ParsableCommand {
         commandName: "compact",
         abstract: "Keep of each key the latest record, and drop older ones.",
         discussion: """
-            For streams that were made with --compact: the others keep every record. Records without \
-            a key stay, offsets do not change, and readers notice only that what a later record \
-            superseded is gone. Tombstones (a key without a value) go when their delay is over.
+            For streams that were made with --compact: the others keep every record. Records \
+            without a key stay, offsets do not change, and readers notice only that what a later \
+            record superseded is gone. Tombstones (a key without a value) go when their delay is \
+            over.
 
-            Without --now, only sealed segments are looked at, and only those are rewritten of which \
-            enough is of no more use. If a process has the store open for writing, it does the work \
-            beside its appends; otherwise this command does. It may be interrupted at any moment: \
-            what was rewritten by then stays, and the rest is done the next time.
+            Without --now, only sealed segments are looked at, and only those are rewritten of \
+            which enough is of no more use. A dry run seals nothing, so it leaves the active \
+            segment out. If a process has the store open for writing, it does the work beside its \
+            appends; otherwise this command does. It may be interrupted at any moment: what was \
+            rewritten by then stays, and the rest is done the next time.
 
             EXAMPLES
               weir compact orders --dry-run

@@ -111,6 +111,7 @@ extension StreamInfo {
             + "\(configuration.compression.rawValue), segments of "
             + "\(Numbers.bytes(configuration.segmentBytes))\n"
             + "indexed   \(indexed)\n"
+            + (configuration.compaction.map { "compacted \($0.text)\n" } ?? "")
         var table = Table(["segment", "state", "first", "end", "records", "bytes", "from", "to"])
         for segment in segments {
             table.add([
@@ -133,6 +134,13 @@ extension StreamInfo {
     private func second(_ time: Timestamp?) -> String {
         guard let time else { return "-" }
         return String(time.description.prefix(19)) + "Z"
+    }
+}
+
+extension CompactionPolicy {
+    fileprivate var text: String {
+        "by key: segments with \(dirtyPercent) % of no more use, records older than "
+            + "\(lagSecondsMin) s, tombstones for \(tombstoneSecondsMin) s"
     }
 }
 

@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Compaction on the command line: what it keeps, beside a writer, killed, damaged, without room.
+#
+#   WEIR_COMPACT_KILLS=1000 Tests/Stages/56-compact.sh     more rounds than CI's 100
+set -uo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
+cd "$WEIR_ROOT" || exit 1
+weir=$WEIR_ROOT/.build/debug/weir
+[ -x "$weir" ] || swift build --product weir >&2
+work=$(mktemp -d)
+room=
+writer=
+trap '[ -z "$writer" ] || kill "$writer" 2>/dev/null; [ -z "$room" ] || umount "$room" 2>/dev/null; rm -rf "$work"' EXIT
+source "$(dirname "${BASH_SOURCE[0]}")/expect.sh"
+stages=$(dirname "${BASH_SOURCE[0]}")
+
+export WEIR_STORE=$work/store
+records() { # FROM TO KEYS: records whose keys come again and again
+    python3 -c 'import json, sys
+for number in range(int(sys.argv[1]), int(sys.argv[2])):
+    print(json.dumps({"key": f"k{number % int(sys.argv[3])}", "value": f"{number} " + "x" * 90}))' "$@"
+}
+values() { "$weir" read s "$@" 2>/dev/null | cut -d' ' -f1; }
+expect "a stream to compact" 0 '' "$weir" create s --compact --compact-tombstones 0
+records 0 6000 500 | "$weir" append s --format ndjson 2>/dev/null || echo "not ok set-up: append fails"
+expect "a dry run" 0 '' "$weir" compact s --dry-run
+expect "compaction at once" 0 '' "$weir" compact s --now
+check "names what it did" grep -qE '^s +1 +→ 1 .*6,000 +5,500 +500 ' "$work/out"
+check "keeps the last of each key" cmp <(seq 5500 5999) <(values)
+check "keeps their offsets" cmp <(seq 5500 5999) <(values --from offset:5500)
+expect "a report in JSON" 0 '' "$weir" compact s --now --json
+check "is an object a stream" python3 -c 'import json,sys; [report] = json.load(open(sys.argv[1])); assert report["recordsRemoved"] == 0 and report["keys"] == 500' "$work/out"
+expect "info" 0 '' "$weir" info s
+check "says that it is compacted" grep -q '^compacted by key' "$work/out"
+"$weir" create plain >/dev/null
+expect "a stream that keeps everything" 1 'is not compacted: every record of it is to stay' "$weir" compact plain
+expect "a stream that is not there" 1 'There is no stream nope' "$weir" compact nope
+expect "neither stream nor --all" 2 'Name a stream, or give --all' "$weir" compact
+expect "a map that is too small" 1 'expected at least 33554432' "$weir" compact s --map-bytes 1MiB
+expect "how, and not that" 2 'give --compact with them' "$weir" create t --compact-dirty 20
+expect "an absurd ratio" 2 'dirty ratio is 101; expected 1 to 100' "$weir" create t --compact --compact-dirty 101
+
+# Beside a writer: it is asked through its socket, and appends go on.
+mkfifo "$work/lines"
+"$weir" append s --format ndjson --batch 100 <"$work/lines" >/dev/null 2>&1 &
+writer=$!
+exec 7>"$work/lines"
+records 6000 9000 500 >&7
+until [ "$("$weir" read s --last 1 2>/dev/null | cut -d' ' -f1)" = 8999 ]; do
+    kill -0 "$writer" 2>/dev/null || break
+done
+expect "compaction by the writer" 0 '' "$weir" compact s --now
+check "looks at what was sealed" grep -qE '^s +2 +→ 2 .* 3,500 +3,000 +500 +1 ' "$work/out"
+records 9000 9010 500 >&7
+exec 7>&-
+wait "$writer"
+writer=
+check "beside its appends" cmp <(seq 8510 8999; seq 9000 9009) <(values | awk '$1 >= 8510')
+expect "all streams" 0 '' "$weir" compact --all --now
+check "keep the last of each key" cmp <(seq 8510 9009) <(values)
+
+# One bad byte costs its segment the compaction, and no other.
+segment=$(ls -S "$work"/store/streams/*/*.segment | head -n 1)
+printf '\xff' | dd of="$segment" bs=1 seek=9000 conv=notrunc 2>/dev/null
+records 9010 10010 500 | "$weir" append s --format ndjson 2>/dev/null
+expect "a damaged segment" 3 'is set aside by compaction' "$weir" compact s --now
+check "costs no other its compaction" cmp <(seq 9510 10009) <(values --from offset:9010)
+
+# No room for the new segment.
+room=$work/room
+mkdir "$room"
+if ! mount -t tmpfs -o size=48M weir-compact "$room" 2>/dev/null; then
+    room=
+    echo "skip disk full in compaction: privilege: this user may not mount a small file system"
+else
+    export WEIR_STORE=$room/store
+    "$weir" create s --compact >/dev/null
+    records 0 100000 60000 | "$weir" append s --format ndjson 2>/dev/null
+    head -c "$(($(df --output=avail -B1 "$room" | tail -n 1) - 2097152))" /dev/zero >"$room/filler"
+    expect "compaction on a full disk" 1 'No space|no space|full' "$weir" compact s --now
+    check "leaves no half of a segment" [ -z "$(find "$room/store" -name compacting)" ]
+    check "leaves every record" [ "$(values | wc -l)" -eq 100000 ]
+    rm "$room/filler"
+    expect "compaction with room" 0 '' "$weir" compact s --now
+    check "takes what is superseded" [ "$(values | wc -l)" -eq 60000 ]
+    umount "$room" && room=
+fi
+
+kills=${WEIR_COMPACT_KILLS:-100}
+seed=${WEIR_SEED:-$RANDOM}
+if said=$(python3 "$stages/compact-kills.py" "$weir" "$work/killed" "$kills" "$seed"); then
+    echo "ok kill -9 of a compaction loses nothing: $said"
+else
+    echo "not ok kill -9 of a compaction, seed $seed: $said"
+fi

@@ -1,0 +1,123 @@
+import Foundation
+import Synchronization
+import Testing
+import Weir
+import WeirTesting
+
+/// Compaction under load: one writer, ten readers, a subscriber, and a compaction after the other.
+///
+/// The values are a counter a key, so that a reader can hold each record against the one before it:
+/// offsets rise, a key's counter never falls, and at the end everything is there that a dictionary
+/// keeps. `WEIR_COMPACTION_SECONDS=60` runs it for longer than CI's five seconds.
+@Suite("A stream that is compacted while it is used")
+struct CompactionLoadTests {
+    private static let keyCount = 400
+
+    /// What one reader has seen so far.
+    private struct Watch {
+        var next = Offset(0)
+        var counters: [[UInt8]: Int] = [:]
+        var problem: String?
+
+        mutating func note(_ copy: Record) {
+            guard let key = copy.key, let counter = Int(text(copy.value)) else {
+                problem = problem ?? "record \(copy.offset) is not what was appended"
+                return
+            }
+            if copy.offset < next { problem = problem ?? "\(copy.offset) comes behind \(next)" }
+            if counter <= counters[key] ?? -1 {
+                problem = problem ?? "\(text(key)) goes back to \(counter) at \(copy.offset)"
+            }
+            next = copy.offset + 1
+            counters[key] = counter
+        }
+    }
+
+    /// Where the writer came to its end.
+    private final class Ending: Sendable {
+        let offset = Mutex<Offset?>(nil)
+        let rewrites = Atomic(0)
+    }
+
+    private static var duration: Duration {
+        let asked = ProcessInfo.processInfo.environment["WEIR_COMPACTION_SECONDS"]
+        return .seconds(asked.flatMap { Int($0) } ?? 5)
+    }
+
+    @Test func `shows no reader a repeat or a loss`() async throws {
+        let folder = TemporaryFolder()
+        let store = try await Store.open(at: folder.path)
+        let stream = try await store.stream(
+            "s",
+            creating: .init(
+                durability: .flushed, compaction: CompactionPolicy(tombstoneSecondsMin: 0)))
+        let end = ContinuousClock.now + Self.duration
+        let ending = Ending()
+
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                var random = SeededRandom(seed: 1)
+                var number = 0
+                while ContinuousClock.now < end {
+                    var batch = Batch()
+                    for _ in 0...random.below(200) {
+                        number += 1
+                        _ = try batch.append(
+                            key: bytes("key \(random.below(Self.keyCount))"), headers: [:],
+                            value: bytes("\(number)"))
+                    }
+                    try await stream.append(&batch)
+                }
+                ending.offset.withLock { $0 = stream.endOffset }
+            }
+            group.addTask {
+                while ContinuousClock.now < end {
+                    let report = try await stream.compact(.init(isNow: true))
+                    ending.rewrites.add(report.segmentsRewritten, ordering: .relaxed)
+                }
+            }
+            for _ in 0..<10 {
+                group.addTask {
+                    while ContinuousClock.now < end {
+                        // Each walk from the start: what is there is the newest of its key by then.
+                        if let problem = try Self.walk(stream) {
+                            throw WeirError(.damaged, problem)
+                        }
+                        await Task.yield()
+                    }
+                }
+            }
+            group.addTask {
+                var watch = Watch()
+                let subscription = try stream.subscribe(from: .first)
+                for try await batch in subscription {
+                    for record in batch { watch.note(record) }
+                    if let problem = watch.problem { throw WeirError(.damaged, problem) }
+                    if let last = ending.offset.withLock({ $0 }), watch.next >= last { break }
+                }
+            }
+            try await group.waitForAll()
+        }
+        _ = try await stream.compact(.init(isNow: true))
+        let kept = try stream.all()
+        #expect(Set(kept.compactMap(\.key)).count == Self.keyCount)
+        #expect(kept.count == Self.keyCount)
+        #expect(ending.rewrites.load(ordering: .relaxed) > 10)
+        try await store.close()
+    }
+
+    private static func walk(_ stream: LogStream) throws -> String? {
+        var watch = Watch()
+        var cursor = try stream.cursor(from: .first)
+        while true {
+            switch try cursor.next() {
+            case .batch:
+                var records = cursor.records
+                while let record = records.next() { watch.note(record.copy()) }
+                if let problem = watch.problem { return problem }
+            case .gap(let gap): return "gap: \(gap)"
+            case .end: return nil
+            }
+        }
+    }
+}
