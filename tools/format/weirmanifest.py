@@ -32,7 +32,7 @@ def decode_edit(data, place):
     whole = data[place : place + length]
     if magic != b"WMAN" or crc32c(whole[:4], whole[8:]) != checksum or payload > length - 32:
         raise Damaged("an edit's checksum does not hold")
-    if version != 1 or not 1 <= kind <= 11:
+    if version != 1 or not 1 <= kind <= 12:
         raise Newer(f"an edit of type {kind}, version {version}")
     return Edit(kind, whole[32 : 32 + payload], sequence, previous, checksum, length)
 
