@@ -27,6 +27,10 @@ public enum Limits {
     package static let footerBytesMax = 64 << 20
     package static let manifestEditBytesMax = 1 << 20
     package static let manifestBytesMax = 1 << 30
+    /// A manifest whose edits take much more than what they add up to is written anew beyond so
+    /// many bytes: when the stream is opened, and in between.
+    package static let manifestRewriteBytesAtOpening = 64 << 10
+    package static let manifestRewriteBytes = 1 << 20
 
     /// A segment unless the stream says otherwise, and the range that a user may choose.
     public static let segmentBytesDefault = 256 << 20

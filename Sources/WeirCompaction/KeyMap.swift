@@ -52,16 +52,21 @@ package struct KeyMap: ~Copyable {
     private var last: UInt64 = .max
     private let hash: (RawSpan) -> UInt64
 
-    /// `hash` is another one in tests only: what the map answers must not depend on it.
-    package init(byteCount: Int, hash: @escaping (RawSpan) -> UInt64) {
-        // Half for slots, the rest for keys.
-        let wanted = max(byteCount / 2 / KeyMap.slotByteCount, 4)
+    /// For at most `recordsMax` records. `hash` is another one in tests only: what the map answers
+    /// must not depend on it.
+    package init(byteCount: Int, recordsMax: Int = .max, hash: @escaping (RawSpan) -> UInt64) {
+        // Half for slots, the rest for keys; not more than a few records could fill.
+        let most = max(byteCount / 2 / KeyMap.slotByteCount, 4)
+        let wanted = recordsMax < most / 4 ? max(recordsMax * 4, 4) : most
         let slotCount = 1 << (Int.bitWidth - 1 - wanted.leadingZeroBitCount)
         self.slots = Array(
             repeating: .free, count: slotCount)
         self.countMax = slotCount / 4 * 3
         self.keyBytesMax = max(byteCount - slotCount * KeyMap.slotByteCount, 64)
         self.hash = hash
+        // At once, since growing by doubling would take twice the bound; memory that nobody touches
+        // is none.
+        keys.reserveCapacity(keyBytesMax)
     }
 
     /// Takes a record in: the one at a place of a segment, with its size. Of one pass, later

@@ -37,7 +37,8 @@ struct Survey<Files: FileSystem>: ~Copyable {
         self.readable = readable
         self.view = view
         self.tombstonesBefore = tombstonesBefore
-        self.map = KeyMap(byteCount: mapBytes) { keyHash($0, seed: seed) }
+        let records = entries.reduce(0) { $0 + Int(clamping: $1.sealed?.recordCount ?? 0) }
+        self.map = KeyMap(byteCount: mapBytes, recordsMax: records) { keyHash($0, seed: seed) }
         self.segments = []
         self.dead = []
         self.expired = []

@@ -120,6 +120,25 @@ extension FileSystem {
         try result.get()
     }
 
+    /// Puts a file in the place of another: written beside it, synced and renamed, so that
+    /// whichever survives a crash is whole. Gives the new file, open for writing.
+    package func replace(
+        _ path: String, with bytes: [UInt8], beside newPath: String, in directory: String
+    ) throws(WeirError) -> File {
+        do throws(WeirError) {
+            // What an earlier try left.
+            try removeFile(newPath)
+        } catch {
+            if error.code != .notFound { throw error }
+        }
+        let file = try open(newPath, .createExclusive)
+        try writeAll(file, bytes, at: .zero)
+        try sync(file)
+        try rename(newPath, to: path)
+        try syncDirectory(directory)
+        return file
+    }
+
     /// Fills a range with zeros, in pieces.
     package func writeZeros(
         _ file: File, from start: FilePosition, to end: FilePosition

@@ -196,8 +196,16 @@ package struct ManifestState: Sendable, Hashable {
         }
     }
 
-    /// The retired files are gone: their ids need not be remembered in the next rewrite.
-    package mutating func forgetRetired() { retired.removeAll() }
+    /// Files that are gone for good: their ids need not be remembered in the next rewrite.
+    package mutating func forgetRetired(except left: Set<SegmentID>) {
+        retired.formIntersection(left)
+    }
+
+    /// Whether the edits have become much more than what they add up to. A rewritten manifest has
+    /// one edit a segment, of about 150 bytes.
+    package func isOvergrown(beyond byteCountMin: Int) -> Bool {
+        byteCount > byteCountMin && byteCount > segments.count * 400
+    }
 
     private func index(of id: SegmentID) throws(WeirError) -> Int {
         // Nearly always the last: edits speak of the newest segment.

@@ -21,12 +21,16 @@ package final class ManifestFile<Files: FileSystem>: Sendable {
         var failure: WeirError?
     }
     private let files: Files
-    private let path: String
+    private let stream: StreamID
+    private let rewriteBytes: Int
     private let shared: Monitor<Shared>
 
-    package init(files: Files, path: String, state: ManifestState) {
+    package init(
+        files: Files, state: ManifestState, rewriteBytes: Int = Limits.manifestRewriteBytes
+    ) {
         self.files = files
-        self.path = path
+        self.stream = state.streamID
+        self.rewriteBytes = rewriteBytes
         self.shared = Monitor(Shared(state: state))
     }
 
@@ -55,10 +59,11 @@ package final class ManifestFile<Files: FileSystem>: Sendable {
                     "The stream \(now.state.name) was deleted; nothing of it changes any more.",
                     at: .init(stream: now.state.name.description)))
         }
+        if now.state.isOvergrown(beyond: rewriteBytes) { try rewrite(&now) }
         var next = now.state
         let file: Files.File
         do throws(WeirError) {
-            file = try files.open(path, .readWrite)
+            file = try files.open(StoreLayout.manifest(stream), .readWrite)
             if now.endsInRubbish { try files.truncate(file, to: now.state.byteCount) }
             now.endsInRubbish = true
             let bytes = try next.encode(edits.count == 1 ? edits : [.several(edits)])
@@ -75,5 +80,31 @@ package final class ManifestFile<Files: FileSystem>: Sendable {
         }
         now.endsInRubbish = false
         now.state = next
+    }
+
+    /// Puts a new file in the place of one that has grown, with what its edits add up to.
+    private func rewrite(_ now: inout Shared) throws(WriteFailure) {
+        let directory = StoreLayout.stream(stream)
+        do throws(WeirError) {
+            // A file that is not there must stay away before its id is forgotten.
+            try files.syncDirectory(directory)
+            let names = try files.list(directory)
+            var state = now.state
+            state.forgetRetired(
+                except: Set(names.compactMap { StoreLayout.parse(segmentName: $0)?.id }))
+            let rewritten = try state.rewritten()
+            let file = try files.replace(
+                StoreLayout.manifest(stream), with: rewritten.bytes,
+                beside: StoreLayout.newManifest(stream), in: directory)
+            try files.close(file)
+            now.state = rewritten.state
+            now.endsInRubbish = false
+        } catch {
+            // Without room for a second one, the first grows on; it was not touched.
+            if error.code == .noSpace { return }
+            // Which of the two it is by now is not known.
+            now.failure = error
+            throw .sync(error)
+        }
     }
 }

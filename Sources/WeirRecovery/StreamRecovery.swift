@@ -300,13 +300,14 @@ extension StreamRecovery {
         _ loaded: ManifestLoader.Loaded
     ) throws(WeirError) -> Files.File {
         let path = StoreLayout.manifest(directory.id)
-        // A rewritten manifest has one edit a segment, of about 150 bytes.
-        let isOvergrown =
-            state.byteCount > 64 << 10 && state.byteCount > state.segments.count * 400
-        if loaded.isRebuilt || isOvergrown {
+        if loaded.isRebuilt || state.isOvergrown(beyond: Limits.manifestRewriteBytesAtOpening) {
+            // The directory was synced before it was listed: a file that is not there stays away.
+            state.forgetRetired(except: Set(directory.segments.keys))
             let rewritten = try state.rewritten()
             state = rewritten.state
-            return try replaceManifest(rewritten.bytes, path)
+            return try files.replace(
+                path, with: rewritten.bytes, beside: StoreLayout.newManifest(directory.id),
+                in: StoreLayout.stream(directory.id))
         }
         let file = try files.open(path, .readWrite)
         if loaded.isTorn { try files.truncate(file, to: state.byteCount) }
@@ -318,18 +319,6 @@ extension StreamRecovery {
         guard let file = manifestFile else { return }
         manifestFile = nil
         try files.close(file)
-    }
-
-    /// Written beside the old one and renamed over it: whichever survives a crash is whole.
-    private func replaceManifest(_ bytes: [UInt8], _ path: String) throws(WeirError) -> Files.File {
-        let newPath = StoreLayout.newManifest(directory.id)
-        if directory.hasNewManifest { try files.removeFile(newPath) }
-        let file = try files.open(newPath, .createExclusive)
-        try files.writeAll(file, bytes, at: .zero)
-        try files.sync(file)
-        try files.rename(newPath, to: path)
-        try files.syncDirectory(StoreLayout.stream(directory.id))
-        return file
     }
 
     /// Removes what the manifest has let go: retired segments, the rest of a rewrite, and files
