@@ -1,5 +1,5 @@
 public import Weir
-import WeirBase
+package import WeirBase
 
 /// Decides which walks over a whole stream are told: those whose statement has a condition that an
 /// index would have answered, each once.
@@ -45,9 +45,12 @@ extension RecordsDatabase {
         public let reason: String?
 
         /// One sentence.
-        public var description: String {
+        public var description: String { description(of: stream.name) }
+
+        /// The same of a stream that is part of another one, by the name of that.
+        package func description(of name: StreamName) -> String {
             "The condition on \(columns.joined(separator: ", ")) was answered by looking at all of "
-                + "\(stream.name)"
+                + "\(name)"
                 + (reason.map { ": \($0)." } ?? ", as nothing in it says where to begin.")
         }
     }

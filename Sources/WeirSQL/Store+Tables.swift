@@ -12,6 +12,7 @@ extension Store {
     /// ```
     ///
     /// A stream's table has its name, unless another has it (`Docs/SQL.md`); `weir_streams` tells.
+    /// A partitioned stream is a view of its partitions' tables, if it has all of them.
     /// Streams that are created later have no table until this is called for another connection.
     public func addTables(
         to db: Database, events: RecordsDatabase.Events = RecordsDatabase.Events()
@@ -19,7 +20,8 @@ extension Store {
         guard let connection = unsafe db.sqliteConnection else {
             throw WeirError(.closed, "The SQLite connection is closed; open it again.")
         }
-        let names = TableNames(streamNames)
+        let groups = partitionedStreams.filter(\.isWhole)
+        let names = TableNames(streamNames + groups.map(\.name))
         let listener = RecordTable.Listener(onGap: events.onGap, onScan: events.onScan)
         unsafe try TableModule.register("weir_records", on: connection) {
             (name: String) throws(WeirError) in
@@ -34,11 +36,33 @@ extension Store {
             return CatalogTable(catalog, source)
         }
         let made =
-            names.all.map { ($0.table, "weir_records('\($0.stream)')") }
-            + Catalog.all.map { ($0.name, "weir_catalog('\($0.name)')") }
+            streamNames.compactMap { stream in
+                names[stream].map { ($0, "weir_records('\(stream)')") }
+            } + Catalog.all.map { ($0.name, "weir_catalog('\($0.name)')") }
         // Names have no quotes in them.
         for (table, module) in made {
             try db.execute(sql: "CREATE VIRTUAL TABLE temp.\"\(table)\" USING \(module)")
         }
+        for group in groups {
+            let partitions = group.partitions.compactMap { names[$0] }
+            // One may have been deleted since.
+            guard let table = names[group.name], partitions.count == group.partitionCount
+            else { continue }
+            try db.execute(
+                sql: "CREATE TEMP VIEW \"\(table)\" AS \(Self.union(of: partitions))")
+        }
+    }
+
+    /// All partitions under one another. SQLite takes 500 parts in a statement, so they go together
+    /// by hundreds.
+    private static func union(of partitions: [String]) -> String {
+        let parts = partitions.enumerated().map {
+            "SELECT \($0.offset) AS \"partition\", * FROM temp.\"\($0.element)\""
+        }
+        guard parts.count > 100 else { return parts.joined(separator: " UNION ALL ") }
+        return stride(from: 0, to: parts.count, by: 100).map { start in
+            let some = parts[start..<min(start + 100, parts.count)].joined(separator: " UNION ALL ")
+            return "SELECT * FROM (\(some))"
+        }.joined(separator: " UNION ALL ")
     }
 }

@@ -92,6 +92,29 @@ check "--key with --last" cmp <("$weir" read m --key k7 --last 3 --format json) 
 "$weir" read m other --merge --format json >"$work/both"
 check "--key of several streams" cmp <("$weir" read m other --merge --key k7 --format json) <(grep '"key":"k7"' "$work/both")
 check "--key of several with --last" cmp <("$weir" read other m --merge --key k7 --last 9) <("$weir" read other m --merge --key k7 | tail -n 9)
+# same_where CONDITION, OPTIONS…: what it leaves of the whole is what a pattern finds there.
+same_where() {
+    local pattern=$1 condition=$2
+    shift 2
+    cmp <("$weir" read m --where "$condition" --format json "$@" 2>"$work/notes") <(grep -E "$pattern" "$work/whole")
+}
+check "--where by key, of all partitions" same_where '"key":"k7"' "key = 'k7'"
+check "is no scan" [ ! -s "$work/notes" ]
+check "--where by value" same_where '"value":"[0-9]*3"' "value like '%3'"
+check "is a scan, which is told once" [ "$(grep -c 'note: The condition on value was answered by looking at all of m,' "$work/notes")" -eq 1 ]
+check "and nothing else is told" [ "$(wc -l <"$work/notes")" -eq 1 ]
+check "--where by key and value" same_where '"key":"k7".*"value":"[0-9]*3"' "key = 'k7' and value like '%3'"
+check "--where all" same_where . 1
+check "--where nothing" same_where '^none' 0
+check "--where with --last, of all partitions" cmp <("$weir" read m --where "value like '%3'" --last 9 --format json 2>/dev/null) <(grep '"value":"[0-9]*3"' "$work/whole" | tail -n 9)
+check "--where with --count" cmp <("$weir" read m --where "value like '%3'" --count 9 --format json 2>/dev/null) <(grep '"value":"[0-9]*3"' "$work/whole" | head -n 9)
+check "--where with --from and --to" cmp <("$weir" read m --where 1 --from "time:$middle" --to "time:$middle" --format json) /dev/null
+check "--where with --from" cmp <("$weir" read m --where 1 --from "time:$middle" --format json) <("$weir" read m --from "time:$middle" --format json)
+check "--where with --to" cmp <("$weir" read m --where 1 --to "time:$middle" --format json) "$work/before"
+check "--where of several streams" cmp <("$weir" read other m --merge --where "key = 'k7'") <("$weir" read other m --merge --key k7)
+check "--where of several by value" cmp <("$weir" read other m --merge --where "value like '%3'" --format json 2>"$work/notes") <("$weir" read other m --merge --format json | grep '"value":"[0-9]*3"')
+check "tells each that is looked through" [ "$(grep -oE 'all of (m|other),' "$work/notes" | sort | tr '\n' ' ')" = 'all of m, all of other, ' ]
+check "a partitioned stream is a table" [ "$("$weir" sql "select count(*), count(distinct partition) from m where key = 'k7' or key = 'k8'" | tail -n 1)" = "$(grep -cE '"key":"k[78]"' "$work/whole"),$(grep -E '"key":"k[78]"' "$work/whole" | cut -d, -f1 | sort -u | wc -l)" ]
 check "--where with --last" cmp <("$weir" read other --where "key = 'k7'" --last 3) <("$weir" read m --key k7 --last 3)
 "$weir" cursor set m-1 c end
 check "--from cursor begins in each at its own cursor" cmp <("$weir" read m --from cursor:c --format json) <(grep -v '"stream":"m-1"' "$work/whole")
@@ -159,7 +182,9 @@ an offset in several|1|Offsets count in one stream|read m --from offset:3
 an offset as the end of several|1|Offsets count in one stream|read m --to offset:3
 reading ahead of several|1|Reading ahead is set for one stream|read m --window 1MiB
 tail reading ahead of several|1|Reading ahead is set for one stream, and m has 5 partitions|tail m --window 1MiB
-a condition on several|1|where asks one stream|read m --where 1
+a condition on several that is none|1|no single expression|read m --where (1
+a condition on several with an offset to begin|1|Offsets count in one stream|read m --where 1 --from offset:3
+an unknown column of several|1|no such column: carier; the columns of a stream are|read m --where carier=1
 the last and a beginning|2|give one of them|read m --last 3 --from first
 a negative last|2|last is negative|read m --last -3
 too many of several|1|last 1000001 records are asked for; expected at most 1000000|read m --last 1000001
@@ -191,13 +216,16 @@ with open(sys.argv[1], "r+b") as file:
 P
 expect "damage in a partition" 3 'gap \(damage\): 10 records of t-[0-2] missing' "$weir" read t
 check "the others are read" [ "$(wc -l <"$work/out")" -eq 20 ]
+expect "damage met by a condition" 3 'gap \(damage\): 10 records of t-[0-2] missing' "$weir" read t --where 1
+check "the others are found" [ "$(wc -l <"$work/out")" -eq 20 ]
 gone=$(find "$WEIR_STORE"/streams -mindepth 1 -maxdepth 1 | head -n 1)
 rm -r "$gone"
 check "a partition that is gone shows in ls" grep -qE '^t +2 of 3 ' <("$weir" ls)
-for command in "read t" "tail t" "append t /dev/null" "info t"; do
+for command in "read t" "read t --where 1" "tail t" "append t /dev/null" "info t"; do
     # shellcheck disable=SC2086
     expect "a partition that is gone: $command" 1 '1 of the 3 partitions of t is missing, t-[0-2] the first' "$weir" $command
 done
+expect "a partitioned stream that is not whole is no table" 1 'no such table: t' "$weir" sql 'select count(*) from t'
 expect "info of all goes on" 0 '' "$weir" info
 expect "and deleting helps" 0 '' "$weir" delete t --yes
 exit 0

@@ -1,13 +1,13 @@
-import WeirBase
+package import WeirBase
 
 /// Which of several sources comes next: the one whose next record has the least time, and of equals
 /// the first in the list. A binary heap with one entry a source; it sees times, never records.
-struct MergeQueue: Sendable {
-    struct Entry: Sendable, Hashable, Comparable {
-        let time: Timestamp
-        let source: Int
+package struct MergeQueue: Sendable {
+    package struct Entry: Sendable, Hashable, Comparable {
+        package let time: Timestamp
+        package let source: Int
 
-        static func < (a: Entry, b: Entry) -> Bool {
+        package static func < (a: Entry, b: Entry) -> Bool {
             a.time == b.time ? a.source < b.source : a.time < b.time
         }
     }
@@ -15,9 +15,9 @@ struct MergeQueue: Sendable {
     /// The children of the entry at `i` stand at `2i + 1` and `2i + 2`, and neither is less.
     private var entries: [Entry] = []
 
-    var isEmpty: Bool { entries.isEmpty }
+    package init() {}
 
-    mutating func insert(_ time: Timestamp, of source: Int) {
+    package mutating func insert(_ time: Timestamp, of source: Int) {
         entries.append(Entry(time: time, source: source))
         var place = entries.count - 1
         while place > 0, entries[place] < entries[(place - 1) / 2] {
@@ -26,7 +26,7 @@ struct MergeQueue: Sendable {
         }
     }
 
-    mutating func takeFirst() -> Entry? {
+    package mutating func takeFirst() -> Entry? {
         guard let first = entries.first, let last = entries.popLast() else { return nil }
         guard !entries.isEmpty else { return first }
         entries[0] = last

@@ -9,28 +9,34 @@ struct ReadSources {
     let isMerged: Bool
     /// Each record tells where it stands: the command names several streams, or a partitioned one.
     let namesStream: Bool
+    /// By what names the command knows the partitions that it reads.
+    private let groups: [StreamName: StreamName]
 
     /// A partitioned stream stands for all its partitions, or for the one of a key.
     init(_ names: [String], in store: Store, merging: Bool = false, key: String? = nil) throws {
         var streams: [LogStream] = []
-        var isPartitioned = false
+        var groups: [StreamName: StreamName] = [:]
         for name in names {
             guard store.partitionedEntry(name) != nil else {
                 streams.append(try store.streamBlocking(name))
                 continue
             }
-            isPartitioned = true
             let group = try store.partitionedStreamBlocking(name)
             if let key {
                 streams.append(group.partitions[group.partition(for: key)])
             } else {
                 streams += group.partitions
             }
+            for partition in group.partitions { groups[partition.name] = group.name }
         }
         self.streams = streams
-        self.namesStream = isPartitioned || merging
+        self.groups = groups
+        self.namesStream = !groups.isEmpty || merging
         self.isMerged = namesStream && (key == nil || streams.count > 1)
     }
+
+    /// What the command calls a stream that it reads.
+    func title(of stream: LogStream) -> StreamName { groups[stream.name] ?? stream.name }
 
     /// Records that are held in memory for the last of those that are chosen.
     static let lastMax = 1_000_000
@@ -117,9 +123,6 @@ extension ReadCommand {
             } else if flow.isGiven {
                 "Reading ahead is set for one stream, and several are read, each a batch at a "
                     + "time; leave these options out, or read one of the streams."
-            } else if condition != nil {
-                "--where asks one stream, and several are read; read one of them, or ask all of "
-                    + "them by `weir sql`."
             } else {
                 nil
             }

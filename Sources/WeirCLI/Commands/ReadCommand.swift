@@ -35,6 +35,9 @@ struct ReadCommand: ParsableCommand {
             them if the stream was created with --index-header NAME; otherwise the log is \
             read, and stderr says so.
 
+            --where prints the records that fulfil an SQL condition over the columns of \
+            `weir sql`; of several streams each is asked.
+
             EXAMPLES
               weir read orders
               weir read orders --from time:2013-07-04 --to time:2013-07-05 --format json
@@ -130,13 +133,25 @@ struct ReadCommand: ParsableCommand {
             RecordFormatter(format: format, namesStream: sources.namesStream), from: start, to: to,
             count: count, last: isSelective || sources.isMerged ? last : nil,
             pace: try speed.map { try Pace($0.speed) })
-        if sources.isMerged {
+        if let condition {
+            try readConditional(sources, where: condition, &opened, &printer)
+        } else if sources.isMerged {
             try readMerged(sources, &opened, &printer)
         } else {
             try read(sources.streams[0], &opened, &printer)
         }
         try printer.finish()
         try opened.finish()
+    }
+
+    private func readConditional(
+        _ sources: ReadSources, where condition: String, _ opened: inout OpenedStore,
+        _ printer: inout RecordPrinter
+    ) throws {
+        let reader = try ConditionalReader(opened.store, sources, from: start, where: condition)
+        if printer.isDone { return }
+        try reader.read { try printer.print($0, of: $1) }
+        for (gap, stream) in reader.missing { opened.say(gap, of: stream) }
     }
 
     private func read(
@@ -146,11 +161,7 @@ struct ReadCommand: ParsableCommand {
         if let last, !isSelective { position = .offset(try source.offset(ofLast: last)) }
         let start = try source.offset(of: position)
         if printer.isDone { return }
-        if let condition {
-            let reader = try ConditionalReader(opened.store, source, where: condition)
-            try reader.read(from: start) { try printer.print($0, of: source.name) }
-            for gap in reader.missing { opened.say(gap) }
-        } else if let key {
+        if let key {
             let found = try source.records(key: key, from: .offset(start))
             try read(found, of: source.name, &opened, &printer)
         } else if let header {

@@ -14,6 +14,9 @@ struct SqlCommand: ParsableCommand {
             lower one on a time, says where reading begins, and key = is looked up in the \
             index; the rest is a scan.
 
+            A partitioned stream is a table, too, with the partition's number in a column \
+            partition before the others.
+
             weir_streams, weir_segments, weir_blocks, weir_cursors, weir_producers and \
             weir_index tell what the store knows of its streams.
 
