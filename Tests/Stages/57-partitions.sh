@@ -122,6 +122,32 @@ check "csv tells the stream" grep -q '^stream,offset,time,key,value,headers$' <(
 "$weir" read m --format json | "$weir" append again --format ndjson
 check "what was merged can be appended" cmp <("$weir" read again) <("$weir" read m)
 
+# Cursors of partitions, with nobody who writes and through the one who does.
+cursors() { "$weir" cursor ls "$1" --json | python3 -c 'import json, sys; print(*(c["stream"] + ":" + c["cursor"] for c in json.load(sys.stdin)))'; }
+for access in alone beside; do
+    if [ $access = beside ]; then
+        mkfifo "$work/input"
+        "$weir" append slow - <"$work/input" >/dev/null 2>&1 &
+        follower=$!
+        exec 8>"$work/input"
+        for _ in $(seq 1 100); do "$weir" flow slow --once >/dev/null 2>&1 && break; sleep 0.1; done
+        check "somebody writes" "$weir" flow slow --once
+    fi
+    for place in m-4:a m-1:c m-0:c m-0:a; do "$weir" cursor set "${place%:*}" "${place#*:}" end || echo "not ok set-up: cursor set fails"; done
+    check "$access: cursor ls has those of all partitions" [ "$(cursors m)" = 'm-0:a m-0:c m-1:c m-4:a' ]
+    check "$access: or of one" [ "$(cursors m-1)" = 'm-1:c' ]
+    expect "$access: cursor set needs a partition" 1 'its 5 partitions have cursors of their own; set that of one, such as m-0' "$weir" cursor set m c 1
+    expect "$access: a cursor that no partition has" 1 'There is no cursor none' "$weir" cursor rm m none
+    expect "$access: cursor rm" 0 '' "$weir" cursor rm m c
+    check "$access: removes those of all partitions" [ "$(cursors m)" = 'm-0:a m-4:a' ]
+    expect "$access: cursor rm again" 1 'There is no cursor c' "$weir" cursor rm m c
+    expect "$access: cursor rm of the other" 0 '' "$weir" cursor rm m a
+done
+exec 8>&-
+wait $follower
+follower=
+rm "$work/input"
+
 # Following, and paces.
 "$weir" tail -f m -n 0 >"$work/followed" 2>&1 &
 follower=$!

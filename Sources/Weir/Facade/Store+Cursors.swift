@@ -23,12 +23,12 @@ public struct CursorInfo: Sendable, Hashable, Codable {
 }
 
 extension Store {
-    /// The cursors of all streams, or of one, sorted by stream and name, with their lag. Blocks the
-    /// thread: a block index and a batch are looked at for each.
+    /// The cursors of all streams, of one, or of all partitions of one, sorted by stream
+    /// (partitions by their numbers) and name, with their lag. Blocks the thread: a block index and
+    /// a batch are looked at for each.
     public func cursorsBlocking(of stream: String? = nil) throws(WeirError) -> [CursorInfo] {
         var infos: [CursorInfo] = []
-        for name in stream.map({ [$0] }) ?? streamNames.map(\.description) {
-            let stream = try streamBlocking(name)
+        for stream in try streams(called: stream) {
             for (key, standing) in try cursors.all(of: stream.open.id) {
                 infos.append(try stream.info(of: key.name, standing))
             }
@@ -39,6 +39,46 @@ extension Store {
     /// The same, on a thread of Weir's.
     public func cursors(of stream: String? = nil) async throws -> [CursorInfo] {
         try await waiters.call { () throws(WeirError) in try self.cursorsBlocking(of: stream) }
+    }
+
+    /// All of them without a name; by that of a partitioned stream, its partitions.
+    private func streams(called name: String?) throws(WeirError) -> [LogStream] {
+        guard let name else {
+            var all: [LogStream] = []
+            for name in streamNames { all.append(try streamBlocking(name.description)) }
+            return all
+        }
+        guard try isPartitioned(name) else { return [try streamBlocking(name)] }
+        return try partitionedStreamBlocking(name).partitions
+    }
+
+    private func isPartitioned(_ name: String) throws(WeirError) -> Bool {
+        try !engine.partitions(claiming: StreamName(name)).isEmpty
+    }
+
+    /// The one stream whose cursor is set. An offset means something else in each partition.
+    private func streamToSet(_ name: String) throws(WeirError) -> LogStream {
+        guard try isPartitioned(name) else { return try streamBlocking(name) }
+        let partitions = try partitionedStreamBlocking(name).partitions
+        throw WeirError(
+            .invalidArgument,
+            "\(name) is a partitioned stream, and its \(partitions.count) partitions have cursors "
+                + "of their own; set that of one, such as \(partitions[0].name).",
+            at: .init(stream: name))
+    }
+
+    private func removeCursors(called cursor: String, of name: String) throws(WeirError) {
+        guard try isPartitioned(name) else {
+            return try streamBlocking(name).savedCursor(cursor).removeBlocking()
+        }
+        var isKnown = false
+        for stream in try streams(called: name) {
+            let key = CursorKey(stream: stream.open.id, name: cursor)
+            guard try cursors.standing(of: key) != nil else { continue }
+            try stream.savedCursor(cursor).removeBlocking()
+            isKnown = true
+        }
+        if !isKnown { throw CursorBook.Ledger.noCursor(cursor).located(.init(stream: name)) }
     }
 
     // MARK: of a store that is not open here
@@ -59,7 +99,8 @@ extension Store {
     /// there is none, by opening it. Blocks the thread.
     ///
     /// `goal` is looked up first: `.first`, `.next` for the end, an offset, a time. Errors as
-    /// `StreamCursor.commit`, and those of opening a store.
+    /// `StreamCursor.commit`, those of opening a store, and `invalidArgument` for a partitioned
+    /// stream.
     public static func setCursor(
         _ name: String, of stream: String, to goal: StartPosition, force: Bool = false,
         ofStoreAt path: String
@@ -67,25 +108,27 @@ extension Store {
         var request = CursorRequest(command: .set, stream: stream, cursor: name, force: force)
         if try hasWriter(path) {
             request.offset = try withStore(at: path, .read) { store throws(WeirError) in
-                try store.streamBlocking(stream).offset(of: goal).value
+                try store.streamToSet(stream).offset(of: goal).value
             }
             if try askWriter(ofStoreAt: path, request) != nil { return }
         }
         try withStore(at: path, .write) { store throws(WeirError) in
-            let stream = try store.streamBlocking(stream)
+            let stream = try store.streamToSet(stream)
             let offset = try stream.offset(of: goal)
             try stream.savedCursor(name).commitBlocking(upTo: offset, force: force)
         }
     }
 
-    /// Removes a cursor of a store, in the same two ways. Throws `notFound` where there is none.
+    /// Removes a cursor of a store, in the same two ways; by the name of a partitioned stream,
+    /// those of that name in all its partitions, of which a crash in the middle leaves some.
+    /// Throws `notFound` where there is none.
     public static func removeCursor(
         _ name: String, of stream: String, ofStoreAt path: String
     ) throws(WeirError) {
         let request = CursorRequest(command: .remove, stream: stream, cursor: name)
         if try askWriter(ofStoreAt: path, request) != nil { return }
         try withStore(at: path, .write) { store throws(WeirError) in
-            try store.streamBlocking(stream).savedCursor(name).removeBlocking()
+            try store.removeCursors(called: name, of: stream)
         }
     }
 
@@ -140,11 +183,11 @@ extension Store {
                 .malformedInput,
                 "The members stream and cursor are expected with \(request.command.rawValue).")
         }
-        let cursor = try streamBlocking(stream).savedCursor(name)
         if request.command == .remove {
-            try cursor.removeBlocking()
+            try removeCursors(called: name, of: stream)
         } else if let offset = request.offset {
-            try cursor.commitBlocking(upTo: Offset(offset), force: request.force ?? false)
+            try streamToSet(stream).savedCursor(name).commitBlocking(
+                upTo: Offset(offset), force: request.force ?? false)
         } else {
             throw WeirError(
                 .malformedInput,

@@ -8,7 +8,8 @@ struct CursorCommand: ParsableCommand {
         discussion: """
             A cursor is the named position of a consumer in a stream, and survives power loss: \
             everything before it is processed. Where a process has the store open for writing, \
-            it is asked; where none has, the store is opened.
+            it is asked; where none has, the store is opened. Each partition of a partitioned \
+            stream has cursors of its own; ls and rm take its name for all of them.
 
             EXAMPLES
               weir cursor ls
