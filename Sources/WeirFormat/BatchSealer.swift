@@ -7,9 +7,12 @@ package struct ScratchMemory: ~Copyable, @unchecked Sendable {
     package private(set) var base: UnsafeMutableRawPointer
     package private(set) var capacity: Int
 
+    private static let capacityMin = 4096
+
+    /// Without room: each stream of a store has one, and most of them are never appended to.
     package init() {
-        self.capacity = 4096
-        unsafe self.base = .allocate(byteCount: 4096, alignment: 16)
+        self.capacity = 0
+        unsafe self.base = .allocate(byteCount: 0, alignment: 16)
     }
 
     deinit { unsafe base.deallocate() }
@@ -17,7 +20,7 @@ package struct ScratchMemory: ~Copyable, @unchecked Sendable {
     /// Makes room for `byteCount` bytes; what was there is forgotten.
     package mutating func reserve(_ byteCount: Int) {
         guard byteCount > capacity else { return }
-        capacity = max(byteCount, capacity * 2)
+        capacity = max(byteCount, capacity * 2, Self.capacityMin)
         unsafe base.deallocate()
         unsafe base = .allocate(byteCount: capacity, alignment: 16)
     }
