@@ -9,13 +9,14 @@ import Foundation
 ///     weir-flow-soak tail --seconds 10
 ///     weir-flow-soak replay --bytes 1GiB
 ///     weir-flow-soak cursors --consumers 64 --seconds 5
+///     weir-flow-soak group --dir STORE
 ///
 /// With `--untimed`, `ok` says that everything was delivered and memory was kept, whatever the
 /// clock says. It sees Weir as its users do: only what is public.
 @main
 enum FlowSoak {
     static let usage = """
-        usage: weir-flow-soak stalled|beside|catchup|tail|replay|cursors [--dir FOLDER]
+        usage: weir-flow-soak stalled|beside|catchup|tail|replay|cursors|group [--dir FOLDER]
                [--untimed] [--bytes SIZE] [--consumers N] [--rounds N] [--seconds N] [--rate N]
         """
 
@@ -39,6 +40,7 @@ enum FlowSoak {
         case "tail": try await TailScene(arguments).play()
         case "replay": try await ReplayScene(arguments).play()
         case "cursors": try await CursorScene(arguments).play()
+        case "group": try await GroupScene(arguments).play()
         default: throw Usage("There is no command \(arguments.command).\n" + usage)
         }
     }

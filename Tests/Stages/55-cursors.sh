@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Cursors from outside: `weir cursor` with a writer and without one, what a killed writer leaves of
-# them, and a consumer that counts each record once although it is killed twenty times.
+# them, a consumer that counts each record once although it is killed twenty times, and a group whose
+# process is.
 set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
 cd "$WEIR_ROOT" || exit 1
@@ -142,3 +143,27 @@ sum=$(python3 -c 'import sqlite3, sys
 print(*sqlite3.connect(sys.argv[1]).execute("select sum, next from total, cursor").fetchone())' "$work/sums.db")
 if [ "$sum" = "$((count * (count + 1) / 2)) $count" ]; then echo "ok a consumer that is killed $killed times of $kills, $moved of them after it had worked, counts each record once"; else echo "not ok exactly once: sum and next are $sum after $killed kills"; fi
 if [ $killed -ge $((kills / 2)) ] && [ $moved -gt 0 ]; then echo "ok the kills met it at work"; else echo "not ok the kills came too late or too early: $killed of $kills, $moved after work"; fi
+
+# A group: its process is killed in the middle of batches and commits, and other members go on.
+soak=$WEIR_ROOT/.build/debug/weir-flow-soak
+[ -x "$soak" ] || swift build --product weir-flow-soak >&2
+"$weir" create jobs --partitions 4 --max-batch-bytes 4096
+seq -f '%0100g' 1 4000 | "$weir" append jobs || echo "not ok set-up: append fails"
+killed=0
+live() { # COMMAND…: lives once, until it ends or is killed
+    echo life >>"$work/lives"
+    ("$@" "$soak" group --dir "$WEIR_STORE" >>"$work/lives" 2>"$work/words"; exit $?) 2>/dev/null
+}
+for ((round = 1; round <= kills; round++)); do
+    live timeout --signal=KILL "0.$((RANDOM % 300 + 100))"
+    [ $? -eq 137 ] && killed=$((killed + 1))
+done
+live timeout 120 || echo "not ok the group fails: $(tail -n 1 "$work/words")"
+if found=$(grep -v '^{' "$work/lives" | python3 Tests/Stages/group-log.py /dev/stdin 4 1000 2>&1); then
+    echo "ok a group whose process is killed $killed times of $kills passes over nothing and repeats behind the last commit only: $found"
+else
+    echo "not ok a group whose process is killed $killed times of $kills: $(tail -n 1 <<<"$found")"
+fi
+check "the kills met it at work" [ $killed -ge $((kills / 2)) ]
+check "every partition is committed to its end" [ "$("$weir" cursor ls jobs --json | grep -o '"offset":1000' | wc -l)" -eq 4 ]
+exit 0
