@@ -21,8 +21,10 @@ for count in 1 3 7 64; do
     "$weir" append keys$count "$work/keys" --format ndjson || echo "not ok set-up: append fails"
     "$weir" read keys$count --format json >"$work/read"
     check "$(wc -l <"$work/keys") keys are where mmh3 puts them, of $count" keys check $count <"$work/read"
+    check "and where rstream sends them that routes by the number of the partition" keys rstream $count <"$work/read"
 done
-check "rstream's own strategy sends 8 of 11 keys elsewhere, as the document says" [ "$(keys elsewhere)" = 8 ]
+check "rstream's own hash sends 8 of 11 keys elsewhere, as the document says" [ "$(keys elsewhere)" = 8 ]
+check "and its producer keeps the first key's route for all" [ "$(keys kept)" = 0 ]
 
 # Listings.
 export WEIR_STORE=$work/listed

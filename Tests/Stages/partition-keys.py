@@ -4,8 +4,11 @@
     partition-keys.py check COUNT               what `weir read --format json` prints of a partitioned
                                                 stream: every key in its partition, each record once
     partition-keys.py merge FILE...             the files' records, merged as `weir read` merges them
-    partition-keys.py elsewhere                 keys of eleven that rstream's own strategy sends
+    partition-keys.py rstream COUNT             what `weir read --format json` prints, every key where
+                                                rstream's routing by key sends it
+    partition-keys.py elsewhere                 keys of eleven that rstream's own hash sends
                                                 to another partition of three
+    partition-keys.py kept                      the route of a second key, by rstream's own metadata
 """
 
 import asyncio
@@ -14,6 +17,7 @@ import json
 import sys
 
 import mmh3
+from rstream import superstream
 
 SEED = 104729
 
@@ -78,22 +82,51 @@ def merge(paths: list[str]) -> None:
         places[index] += 1
 
 
+class Bound(superstream.Metadata):
+    """A super stream whose partitions have their numbers as binding keys."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    async def partitions(self) -> list[str]:
+        return [str(number) for number in range(self.count)]
+
+    async def routes(self, routing_key: str) -> list[str]:
+        return [name for name in await self.partitions() if name == routing_key]
+
+
+async def rstream(count: int) -> None:
+    async def number(record: dict) -> int:
+        return partition(key_of(record), count)
+
+    strategy = superstream.RoutingKeyRoutingStrategy(number)
+    for line in sys.stdin:
+        record = json.loads(line)
+        chosen = await strategy.route(record, Bound(count))
+        found = record["stream"].rpartition("-")[2]
+        assert chosen == [found], f"rstream sends {key_of(record)!r} to {chosen}; it is in {found}"
+
+
 async def elsewhere() -> int:
-    from rstream.superstream import HashRoutingMurmurStrategy
-
-    class Three:
-        async def partitions(self) -> list[str]:
-            return ["0", "1", "2"]
-
     async def itself(message: str) -> str:
         return message
 
-    strategy = HashRoutingMurmurStrategy(itself)
+    strategy = superstream.HashRoutingMurmurStrategy(itself)
     moved = 0
     for number in [*range(1, 11), 88]:
         key = f"hello{number}"
-        moved += await strategy.route(key, Three()) != [str(partition(key.encode(), 3))]
+        moved += await strategy.route(key, Bound(3)) != [str(partition(key.encode(), 3))]
     return moved
+
+
+async def kept() -> str:
+    class Broker:
+        async def route(self, routing_key: str, super_stream: str) -> list[str]:
+            return [routing_key]
+
+    metadata = superstream.DefaultSuperstreamMetadata("orders", Broker())
+    await metadata.routes("0")
+    return (await metadata.routes("1"))[0]
 
 
 match sys.argv[1:]:
@@ -103,6 +136,10 @@ match sys.argv[1:]:
         check(int(count))
     case ["merge", *paths]:
         merge(paths)
+    case ["rstream", count]:
+        asyncio.run(rstream(int(count)))
+    case ["kept"]:
+        print(asyncio.run(kept()))
     case ["elsewhere"]:
         print(asyncio.run(elsewhere()))
     case _:
