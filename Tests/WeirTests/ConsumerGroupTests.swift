@@ -90,6 +90,32 @@ struct ConsumerGroupTests {
         try await store.close()
     }
 
+    @Test func `sees a lapse in time that no look was due for while a commit was under way`()
+        async throws
+    {
+        let (store, _, group) = try await open(2)
+        let member = try await group.join("a")
+        let first = try await next(member, of: 0)
+        clock.pass(6)
+        let answer = group.act { $0.beginCommit(first.ticket, by: "a", at: $1) }
+        #expect(answer == .accepted)
+        clock.pass(2)
+        let second = try await next(member, of: 1)
+        // Of the commit's partition nothing may lapse now: the next look is due at 18 seconds.
+        clock.pass(2)
+        clock.pass(1)
+        group.act { $0.endCommit(first.ticket, by: "a", isDurable: false, at: $1) }
+        func lapses() -> Int {
+            store.signalCounts.values.reduce(0) { $0 + $1[.leaseLapsed].count }
+        }
+        clock.pass(4)
+        #expect(lapses() == 0)
+        clock.pass(1)
+        #expect(lapses() == 1)
+        withExtendedLifetime(second) {}
+        try await store.close()
+    }
+
     @Test func `has another member take a stalled partition over from the cursor`() async throws {
         let (store, orders, group) = try await open()
         let (a, b) = (try await group.join("a"), try await group.join("b"))
