@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #ifdef __linux__
+#include <linux/fs.h>
 #include <linux/futex.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 
 // The kernel's `struct open_how`, whose header not every distribution ships.
@@ -63,6 +65,14 @@ void weir_futex_bump(uint32_t *word) { __atomic_fetch_add(word, 1, __ATOMIC_RELE
 int weir_reserve(int descriptor, off_t start, off_t byte_count) {
 #ifdef __linux__
     return fallocate(descriptor, FALLOC_FL_KEEP_SIZE, start, byte_count);
+#else
+    return -1;
+#endif
+}
+
+int weir_clone(int source, int target) {
+#ifdef FICLONE
+    return ioctl(target, FICLONE, source);
 #else
     return -1;
 #endif

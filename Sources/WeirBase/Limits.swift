@@ -31,6 +31,11 @@ public enum Limits {
     /// many bytes: when the stream is opened, and in between.
     package static let manifestRewriteBytesAtOpening = 64 << 10
     package static let manifestRewriteBytes = 1 << 20
+    /// What one backup says of its store, and pieces in which files are copied.
+    package static let snapshotBytesMax = 1 << 30
+    package static let copyBytes = 1 << 20
+    /// How often a backup waits a tenth of a second for a writer that is opening the store.
+    package static let backupWaitsMax = 100
 
     /// A segment unless the stream says otherwise, and the range that a user may choose.
     public static let segmentBytesDefault = 256 << 20

@@ -64,6 +64,13 @@ package protocol FileSystem: Sendable {
     /// Replaces the target if there is one, in one step; which of the two names survives power
     /// loss is open until `syncDirectory` of both parents.
     func rename(_ source: String, to target: String) throws(WeirError)
+    /// Lets `target`, an empty file beneath this or another root, have the bytes of `source` and
+    /// writes none: the two share blocks until one is changed. `false` where the system cannot;
+    /// then nothing is different. Durable after `sync` of the target.
+    func clone(_ source: File, into target: File) -> Bool
+    /// Gives a file of another root a second name here. `false` where the system cannot, as between
+    /// two devices. Durable after `syncDirectory` of its parent.
+    func link(_ source: String, of other: Self, as target: String) throws(WeirError) -> Bool
     func removeFile(_ path: String) throws(WeirError)
     func removeDirectory(_ path: String) throws(WeirError)
     /// When it returns, every earlier creation, renaming and removal in this directory is durable.
@@ -81,6 +88,14 @@ package enum OpenMode: Sendable, Hashable {
     case read
     case readWrite
     case createExclusive
+}
+
+/// What few systems can do, and nobody relies on.
+extension FileSystem {
+    package func clone(_ source: File, into target: File) -> Bool { false }
+    package func link(
+        _ source: String, of other: Self, as target: String
+    ) throws(WeirError) -> Bool { false }
 }
 
 extension FileSystem {

@@ -282,7 +282,7 @@ package struct RealFileSystem: FileSystem {
     }
 
     /// A path's directory, opened, and its last component.
-    private func parent(of path: String) throws(WeirError) -> (File, String) {
+    func parent(of path: String) throws(WeirError) -> (File, String) {
         guard let slash = path.lastIndex(of: "/") else { return (root, path) }
         let directoryPath = String(path[..<slash])
         let name = String(path[path.index(after: slash)...])

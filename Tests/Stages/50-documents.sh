@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What the documents show works: the Swift of README, tutorial and replay is compiled and run, that of
 # groups and compaction compiled, in a package of its own that depends on Weir, by path and by a tagged clone; the
-# shell of README, replay and compaction is run.
+# shell of README, replay, compaction and backup is run.
 set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
 cd "$WEIR_ROOT" || exit 1
@@ -82,7 +82,7 @@ if grep -qiE 'Compiling NIO|swift-nio' "$work/tag.log"; then echo "not ok embedd
 
 # The shell of a document, but for the line that builds.
 [ -x .build/debug/weir ] || swift build --product weir >&2
-for document in README.md Docs/REPLAY.md Docs/COMPACTION.md; do
+for document in README.md Docs/REPLAY.md Docs/COMPACTION.md Docs/BACKUP.md; do
     run=$(mktemp -d)
     ln -s "$WEIR_ROOT/Tests" "$run/Tests"
     ln -s "$WEIR_ROOT/.build/debug/weir" "$run/weir"
@@ -98,7 +98,7 @@ done
 for shell in bash zsh fish; do
     if .build/debug/weir --generate-completion-script $shell | grep -q -- 'append'; then echo "ok completions for $shell"; else echo "not ok completions for $shell"; fi
 done
-for command in create delete append read tail ls info dump flow sql cursor 'cursor ls' 'cursor set' 'cursor rm' group 'group ls' compact; do
+for command in create delete append read tail ls info dump flow sql cursor 'cursor ls' 'cursor set' 'cursor rm' group 'group ls' compact backup restore; do
     if .build/debug/weir help $command | grep -q EXAMPLES; then echo "ok weir help $command has examples"; else echo "not ok weir help $command has no examples"; fi
 done
 

@@ -10,6 +10,7 @@ struct RandomBytesTests {
     private static let magics: [[UInt8]] = [
         [], Array("WEIRSEG1".utf8), Array("WEIRSTO1".utf8), Array("WBAT".utf8),
         [64, 0, 0, 0, 0, 0, 0, 0] + Array("WMAN".utf8), Array("WEPO".utf8),
+        Array("WEIRBAK1".utf8),
     ]
 
     @Test func `never trap a decoder`() {
@@ -32,6 +33,7 @@ struct RandomBytesTests {
         let codes = [
             code { () throws(WeirError) in _ = try SegmentHeader.decode(bytes) },
             code { () throws(WeirError) in _ = try StoreHeader.decode(bytes) },
+            code { () throws(WeirError) in _ = try SnapshotFile.decode(bytes) },
             code { () throws(WeirError) in _ = try ManifestEdit.decode(bytes[...]) },
             code { () throws(WeirError) in
                 _ = try SegmentFooter.decode(bytes, segment: SegmentID(1), at: .zero)

@@ -18,6 +18,9 @@ void weir_futex_bump(uint32_t *word);
 // Allocates blocks and leaves the file's size. Returns 0, or -1 where it cannot.
 int weir_reserve(int descriptor, off_t start, off_t byte_count);
 
+// Lets `target` share all blocks of `source`. Returns 0, or -1 where it cannot.
+int weir_clone(int source, int target);
+
 // Has a range's dirty pages be written, and does not wait for them.
 void weir_start_writing(int descriptor, off_t start, off_t byte_count);
 

@@ -186,8 +186,11 @@ enum Numbers {
     }
 
     /// "1 record", "1,234 records"
-    static func records(_ count: Int) -> String {
-        grouped(count) + (count == 1 ? " record" : " records")
+    static func records(_ count: Int) -> String { counted(count, "record") }
+
+    /// "1 stream", "2 streams"
+    static func counted(_ count: Int, _ noun: String) -> String {
+        "\(grouped(count)) \(noun)" + (count == 1 ? "" : "s")
     }
 
     /// 1.2 GiB
