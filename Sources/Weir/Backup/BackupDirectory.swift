@@ -52,11 +52,16 @@ struct BackupDirectory<Files: FileSystem> {
                 "Another backup is being made in this directory by "
                     + "\(note?.description ?? "another process"); wait until it is done.")
         }
-        try LockKeeper.write(files: files, file: lock, host: host)
-        for name in [BackupLayout.snapshots, StoreLayout.streams] where !names.contains(name) {
-            try files.createDirectory(name)
+        do throws(WeirError) {
+            try LockKeeper.write(files: files, file: lock, host: host)
+            for name in [BackupLayout.snapshots, StoreLayout.streams] where !names.contains(name) {
+                try files.createDirectory(name)
+            }
+            try files.syncDirectory("")
+        } catch {
+            try files.close(lock)
+            throw error
         }
-        try files.syncDirectory("")
         return (BackupDirectory(files: files), lock)
     }
 

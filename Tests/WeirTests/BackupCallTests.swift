@@ -1,0 +1,103 @@
+import Foundation
+import Testing
+import Weir
+import WeirBase
+
+@Suite("A call for a backup")
+struct BackupCallTests {
+    private let folder = TemporaryFolder()
+    private var backup: String { folder.path + "/backup" }
+
+    private func store() async throws -> Store {
+        try FileManager.default.createDirectory(
+            atPath: folder.path, withIntermediateDirectories: true)
+        let store = try await Store.open(at: folder.path + "/store")
+        let stream = try await store.stream("s", creating: .init())
+        for number in 0..<10 { try await stream.append(value: bytes("\(number)")) }
+        return store
+    }
+
+    private func error(
+        _ store: Store, to path: String? = nil, _ options: BackupOptions = .init(),
+        progress: @escaping Store.BackupProgress = { _, _ in true }
+    ) async -> WeirError? {
+        do {
+            _ = try await store.backup(to: path ?? backup, options: options, progress: progress)
+            return nil
+        } catch {
+            return error as? WeirError
+        }
+    }
+
+    @Test func `is refused for a place inside the store, and for no snapshot to keep`()
+        async throws
+    {
+        let store = try await store()
+        for path in ["", "/", "/backup", "/streams/../backup"] {
+            #expect(await error(store, to: store.path + path)?.code == .invalidArgument, "\(path)")
+        }
+        #expect(await error(store, .init(keep: 0))?.code == .invalidArgument)
+        // Its name begins alike and it is another place.
+        #expect(await error(store, to: store.path + "-backup") == nil)
+        try await store.close()
+    }
+
+    @Test func `ends when its caller says so, and the next one takes up what is there`()
+        async throws
+    {
+        let store = try await store()
+        #expect(await error(store, progress: { _, _ in false })?.code == .closed)
+        #expect(try Store.backups(at: backup).isEmpty)
+        let report = try await store.backup(to: backup)
+        #expect(report.snapshot.trouble == nil)
+        #expect(try Store.backups(at: backup).map(\.name) == [report.snapshot.name])
+        try await store.close()
+    }
+
+    @Test func `says it in a sentence when its directory goes away in the middle`() async throws {
+        let store = try await store()
+        let path = backup
+        let found = try #require(
+            await error(
+                store,
+                progress: { _, _ in
+                    TemporaryFolder.remove(path)
+                    return true
+                }))
+        #expect(found.code == .notFound)
+        #expect(found.message.contains("went away"))
+        #expect(try await store.backup(to: backup).bytesKept == 0)
+        try await store.close()
+    }
+
+    @Test func `tells how far it is`() async throws {
+        let store = try await store()
+        let seen = Lock<[(Int, Int)]>([])
+        let report = try await store.backup(to: backup) { done, total in
+            seen.withLock { $0.append((done, total)) }
+            return true
+        }
+        let told = seen.withLock { $0 }
+        #expect(!told.isEmpty && told.allSatisfy { $0.0 <= $0.1 })
+        #expect(told.last.map { $0.0 } == report.snapshot.bytes)
+        try await store.close()
+    }
+
+    @Test func `links sealed files where it is told to, and they are restored`() async throws {
+        let store = try await store()
+        let report = try await store.backup(to: backup, options: .init(link: true))
+        #expect(report.bytesShared == 0 && report.bytesWritten > 0)
+        // What is restored is sealed.
+        let restored = folder.path + "/restored"
+        _ = try await Store.restore(from: backup, to: restored)
+        let sealed = try await Store.open(at: restored)
+        let linked = try await sealed.backup(
+            to: folder.path + "/links", options: .init(link: true))
+        #expect(linked.bytesShared == linked.snapshot.bytes)
+        let second = folder.path + "/second"
+        _ = try await Store.restore(from: folder.path + "/links", to: second)
+        let copy = try await Store.open(at: second, .read)
+        #expect(try await copy.stream("s").all().count == 10)
+        for one in [store, sealed, copy] { try await one.close() }
+    }
+}
