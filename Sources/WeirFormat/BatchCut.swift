@@ -26,7 +26,7 @@ package struct BatchCut: ~Copyable {
     /// `endOffset` is behind the last record that is kept.
     ///
     /// Throws `damaged` for a body that does not unpack. A sub-batch in a codec that is not built
-    /// in cannot be cut: it goes as a whole, with what stands behind it.
+    /// in cannot be cut, nor does an entry above the limits of a body fit: the cut is before them.
     package static func head(
         of header: BatchHeader, in stored: RawSpan, before end: Offset, at place: BatchPlace
     ) throws(WeirError) -> (bytes: [UInt8], endOffset: Offset) {
@@ -61,8 +61,8 @@ package struct BatchCut: ~Copyable {
             if follows, builder.append(entry: record.entry) { continue }
             finishBatch(with: [])
             first = record.offset
-            // An empty builder takes whatever a batch had.
-            _ = builder.append(entry: record.entry)
+            // An empty builder takes all that a writer of Weir may write.
+            guard builder.append(entry: record.entry) else { return }
         }
     }
 

@@ -127,7 +127,7 @@ extension ScannedSegment {
     }
 
     /// A file's bytes, brought into memory up to where its data end.
-    static func withBytes<Files: FileSystem>(
+    package static func withBytes<Files: FileSystem>(
         of file: Files.File, byteCount: Int, dataEnd: Int, _ path: String, _ files: Files,
         _ body: (RawSpan) throws(WeirError) -> Void
     ) throws(WeirError) {

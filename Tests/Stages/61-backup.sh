@@ -10,11 +10,11 @@ kills=${WEIR_KILLS:-20}
 weir=$WEIR_ROOT/.build/debug/weir
 [ -x "$weir" ] || swift build --product weir >&2
 work=$(mktemp -d)
-mounted=
+mounted=()
 writer=
 clean_up() {
     [ -z "$writer" ] || kill -9 "$writer" 2>/dev/null
-    [ -z "$mounted" ] || umount "$mounted" 2>/dev/null
+    for place in "${mounted[@]}"; do umount "$place" 2>/dev/null; done
     chmod -R u+rwx "$work" 2>/dev/null
     rm -rf "$work"
 }
@@ -227,7 +227,7 @@ else
 fi
 mkdir "$work/room"
 if mount -t tmpfs -o size=1m none "$work/room" 2>/dev/null; then
-    mounted=$work/room
+    mounted+=("$work/room")
     seq 1000 | "$weir" append tiny --store "$work/tiny" 2>/dev/null
     "$weir" backup "$work/room/backups" --store "$work/tiny" >/dev/null
     free=$(df --output=avail -B1 "$work/room" | tail -n 1)
@@ -241,4 +241,18 @@ if mount -t tmpfs -o size=1m none "$work/room" 2>/dev/null; then
     check "leaves nothing" [ -z "$(find "$work/room" -maxdepth 1 -name 'store*')" ]
 else
     echo "skip a full disk: privilege: mounting a tmpfs needs root"
+fi
+
+# Where files can share their blocks, sealed segments cost nothing: those of a restored store are sealed.
+[ "$(id -u)" -ne 0 ] || need_packages xfsprogs
+mkdir "$work/shared"
+if truncate -s 320M "$work/image" && mkfs.xfs -q "$work/image" 2>/dev/null && mount -o loop "$work/image" "$work/shared" 2>/dev/null; then
+    mounted+=("$work/shared")
+    "$weir" restore "$work/killed" "$work/shared/store" >/dev/null
+    "$weir" backup "$work/shared/backups" --store "$work/shared/store" --json >"$work/report"
+    if [ "$(number bytesShared <"$work/report")" -gt 100000 ] && [ "$(number bytesWritten <"$work/report")" -lt 10000 ]; then echo "ok a backup shares blocks where it can"; else echo "not ok a backup shares blocks where it can: $(cat "$work/report")"; fi
+    "$weir" restore "$work/shared/backups" "$work/shared/again" >/dev/null
+    same "and is restored" "$work/shared/store" "$work/shared/again"
+else
+    echo "skip shared blocks: privilege: mounting a file system needs root"
 fi

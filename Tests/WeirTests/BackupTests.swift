@@ -162,18 +162,48 @@ struct BackupTests {
         #expect(try trial.snapshots().count == 1)
     }
 
+    @Test func `keeps what it has of a batch that was damaged since`() throws {
+        let engine = try trial.open()
+        let writer = try SmallStream.create(in: engine, durability: .durable)
+        try append(2, to: writer)
+        try trial.backup()
+        let path = try #require(SmallStream.view(try reader()).segments.first?.path)
+        try trial.source.spoil(path, at: 4096 + 500, with: [7, 7, 7])
+        try append(3, to: writer)
+        let report = try trial.backup()
+        #expect(report.damage.first?.offsets == 0..<1)
+        #expect(try trial.offsets(report.snapshot.name) == Array(0..<5))
+        try engine.close()
+    }
+
+    @Test func `keeps what it has of a segment that was cut since`() throws {
+        let engine = try trial.open()
+        try append(2, to: try SmallStream.create(in: engine, durability: .durable))
+        try trial.backup()
+        let path = try #require(SmallStream.view(try reader()).segments.first?.path)
+        try trial.source.truncate(try trial.source.open(path, .readWrite), to: 4096)
+        let report = try trial.backup()
+        #expect(report.damage.first?.offsets == 0..<2)
+        #expect(try trial.offsets(report.snapshot.name) == [0, 1])
+    }
+
     @Test func `of a store that went back behind its past is refused`() throws {
         let engine = try trial.open()
         let writer = try SmallStream.create(in: engine, durability: .durable)
         try append(1, to: writer)
         try engine.close()
+        // All is synced, so that it is a copy.
+        var older = trial
+        older.source = trial.source.afterPowerLoss(seed: 1)
+        for one in [trial, older] {
+            let engine = try one.open()
+            try append(1, to: try SmallStream.writer(engine))
+            try engine.close()
+        }
         let report = try trial.backup()
-        let path = try #require(SmallStream.view(try reader()).segments.first?.path)
-        let file = try trial.source.open(path, .readWrite)
-        try trial.source.truncate(file, to: 4096)
-        #expect(code { () throws(WeirError) in try trial.backup() } != .damaged)
-        try append(1, to: try SmallStream.writer(try trial.open()))
-        #expect(try trial.offsets(report.snapshot.name) == [0])
+        #expect(code { () throws(WeirError) in try older.backup() } == .damaged)
+        #expect(try trial.snapshots().count == 1)
+        #expect(try trial.offsets(report.snapshot.name) == [0, 1])
     }
 
     @Test func `is one at a time`() throws {

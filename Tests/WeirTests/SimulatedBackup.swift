@@ -12,7 +12,7 @@ struct SimulatedBackup {
     typealias Engine = StoreEngine<SimulatedFileSystem>
 
     let machine: SimulatedMachine
-    let source: SimulatedFileSystem
+    var source: SimulatedFileSystem
     var target: SimulatedFileSystem
 
     init(seed: UInt64) {

@@ -249,7 +249,8 @@ struct BackupRun<Files: FileSystem> {
             try source.close(file)
             return .nothingDurable
         }
-        let result = try write(segment, file, Int(clamping: end.value), action)
+        let result = try write(
+            segment, file, Int(clamping: end.value), action, isDamaged: !found.damage.isEmpty)
         try source.close(file)
         outcome.damage += found.damage
         outcome.bytesWritten += result.bytesWritten
@@ -263,7 +264,7 @@ struct BackupRun<Files: FileSystem> {
 
     private mutating func write(
         _ segment: BackupSource<Files>.Segment, _ file: Files.File, _ end: Int,
-        _ action: BackupPlan.Action
+        _ action: BackupPlan.Action, isDamaged: Bool
     ) throws(WeirError) -> SegmentCopy<Files>.Result {
         var done = 0
         let (before, total, progress) = (bytesDone, bytesTotal, self.progress)
@@ -275,7 +276,7 @@ struct BackupRun<Files: FileSystem> {
         switch action {
         case .extend(let known):
             return try copy.extend(
-                segment.path, having: known, from: file, segment.path, to: end)
+                segment.path, having: known, from: file, isDamaged: isDamaged, to: end)
         case .adopt:
             if let stored = try adopt(segment, end, file, copy) {
                 return SegmentCopy.Result(stored: stored)

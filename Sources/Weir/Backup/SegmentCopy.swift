@@ -96,19 +96,23 @@ struct SegmentCopy<Files: FileSystem> {
 
     /// Adds what a file has more than its copy, up to `byteCount`. Synced when it returns.
     ///
-    /// Throws `damaged` where the file does not begin as the copy does.
+    /// Throws `damaged` where the file does not begin as the copy does, unless it is known to be
+    /// damaged since: then the copy keeps what it has.
     func extend(
-        _ path: String, having known: StoredSegment, from file: Files.File, _ sourcePath: String,
+        _ path: String, having known: StoredSegment, from file: Files.File, isDamaged: Bool,
         to byteCount: Int
     ) throws(WeirError) -> Result {
         let start = Int(clamping: known.byteCount)
-        guard byteCount >= start,
-            try checksum(of: file, in: source, byteCount: start) == known.checksum
-        else {
+        var continues = false
+        if byteCount >= start {
+            let beginning = try checksum(of: file, in: source, byteCount: start)
+            continues = beginning == known.checksum
+        }
+        guard continues || isDamaged else {
             throw WeirError.damaged(
                 "The segment does not begin with the \(start) bytes that the backup has of it: the "
                     + "store went back behind its own past. Back it up to a new directory.",
-                path: sourcePath)
+                path: path)
         }
         guard byteCount > start else { return Result(stored: known) }
         let copy = try target.open(path, .readWrite)

@@ -1,6 +1,7 @@
 import WeirBase
 import WeirFiles
 import WeirFormat
+import WeirRecovery
 
 /// Where a segment is cut so that it ends at a limit, and what is written behind that.
 struct SegmentEnd: Sendable {
@@ -29,15 +30,14 @@ struct SegmentEnd: Sendable {
         let size = min(byteCount, try files.size(of: file))
         guard size > Int(clamping: start.value) else { return found }
         let batchesEnd = min(size, Int(clamping: entry.sealed?.batchesEnd.value ?? .max))
-        let mapping = try files.map(file, byteCount: size)
-        try mapping.populate(0..<batchesEnd)
-        do throws(WeirError) {
-            try found.walk(mapping.bytes.extracting(0..<batchesEnd), entry.id, limit)
-        } catch {
-            throw error.located(.init(path: path))
-        }
-        if mapping.lostPages {
-            throw WeirError.damaged("Pages of a segment vanished while it was restored", path: path)
+        try ScannedSegment.withBytes(
+            of: file, byteCount: batchesEnd, dataEnd: batchesEnd, path, files
+        ) { (bytes: RawSpan) throws(WeirError) in
+            do throws(WeirError) {
+                try found.walk(bytes, entry.id, limit)
+            } catch {
+                throw error.located(.init(path: path))
+            }
         }
         return found
     }

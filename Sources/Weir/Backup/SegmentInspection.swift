@@ -1,6 +1,7 @@
 import WeirBase
 import WeirFiles
 import WeirFormat
+import WeirRecovery
 
 /// A walk over a segment before it is copied: every checksum, and where what is durable ends.
 struct SegmentInspection: Sendable {
@@ -39,14 +40,13 @@ struct SegmentInspection: Sendable {
         if let sealed = entry.sealed { try found.footer(file, size, sealed, files) }
         let batchesEnd = min(size, Int(clamping: entry.sealed?.batchesEnd.value ?? limit.value))
         if batchesEnd > Int(clamping: start.value) {
-            let mapping = try files.map(file, byteCount: size)
-            try mapping.populate(0..<batchesEnd)
-            try found.walk(mapping.bytes.extracting(0..<batchesEnd), from: start)
-            if mapping.lostPages {
-                throw WeirError.damaged(
-                    "Pages of a segment vanished while it was copied", path: path)
+            try ScannedSegment.withBytes(
+                of: file, byteCount: batchesEnd, dataEnd: batchesEnd, path, files
+            ) { (bytes: RawSpan) throws(WeirError) in
+                try found.walk(bytes, from: start)
             }
         }
+        found.noteMissing(from: batchesEnd)
         if entry.sealed != nil { found.end = FilePosition(UInt64(size)) }
         return found
     }
@@ -116,17 +116,29 @@ struct SegmentInspection: Sendable {
         return true
     }
 
-    /// Behind the last batch nothing should be missing.
+    /// Bytes in which a batch should stand; an unsealed segment is copied up to where it may be
+    /// looked at then, and otherwise has room there that was written ahead.
     private mutating func noteRest(_ bytes: RawSpan, from position: FilePosition) {
+        let isShort = entry.sealed == nil && found < durableEnd
+        guard position.value < UInt64(bytes.byteCount), isShort || entry.sealed != nil
+        else { return }
+        let range = position.value..<UInt64(bytes.byteCount)
+        if isShort { end = FilePosition(range.upperBound) }
+        report(.damagedBatches, range, "no batch stands there", missing)
+    }
+
+    private var missing: Range<UInt64>? {
         let wanted = entry.sealed?.endOffset ?? durableEnd
-        let isShort = entry.sealed == nil && found < wanted
-        guard position.value < UInt64(bytes.byteCount), isShort || entry.sealed != nil else {
-            return
-        }
-        let limit = UInt64(bytes.byteCount)
-        if isShort { end = FilePosition(limit) }
-        let offsets = found < wanted ? found.value..<wanted.value : nil
-        report(.damagedBatches, position.value..<limit, "no batch stands there", offsets)
+        return found < wanted ? found.value..<wanted.value : nil
+    }
+
+    /// A file that ends before its batches do.
+    private mutating func noteMissing(from size: Int) {
+        let limit = entry.sealed?.batchesEnd.value ?? 0
+        let isCut = UInt64(size) < limit || entry.sealed == nil && found < durableEnd
+        guard isCut, damage.last?.bytes?.upperBound != UInt64(size) else { return }
+        if entry.sealed == nil { end = FilePosition(UInt64(size)) }
+        report(.damagedBatches, UInt64(size)..<max(limit, UInt64(size)), "the file ends", missing)
     }
 
     private mutating func report(
