@@ -95,6 +95,26 @@ public struct DamageReport: Sendable, Hashable, CustomStringConvertible {
         case copiedStream
         /// The store is open, but other processes cannot ask its writer for anything.
         case noControl
+        /// The file WEIR does not hold.
+        case damagedStoreHeader
+        /// A newer version of Weir wrote it.
+        case newerFormat
+        /// The system does not let it be read: the medium fails, or a permission is missing.
+        case unreadableFile
+        /// The manifest's last edit was not written to its end.
+        case tornManifest
+        /// A batch whose checksums hold, and whose header says something else than its records.
+        case falseBatch
+        /// Offsets that no segment has, and that retention did not take.
+        case missingOffsets
+        /// Two segments claim the same offsets.
+        case overlappingSegments
+        /// A cursor's record says nothing, or is none.
+        case damagedCursor
+        /// A cursor behind what power loss left of the log.
+        case cursorBeyondLog
+        /// A cursor whose stream is not there.
+        case cursorOfNoStream
     }
     public let kind: Kind
     public let stream: String
@@ -118,7 +138,9 @@ public struct DamageReport: Sendable, Hashable, CustomStringConvertible {
     /// False for what a crash leaves behind in the ordinary course of things.
     public var isDamage: Bool {
         switch kind {
-        case .tornTail, .unfinishedCreation, .damagedTail, .noControl: false
+        case .tornTail, .unfinishedCreation, .damagedTail, .noControl, .tornManifest,
+            .missingOffsets, .cursorBeyondLog, .cursorOfNoStream:
+            false
         default: true
         }
     }

@@ -29,22 +29,7 @@ expect "a path that does not exist" 1 'There is no store at' "$weir" ls --store 
 expect "a path that is a file" 1 'not a directory' "$weir" ls --store "$work/other/file"
 
 cp -a "$WEIR_STORE" "$work/newer"
-python3 - "$work/newer/WEIR" <<'P'
-import sys
-path = sys.argv[1]
-data = bytearray(open(path, "rb").read())
-data[8] = 9
-table = []
-for n in range(256):
-    for _ in range(8):
-        n = n >> 1 ^ (0x82F63B78 if n & 1 else 0)
-    table.append(n)
-crc = 0xFFFFFFFF
-for byte in data[:60]:
-    crc = table[(crc ^ byte) & 255] ^ crc >> 8
-data[60:64] = (crc ^ 0xFFFFFFFF).to_bytes(4, "little")
-open(path, "wb").write(data)
-P
+make_newer "$work/newer"
 expect "a store of a newer format" 1 'version 9.*newer|newer' "$weir" read s --store "$work/newer"
 
 "$weir" append s - < <(sleep 30) >/dev/null 2>&1 &

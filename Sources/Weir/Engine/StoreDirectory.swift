@@ -154,6 +154,13 @@ enum StoreDirectory {
             }
         return DamageReport(kind: kind, stream: "", path: path, detail: detail)
     }
+
+    /// Of a stream whose name could not be read.
+    static func unreadable(_ id: StreamID, _ error: WeirError) -> DamageReport {
+        DamageReport(
+            kind: .unreadableStream, stream: id.description, path: StoreLayout.stream(id),
+            detail: "the stream cannot be opened: \(error)")
+    }
 }
 
 /// The LOCK file's content, which is for messages only.

@@ -57,8 +57,11 @@ extension StoreEngine {
             case .nothing(let kind):
                 found.reports.append(StoreDirectory.report(kind, StoreLayout.stream(id)))
             case .failed(let name?, let error): found.fail(name, id, error)
-            // Without a name nobody could ask for it later and be told.
-            case .failed(nil, let error): throw error
+            // Without a name nobody could ask for it later and be told, and a writer might give
+            // the name away.
+            case .failed(nil, let error):
+                guard isReadOnly else { throw error }
+                found.reports.append(StoreDirectory.unreadable(id, error))
             }
         }
         return found

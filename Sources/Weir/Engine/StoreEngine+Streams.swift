@@ -177,11 +177,12 @@ extension StoreEngine {
 
     /// Makes every stream readable, by the writer's slots where one lives.
     func adoptReadOnly(
-        slots: [StreamID: (index: Int, slot: TailSlot)], threads: Int
+        slots: [StreamID: (index: Int, slot: TailSlot)],
+        isSameBoot: @escaping @Sendable (Epoch?) -> Bool, threads: Int
     ) throws(WeirError) {
         if !hasLiveWriter {
             let found = try Self.recoverAll(
-                files: files, slots: slots, isSameBoot: { _ in true }, isReadOnly: true,
+                files: files, slots: slots, isSameBoot: isSameBoot, isReadOnly: true,
                 threads: threads)
             add(reports: found.reports)
             note(found.failures)
@@ -202,21 +203,16 @@ extension StoreEngine {
         }
         for name in try files.list(StoreLayout.streams).sorted() {
             guard let id = StreamID(hexadecimal: name) else { continue }
-            if let owner = try ManifestState.creation(in: id, files: files), owner.id != id {
-                add(reports: [StoreDirectory.report(.copiedStream, StoreLayout.stream(id))])
-                continue
-            }
             do throws(WeirError) {
+                if let owner = try ManifestState.creation(in: id, files: files), owner.id != id {
+                    add(reports: [StoreDirectory.report(.copiedStream, StoreLayout.stream(id))])
+                    continue
+                }
                 try adoptLive(id, slots[id])
             } catch {
                 // Deleted while it was looked at; or its trouble is its own.
                 guard error.code != .notFound else { continue }
-                add(reports: [
-                    DamageReport(
-                        kind: .unreadableStream, stream: id.description,
-                        path: StoreLayout.stream(id),
-                        detail: "the stream cannot be opened: \(error)")
-                ])
+                add(reports: [StoreDirectory.unreadable(id, error)])
             }
         }
     }

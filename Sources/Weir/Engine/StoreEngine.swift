@@ -178,11 +178,14 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
     /// Opens a store for reading: takes no lock, changes nothing.
     ///
     /// Beside a live writer it sees what that writer publishes; without one it finds the end of
-    /// each stream itself.
+    /// each stream itself. With a `header` the file WEIR is not read: for whoever looks at a store
+    /// that has lost it. `isSameBoot` decides, as in recovery, what is called a torn tail.
     package static func openReadOnly(
-        files: Files, host: Host, maps: SegmentMaps = SegmentMaps(), threads: Int = 1
+        files: Files, host: Host, maps: SegmentMaps = SegmentMaps(), threads: Int = 1,
+        header known: StoreHeader? = nil,
+        isSameBoot: @escaping @Sendable (Epoch?) -> Bool = { _ in true }
     ) throws(WeirError) -> StoreEngine {
-        let header = try StoreDirectory.readHeader(files: files)
+        let header = if let known { known } else { try StoreDirectory.readHeader(files: files) }
         // The slots first: if nobody holds the lock behind that, they are of a dead writer.
         let tail = try TailFile.openForReading(files: files)
         let slots = tail.map { $0.slots } ?? [:]
@@ -191,7 +194,7 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
         let engine = StoreEngine(
             files: files, host: host, header: header, epoch: dead, hasLiveWriter: isLive,
             tail: tail, lockFile: nil, epochs: nil, reports: [], maps: maps)
-        try engine.adoptReadOnly(slots: slots, threads: threads)
+        try engine.adoptReadOnly(slots: slots, isSameBoot: isSameBoot, threads: threads)
         return engine
     }
 

@@ -165,7 +165,7 @@ public final class Store: Sendable {
         return store
     }
 
-    private static func root(
+    static func root(
         _ path: String, _ access: Access
     ) throws(WeirError) -> RealFileSystem {
         do throws(WeirError) {

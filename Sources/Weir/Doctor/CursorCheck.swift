@@ -1,0 +1,52 @@
+import WeirBase
+import WeirFiles
+import WeirFormat
+import WeirLog
+
+/// Whether the cursors of a store say something, and something that can be.
+enum CursorCheck {
+    static func reports<Files: FileSystem>(
+        of engine: StoreEngine<Files>
+    ) throws(WeirError) -> [DamageReport] {
+        guard let stream = engine.stream(CursorLog.streamName) else { return [] }
+        var log = CursorLog()
+        try log.walk(stream.view)
+        var views: [StreamID: LogView<Files>] = [:]
+        for other in engine.streams { views[other.id] = other.view }
+        // A stream that cannot be opened is there all the same.
+        let unreadable = Set(engine.unreadableStreams)
+        let name = stream.name.description
+        let path = StoreLayout.stream(stream.id)
+        func report(_ kind: DamageReport.Kind, _ detail: String) -> DamageReport {
+            DamageReport(kind: kind, stream: name, path: path, detail: detail)
+        }
+        var found: [DamageReport] = []
+        if log.strangers > 0 {
+            found.append(
+                report(.damagedCursor, "\(log.strangers) of its records are none of a cursor"))
+        }
+        for (key, standing) in log.standings.sorted(by: { $0.key.name < $1.key.name }) {
+            let owner = views[key.stream]?.name.description ?? key.stream.description
+            let cursor = "the cursor \(key.name) of stream \(owner)"
+            guard let view = views[key.stream] else {
+                if !unreadable.contains(key.stream) {
+                    found.append(
+                        report(.cursorOfNoStream, "\(cursor) is there, and the stream is not"))
+                }
+                continue
+            }
+            switch standing.settled(in: view) {
+            case .at(_, lost: nil): continue
+            case .at(let commit, let lost?):
+                found.append(
+                    report(
+                        .cursorBeyondLog,
+                        "\(cursor) stands at offset \(lost), and what its epoch left of the log "
+                            + "ends at \(commit.position.offset)"))
+            case .unreadable(let error):
+                found.append(report(.damagedCursor, "\(cursor) says nothing: \(error)"))
+            }
+        }
+        return found
+    }
+}

@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# The doctor from outside: what it finds, what it says, that looking changes no byte, and that work
+# which is killed in the middle can simply be done again.
+set -uo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
+cd "$WEIR_ROOT" || exit 1
+weir=$WEIR_ROOT/.build/debug/weir
+[ -x "$weir" ] || swift build --product weir >&2
+work=$(mktemp -d)
+writer=
+clean_up() {
+    [ -z "$writer" ] || kill -9 "$writer" 2>/dev/null
+    chmod -R u+rwx "$work" 2>/dev/null
+    rm -rf "$work"
+}
+trap clean_up EXIT
+source "$(dirname "${BASH_SOURCE[0]}")/expect.sh"
+# finding FIELD: of the first finding in a report that stands in $work/out.
+finding() { python3 -c 'import json, sys
+print(json.load(open(sys.argv[1]))["findings"][0][sys.argv[2]])' "$work/out" "$1"; }
+digest() { (cd "$1" && find . -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum); }
+flip() { # FILE POSITION: another bit there
+    python3 -c 'import sys
+with open(sys.argv[1], "r+b") as f:
+    f.seek(int(sys.argv[2])); b = f.read(1)[0]
+    f.seek(int(sys.argv[2])); f.write(bytes([b ^ 1]))' "$1" "$2"
+}
+
+# Three segments, two of them sealed; keys, and a stream of compressed batches.
+export WEIR_STORE=$work/good
+"$weir" create s --segment-bytes 64MiB 2>/dev/null || "$weir" create s
+head -c 150000000 /dev/zero | tr '\0' x | fold -w 50000 | "$weir" append s 2>/dev/null
+awk 'BEGIN { print "k,n"; for (i = 0; i < 20000; i++) printf "key-%d,%d\n", i % 97, i }' |
+    "$weir" append keyed - --format csv --key-column k 2>/dev/null
+"$weir" create packed --compression lz4 && seq 50000 | "$weir" append packed 2>/dev/null
+"$weir" cursor set keyed c 77
+before=$(digest "$WEIR_STORE")
+expect "a healthy store" 0 '' "$weir" verify
+expect "a healthy store, every byte" 0 '' "$weir" verify --deep
+check "it says how much it read" grep -qE 'healthy: 4 streams, .* records, .* read' "$work/out"
+check "looking changes no byte" [ "$(digest "$WEIR_STORE")" = "$before" ]
+
+expect "no store" 1 'There is no store at' "$weir" verify --store "$work/nowhere"
+mkdir "$work/other" && echo hello >"$work/other/file"
+expect "a folder of other things" 1 'is no store' "$weir" verify --store "$work/other"
+expect "threads out of range" 2 'expected 1 to 64' "$weir" verify --threads 0
+cp -a "$WEIR_STORE" "$work/newer" && make_newer "$work/newer"
+expect "a store of a newer format" 1 'version 9' "$weir" verify --store "$work/newer"
+flip "$work/newer/WEIR" 33
+expect "a file WEIR that does not hold" 3 '' "$weir" verify --store "$work/newer"
+if [ "$(id -u)" -ne 0 ]; then
+    cp -a "$WEIR_STORE" "$work/closed" && chmod 0 "$work/closed/streams"
+    expect "no permission" 1 'ermission' "$weir" verify --store "$work/closed"
+else
+    echo "skip no permission: root may do everything"
+fi
+
+cp -a "$WEIR_STORE" "$work/bad"
+sealed=$(find "$work/bad/streams" -name '0000000000000000000*.segment' -size +50M | sort | head -n 1)
+flip "$sealed" 70000
+expect "a bad bit is not seen by a quick look" 0 '' "$weir" verify --store "$work/bad"
+expect "and by a deep one" 3 '' "$weir" verify --deep --json --store "$work/bad"
+check "it says what" [ "$(finding kind)" = damagedBatches ]
+check "where" [ "$(finding path)" = "${sealed#"$work/bad/"}" ]
+check "which records" python3 -c "assert $(finding offsets)[0] < $(finding offsets)[1]"
+check "and what to do" grep -q 'backup' <<<"$(finding advice)"
+flip "$sealed" $(($(stat -c %s "$sealed") - 40))
+expect "a bad footer" 3 '' "$weir" verify --json --store "$work/bad"
+check "is called one" [ "$(finding kind)" = damagedFooter ]
+rm "$sealed"
+expect "a lost segment" 3 '' "$weir" verify --json --store "$work/bad"
+check "is called one (2)" [ "$(finding kind)" = missingSegment ]
+
+# Beside a writer that appends all the while: nothing is wrong at any moment.
+export WEIR_STORE=$work/live
+seq 100000000 | "$weir" append live 2>/dev/null &
+writer=$!
+until "$weir" ls --json 2>/dev/null | grep -q '"stream":"live"'; do :; done
+for round in 1 2 3; do
+    expect "beside a writer, round $round" 0 '' "$weir" verify --deep
+done
+check "it says so" grep -q 'beside a writer' "$work/out"
+kill -9 "$writer" && wait "$writer" 2>/dev/null
+writer=
+expect "after the writer was killed" 0 '' "$weir" verify --deep
