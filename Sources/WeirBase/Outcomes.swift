@@ -109,6 +109,8 @@ public struct DamageReport: Sendable, Hashable, CustomStringConvertible {
         case missingOffsets
         /// Two segments claim the same offsets.
         case overlappingSegments
+        /// The index is not whole, or does not say what the log says.
+        case damagedIndex
         /// A cursor's record says nothing, or is none.
         case damagedCursor
         /// A cursor behind what power loss left of the log.

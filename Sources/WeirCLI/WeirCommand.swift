@@ -29,6 +29,7 @@ struct WeirCommand: ParsableCommand {
             CompactCommand.self,
             BackupCommand.self, RestoreCommand.self,
             VerifyCommand.self,
+            VerifyCommand.self, IndexCommand.self,
         ]
     )
 }

@@ -125,6 +125,26 @@ package struct RecordWalker: ~Escapable {
                     fromUncheckedByteOffset: position, as: UInt32.self)))
     }
 
+    /// Steps over plain values, up to the first record that is none, and says how many they were:
+    /// for whoever counts records and looks at none of these.
+    package mutating func skipPlainValues() -> Int {
+        let first = index
+        let bytes = body
+        unsafe bytes.withUnsafeBytes { bytes in
+            guard let base = bytes.baseAddress else { return }
+            while bytes.count - position >= 4 {
+                let length: Int = unsafe Int(base.big(position, as: UInt32.self))
+                // The entry lies within the body before any byte of it is looked at.
+                guard length <= bytes.count - position - 4,
+                    unsafe PlainValue.valueStart(base + position + 4, byteCount: length) > 0
+                else { return }
+                position += 4 + length
+                index += 1
+            }
+        }
+        return index - first
+    }
+
     /// Begins at the first record that is not before an offset.
     @_lifetime(copy body, copy table)
     package init(body: RawSpan, table: RawSpan, firstOffset: Offset, wanted: Offset) {

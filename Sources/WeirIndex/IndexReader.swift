@@ -16,7 +16,7 @@ package enum KeyAnswer: Sendable, Hashable {
 package final class IndexReader: Sendable {
     /// The opening of the store that had written the file last when this one opened it.
     package let owner: IndexIdentity
-    private let connection: IndexConnection
+    let connection: IndexConnection
     private let known = Lock(Known())
 
     /// Runs as they stood in a version of the file.

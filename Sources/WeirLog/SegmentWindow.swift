@@ -284,15 +284,32 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
         if start >= origin, start + min(wanted, limit - start) <= origin + byteCount { return }
         let needed = min(max(wanted, chunk), limit - start)
         _ = nextPiece(upTo: chunk)
-        scratch.reserve(max(needed, 1))
+        let kept = keep(from: start, roomFor: needed)
         origin = start
         // A read that fails leaves nothing to look at.
         byteCount = 0
         isCut = false
         if file == nil { file = try segment.file() }
         guard let file else { return }
-        byteCount = unsafe try files.read(file, into: scratch.bytes(0..<needed), at: start)
+        let read = unsafe try files.read(
+            file, into: scratch.bytes(kept..<needed), at: start + kept)
+        byteCount = kept + read
         isCut = byteCount < needed
+    }
+
+    /// Bytes from `start` on that are in the copy already come to its front: written ones never
+    /// change. None do where the copy must become larger first.
+    private mutating func keep(from start: FilePosition, roomFor needed: Int) -> Int {
+        let end = origin + byteCount
+        let kept = start >= origin && start < end ? min(end - start, needed) : 0
+        guard kept > 0, needed <= scratch.capacity else {
+            scratch.reserve(max(needed, 1))
+            return 0
+        }
+        let first = start - origin
+        unsafe scratch.bytes(0..<kept).copyMemory(
+            from: UnsafeRawBufferPointer(scratch.bytes(first..<first + kept)))
+        return kept
     }
 }
 

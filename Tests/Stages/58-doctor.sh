@@ -4,6 +4,7 @@
 set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
 cd "$WEIR_ROOT" || exit 1
+kills=${WEIR_KILLS:-12}
 weir=$WEIR_ROOT/.build/debug/weir
 [ -x "$weir" ] || swift build --product weir >&2
 work=$(mktemp -d)
@@ -18,6 +19,17 @@ source "$(dirname "${BASH_SOURCE[0]}")/expect.sh"
 # finding FIELD: of the first finding in a report that stands in $work/out.
 finding() { python3 -c 'import json, sys
 print(json.load(open(sys.argv[1]))["findings"][0][sys.argv[2]])' "$work/out" "$1"; }
+# killed_within FIRST COUNT COMMAND…: whether it was, some milliseconds after it began.
+killed_within() {
+    local milliseconds=$((RANDOM % $2 + $1))
+    shift 2
+    # Without the shell's own words about it.
+    (
+        timeout --signal=KILL "$(printf '0.%03d' $milliseconds)" "$@" >/dev/null 2>&1
+        exit $?
+    ) 2>/dev/null
+    [ $? -eq 137 ]
+}
 digest() { (cd "$1" && find . -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum); }
 flip() { # FILE POSITION: another bit there
     python3 -c 'import sys
@@ -83,3 +95,42 @@ check "it says so" grep -q 'beside a writer' "$work/out"
 kill -9 "$writer" && wait "$writer" 2>/dev/null
 writer=
 expect "after the writer was killed" 0 '' "$weir" verify --deep
+
+# The index: held against the log, thrown away and made anew, also by a writer that is asked to.
+export WEIR_STORE=$work/good
+expect "the index" 0 '' "$weir" index check
+check "a sample was compared" grep -qE 'compared  1,0[0-9]{2} keys, 0 findings' "$work/out"
+expect "the index, every key" 0 '' "$weir" index check --all --json
+check "every key was compared" grep -q '"keys":20000' "$work/out"
+before=$(digest "$WEIR_STORE")
+index=$(find "$WEIR_STORE" -name 'index-*.sqlite')
+head -c 100 /dev/urandom >"$index"
+expect "an index that is none" 3 '' "$weir" index check
+check "it says what to do" grep -q 'weir index rebuild' "$work/out"
+expect "verify finds it too" 3 '' "$weir" verify
+expect "it is made anew" 0 '' "$weir" index rebuild --json
+check "of all records" python3 -c 'import json, sys; r = json.load(open(sys.argv[1])); assert r["records"] >= 73000, r' "$work/out"
+expect "and holds" 0 '' "$weir" index check --all
+expect "no store to check an index of" 1 'There is no store at' "$weir" index check --store "$work/nowhere"
+expect "no store to rebuild an index of" 1 'There is no store at' "$weir" index rebuild --store "$work/nowhere"
+mkfifo "$work/input"
+"$weir" append keyed - --format csv --key-column k <"$work/input" >/dev/null 2>&1 &
+writer=$!
+exec 3>"$work/input"
+printf 'k,n\nkey-1,1\n' >&3
+until "$weir" flow keyed --once >/dev/null 2>&1; do kill -0 "$writer" || break; done
+expect "a writer makes it anew" 0 '' "$weir" index rebuild
+expect "and it holds beside the writer" 0 '' "$weir" index check --all
+exec 3>&-
+wait "$writer"
+writer=
+
+# Killed at any moment, the next writer goes on, and nothing is lost.
+killed=0
+for ((round = 1; round <= kills; round++)); do
+    killed_within 10 250 "$weir" index rebuild && killed=$((killed + 1))
+done
+if [ $killed -gt 0 ]; then echo "ok index rebuild was killed $killed times of $kills"; else echo "not ok index rebuild was never killed"; fi
+expect "an index whose making was killed is no damage" 0 '' "$weir" verify --deep
+expect "it is finished" 0 '' "$weir" index rebuild
+expect "and holds again" 0 '' "$weir" index check --all

@@ -33,6 +33,7 @@ extension DamageReport {
             "Look at its permissions and at the medium, and verify again."
         case .newerFormat: "Use a newer version of Weir."
         case .copiedStream: "Move the directory out of the store."
+        case .damagedIndex: "`weir index rebuild` makes it anew; no record is concerned."
         case .damagedCursor:
             "Set the cursor anew (`weir cursor set`), or remove it (`weir cursor rm`)."
         case .cursorBeyondLog: "Nothing: its next reader is told of a gap and goes on from there."

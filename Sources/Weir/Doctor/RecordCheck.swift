@@ -20,9 +20,14 @@ package struct RecordCheck: Sendable, Hashable {
 
     package var hasOpaque: Bool { opaqueCount > 0 }
 
-    /// Walks over the records of an unpacked body.
-    package init(_ records: consuming RecordWalker) {
-        while let record = records.next() {
+    /// Walks over the records of an unpacked body. `hasTable`: their offsets have holes.
+    package init(_ records: consuming RecordWalker, hasTable: Bool) {
+        while true {
+            // Nothing can be wrong with the offset of one that the table does not tell.
+            let plainCount = hasTable ? 0 : records.skipPlainValues()
+            recordCount += plainCount
+            hasUntimed = hasUntimed || plainCount > 0
+            guard let record = records.next() else { break }
             if let last, record.offset <= last { isInOrder = false }
             last = record.offset
             recordCount += 1

@@ -153,7 +153,8 @@ struct SegmentCheck<Files: FileSystem>: ~Copyable {
         } else {
             let records = RecordWalker(
                 body: body, table: table, firstOffset: header.firstOffset)
-            defect = RecordCheck(records).defect(of: header, entryCount: nil)
+            let check = RecordCheck(records, hasTable: !table.isEmpty)
+            defect = check.defect(of: header, entryCount: nil)
         }
         guard let defect else { return }
         defects.append(
@@ -174,7 +175,7 @@ struct SegmentCheck<Files: FileSystem>: ~Copyable {
             while entries.next() != nil { entryCount += 1 }
             let records = RecordWalker(
                 body: unpacker.bytes(byteCount), table: table, firstOffset: header.firstOffset)
-            let check = RecordCheck(records)
+            let check = RecordCheck(records, hasTable: !table.isEmpty)
             guard byteCount == header.rawBodyLength || check.hasOpaque else {
                 return "a batch unpacks to \(byteCount) bytes, and its header says "
                     + "\(header.rawBodyLength)"

@@ -73,6 +73,9 @@ final class StoreIndex: Sendable {
 
     var figures: IndexFeeder.Figures? { feeder?.figures }
 
+    /// Somebody wants it made anew, whatever it says.
+    func discard() { feeder?.distrust("somebody asked for it") }
+
     /// The file that lookups use at the moment.
     var generation: UInt64? { state.withLock { $0.open?.generation } }
 

@@ -25,6 +25,8 @@ public struct VerifyReport: Sendable {
     /// Of batches, that were read: none unless it was deep.
     public let byteCount: Int
     public let recordCount: Int
+    /// Why the index was not looked at; `nil` if it was.
+    public let indexTrouble: String?
 
     /// Nothing is damaged or missing.
     public var isHealthy: Bool { !findings.contains(where: \.isDamage) }
@@ -55,7 +57,10 @@ extension Store {
         do throws(WeirError) {
             let files = try root(path, .read)
             return try verify(
-                files: files, host: .system(), deep: deep, threads: threads, progress: progress)
+                files: files, host: .system(), deep: deep, threads: threads, progress: progress
+            ) { engine throws(WeirError) in
+                try verifyIndex(of: engine, deep: deep)
+            }
         } catch {
             throw error.located(.init(path: path))
         }
@@ -63,7 +68,8 @@ extension Store {
 
     package static func verify<Files: FileSystem>(
         files: Files, host: Host, deep: Bool, threads: Int = 1,
-        progress: @escaping @Sendable (VerifyProgress) -> Bool = { _ in true }
+        progress: @escaping @Sendable (VerifyProgress) -> Bool = { _ in true },
+        index: (StoreEngine<Files>) throws(WeirError) -> IndexFinding = { _ in .init() }
     ) throws(WeirError) -> VerifyReport {
         var check = StoreCheck(files: files, host: host, threads: threads)
         let engine = try check.open()
@@ -73,13 +79,36 @@ extension Store {
         } catch {
             check.note(error, StoreLayout.streams)
         }
+        let indexFinding = try index(engine)
+        check.note(indexFinding.findings)
         let streamCount = engine.streams.count
         let isLive = engine.hasLiveWriter
         try engine.close()
         return VerifyReport(
             findings: check.findings.sorted { $0.place < $1.place }, isDeep: deep,
             hasLiveWriter: isLive, streamCount: streamCount, segmentCount: check.segmentCount,
-            byteCount: figures.bytes, recordCount: figures.records)
+            byteCount: figures.bytes, recordCount: figures.records,
+            indexTrouble: indexFinding.trouble)
+    }
+
+    package struct IndexFinding {
+        package var trouble: String?
+        package var findings: [DamageReport] = []
+        package init() {}
+    }
+
+    private static func verifyIndex(
+        of engine: SystemEngine, deep: Bool
+    ) throws(WeirError) -> IndexFinding {
+        var found = IndexFinding()
+        switch try IndexCheck.open(engine, leavingFiles: true) {
+        case .none(let reason): found.trouble = reason
+        case .damaged(let finding): found.findings = [finding]
+        case .check(var check):
+            try check.run(deep ? .everyKey : .tables) { _ in true }
+            found.findings = check.findings
+        }
+        return found
     }
 }
 

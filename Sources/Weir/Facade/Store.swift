@@ -69,6 +69,7 @@ public final class Store: Sendable {
         serveCursors(commands)
         serveGroups(commands)
         serveUpkeep(commands)
+        serveIndex(commands)
         let server = Store.serveControl(engine, flowSources, commands)
         control.withLock { $0 = server }
     }

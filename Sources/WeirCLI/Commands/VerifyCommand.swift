@@ -8,8 +8,9 @@ struct VerifyCommand: ParsableCommand {
         discussion: """
             Changes nothing and takes no lock: works beside a writer, after a crash, and on a \
             store that cannot be opened. Looks at the store's own files, each manifest and \
-            directory, each segment's header and footer, and the cursors; with --deep at every \
-            byte: all checksums, compressed bodies, and each record against its batch's header.
+            directory, each segment's header and footer, the cursors and the index; with --deep \
+            at every byte: all checksums, compressed bodies, each record against its batch's \
+            header, and each key against the index.
 
             Exit status 0: healthy; 3: damage was found; 1: it could not be looked at.
 
@@ -65,12 +66,7 @@ final class SharedProgressBar: @unchecked Sendable {
 
 extension VerifyReport {
     func text(_ seconds: Double) -> String {
-        var lines: [String] = []
-        for finding in findings {
-            lines.append(
-                "\(finding.isDamage ? "DAMAGE" : "note  ")  \(finding.kind.rawValue)  \(finding)")
-            lines.append("        \(finding.advice)")
-        }
+        let lines = findings.flatMap(\.lines)
         let damage = findings.count(where: \.isDamage)
         let notes = findings.count - damage
         var summary = damage == 0 ? "healthy" : "\(damage) damaged"
@@ -82,6 +78,7 @@ extension VerifyReport {
                 + String(format: "%.1f s", seconds)
         }
         if hasLiveWriter { summary += ", beside a writer" }
+        if let indexTrouble { summary += "\nthe index was not looked at: \(indexTrouble)" }
         return (lines + [summary]).joined(separator: "\n") + "\n"
     }
 
@@ -94,13 +91,20 @@ extension VerifyReport {
             ("healthy", .flag(isHealthy)), ("deep", .flag(isDeep)),
             ("writer", .flag(hasLiveWriter)), ("streams", .number(streamCount)),
             ("segments", .number(segmentCount)), ("records", .number(recordCount)),
-            ("bytes", .number(byteCount)), ("milliseconds", .number(Int(seconds * 1000))),
+            ("bytes", .number(byteCount)),
+            ("indexTrouble", indexTrouble.map { .text($0) } ?? .null),
+            ("milliseconds", .number(Int(seconds * 1000))),
             ("findings", .list(findings.map(\.report))),
         ])
     }
 }
 
 extension DamageReport {
+    /// What was found, and what to do.
+    var lines: [String] {
+        ["\(isDamage ? "DAMAGE" : "note  ")  \(kind.rawValue)  \(self)", "        \(advice)"]
+    }
+
     var report: JSONReport {
         func range(_ range: Range<UInt64>?) -> JSONReport {
             guard let range else { return .null }
