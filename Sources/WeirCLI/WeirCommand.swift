@@ -30,6 +30,7 @@ struct WeirCommand: ParsableCommand {
             BackupCommand.self, RestoreCommand.self,
             VerifyCommand.self,
             VerifyCommand.self, IndexCommand.self,
+            VerifyCommand.self, RepairCommand.self, IndexCommand.self,
         ]
     )
 }

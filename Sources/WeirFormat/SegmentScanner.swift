@@ -85,6 +85,11 @@ package struct SegmentScanner: Sendable {
         }
     }
 
+    /// The same, of bytes that begin at the position.
+    package func header(at bytes: [UInt8]) -> BatchHeader? {
+        unsafe header(in: bytes.span.bytes, origin: position)
+    }
+
     /// Moves to a place that the caller knows of, such as a block's start.
     package mutating func move(to position: FilePosition) { self.position = position }
 

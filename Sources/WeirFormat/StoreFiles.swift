@@ -32,6 +32,16 @@ package enum StoreLayout {
         return UInt64(digits).flatMap { $0 < .max && index(generation: $0) == name ? $0 : nil }
     }
 
+    /// The generation of an index, from its file's name or that of one that SQLite keeps beside it.
+    package static func generation(ofIndexFile name: String) -> UInt64? {
+        let companion = indexCompanions.first { name.hasSuffix($0) } ?? ""
+        return generation(indexName: String(name.dropLast(companion.count)))
+    }
+
+    /// A folder of what `repair` removed or wrote over, and in it a list of that.
+    package static let repairPrefix = "repair-"
+    package static let repairListName = "CONTENTS"
+
     package static func stream(_ id: StreamID) -> String { "streams/\(id)" }
     /// A stream's directory while it is being made; renamed when it is whole.
     package static func creation(_ id: StreamID) -> String { "streams/new-\(id)" }
@@ -50,6 +60,14 @@ package enum StoreLayout {
     package static func segmentName(_ id: SegmentID, base: Offset) -> String {
         let digits = "\(base.value)"
         return String(repeating: "0", count: 20 - digits.count) + digits + "-\(id).segment"
+    }
+
+    /// Reads the path of a file in a stream's directory back; `nil` for any other path.
+    package static func parse(streamPath path: String) -> (stream: StreamID, name: String)? {
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 3, parts[0] == streams, let id = StreamID(hexadecimal: parts[1])
+        else { return nil }
+        return (id, parts[2])
     }
 
     /// Reads a segment's name back; `nil` for any other name.

@@ -60,7 +60,7 @@ package struct StreamRecovery<Files: FileSystem> {
         return try recovery.run(loaded)
     }
 
-    private init(
+    init(
         files: Files, directory: StreamDirectory, evidence: RecoveryPlan.Evidence,
         isReadOnly: Bool, state: ManifestState
     ) {

@@ -98,7 +98,7 @@ done
 for shell in bash zsh fish; do
     if .build/debug/weir --generate-completion-script $shell | grep -q -- 'append'; then echo "ok completions for $shell"; else echo "not ok completions for $shell"; fi
 done
-for command in create delete append read tail ls info dump flow sql cursor 'cursor ls' 'cursor set' 'cursor rm' group 'group ls' compact backup restore verify index 'index check' 'index rebuild'; do
+for command in create delete append read tail ls info dump flow sql cursor 'cursor ls' 'cursor set' 'cursor rm' group 'group ls' compact backup restore verify index 'index check' 'index rebuild' repair; do
     if .build/debug/weir help $command | grep -q EXAMPLES; then echo "ok weir help $command has examples"; else echo "not ok weir help $command has no examples"; fi
 done
 

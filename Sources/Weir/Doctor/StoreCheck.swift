@@ -30,13 +30,14 @@ struct StoreCheck<Files: FileSystem> {
     ///
     /// Throws `invalidArgument` for a directory that is no store, `newerFormat`, and what the
     /// system said where nothing can be looked at.
-    mutating func open() throws(WeirError) -> StoreEngine<Files> {
+    mutating func open(holdsLock: Bool) throws(WeirError) -> StoreEngine<Files> {
         let header = try checkHeader()
         let history = try checkEpochs()
         try checkTail(header)
         let engine = try StoreEngine.openReadOnly(
             files: files, host: host, threads: threads,
             header: header ?? StoreHeader(storeID: StoreID(0), creationTime: .distantPast),
+            holdsLock: holdsLock,
             isSameBoot: StoreEngine<Files>.bootCheck(history, host))
         findings += engine.reports
         if engine.hasLiveWriter {

@@ -36,10 +36,14 @@ struct IndexFiles: Sendable {
 
     /// Removes every generation but one, with what SQLite left beside it.
     func remove(but kept: UInt64?) throws(WeirError) {
+        try Self.remove(but: kept, files: files)
+    }
+
+    static func remove<Files: FileSystem>(
+        but kept: UInt64?, files: Files
+    ) throws(WeirError) {
         for name in try files.list("").sorted() {
-            let companion = StoreLayout.indexCompanions.first { name.hasSuffix($0) } ?? ""
-            let main = String(name.dropLast(companion.count))
-            guard let generation = StoreLayout.generation(indexName: main), generation != kept
+            guard let generation = StoreLayout.generation(ofIndexFile: name), generation != kept
             else { continue }
             try files.removeFile(name)
         }

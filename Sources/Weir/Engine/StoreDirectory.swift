@@ -10,11 +10,23 @@ enum StoreDirectory {
         StoreLayout.tail, StoreLayout.streams, StoreLayout.control,
     ]
 
+    private static func isOwn(_ name: String) -> Bool {
+        own.contains(name) || name.hasPrefix(StoreLayout.repairPrefix)
+            || StoreLayout.generation(ofIndexFile: name) != nil
+    }
+
     /// Takes the one lock that makes this process the writer.
     static func takeLock<Files: FileSystem>(
         files: Files, host: Host, creating: Bool
     ) throws(WeirError) -> Files.File {
         try expectStore(files: files, creating: creating)
+        return try takeLock(files: files, host: host)
+    }
+
+    /// The same of a directory that is known to be a store, or to have been one.
+    static func takeLock<Files: FileSystem>(
+        files: Files, host: Host
+    ) throws(WeirError) -> Files.File {
         var file: Files.File?
         do throws(WeirError) {
             file = try files.open(StoreLayout.lock, .readWrite)
@@ -58,7 +70,7 @@ enum StoreDirectory {
     ) throws(WeirError) {
         let names = try files.list("")
         if names.contains(StoreLayout.header) { return }
-        let strangers = names.filter { !own.contains($0) }
+        let strangers = names.filter { !isOwn($0) }
         if !strangers.isEmpty {
             throw WeirError(
                 .invalidArgument,

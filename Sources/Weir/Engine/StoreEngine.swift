@@ -180,16 +180,17 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
     /// Beside a live writer it sees what that writer publishes; without one it finds the end of
     /// each stream itself. With a `header` the file WEIR is not read: for whoever looks at a store
     /// that has lost it. `isSameBoot` decides, as in recovery, what is called a torn tail.
+    /// `holdsLock`: no writer lives, as the caller has the lock itself.
     package static func openReadOnly(
         files: Files, host: Host, maps: SegmentMaps = SegmentMaps(), threads: Int = 1,
-        header known: StoreHeader? = nil,
+        header known: StoreHeader? = nil, holdsLock: Bool = false,
         isSameBoot: @escaping @Sendable (Epoch?) -> Bool = { _ in true }
     ) throws(WeirError) -> StoreEngine {
         let header = if let known { known } else { try StoreDirectory.readHeader(files: files) }
         // The slots first: if nobody holds the lock behind that, they are of a dead writer.
         let tail = try TailFile.openForReading(files: files)
         let slots = tail.map { $0.slots } ?? [:]
-        let isLive = try LockKeeper.isHeld(files: files)
+        let isLive = if holdsLock { false } else { try LockKeeper.isHeld(files: files) }
         let dead = isLive ? Epoch(0) : slots.values.map(\.slot.epoch).max() ?? Epoch(0)
         let engine = StoreEngine(
             files: files, host: host, header: header, epoch: dead, hasLiveWriter: isLive,

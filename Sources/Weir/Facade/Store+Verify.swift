@@ -67,12 +67,12 @@ extension Store {
     }
 
     package static func verify<Files: FileSystem>(
-        files: Files, host: Host, deep: Bool, threads: Int = 1,
+        files: Files, host: Host, deep: Bool, threads: Int = 1, holdsLock: Bool = false,
         progress: @escaping @Sendable (VerifyProgress) -> Bool = { _ in true },
         index: (StoreEngine<Files>) throws(WeirError) -> IndexFinding = { _ in .init() }
     ) throws(WeirError) -> VerifyReport {
         var check = StoreCheck(files: files, host: host, threads: threads)
-        let engine = try check.open()
+        let engine = try check.open(holdsLock: holdsLock)
         let figures = check.checkSegments(of: engine, isDeep: deep, progress)
         do throws(WeirError) {
             check.note(try CursorCheck.reports(of: engine))
@@ -97,7 +97,7 @@ extension Store {
         package init() {}
     }
 
-    private static func verifyIndex(
+    static func verifyIndex(
         of engine: SystemEngine, deep: Bool
     ) throws(WeirError) -> IndexFinding {
         var found = IndexFinding()
