@@ -26,11 +26,8 @@ struct WeirCommand: ParsableCommand {
             CreateCommand.self, DeleteCommand.self, AppendCommand.self, ReadCommand.self,
             TailCommand.self, ListCommand.self, InfoCommand.self, DumpCommand.self,
             FlowCommand.self, SqlCommand.self, CursorCommand.self, GroupCommand.self,
-            CompactCommand.self,
-            BackupCommand.self, RestoreCommand.self,
-            VerifyCommand.self,
-            VerifyCommand.self, IndexCommand.self,
-            VerifyCommand.self, RepairCommand.self, IndexCommand.self,
+            CompactCommand.self, BackupCommand.self, RestoreCommand.self, VerifyCommand.self,
+            RepairCommand.self, IndexCommand.self,
         ]
     )
 }

@@ -182,7 +182,9 @@ struct RepairTests {
             }
             guard store.disk.hasStopped else { return }
             let seeds = (0..<4).map { UInt64(operation * 4 + $0) }
-            for disk in [store.disk.afterKill()] + seeds.map(store.disk.afterPowerLoss) {
+            for disk in [store.disk.afterKill()]
+                + seeds.map({ store.disk.afterPowerLoss(seed: $0) })
+            {
                 let left = DoctorStore(
                     disk: disk, host: store.host, id: store.id, segments: store.segments)
                 try repair(left)
