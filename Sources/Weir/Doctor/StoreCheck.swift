@@ -40,9 +40,10 @@ struct StoreCheck<Files: FileSystem> {
             holdsLock: holdsLock,
             isSameBoot: StoreEngine<Files>.bootCheck(history, host))
         findings += engine.reports
-        if engine.hasLiveWriter {
-            for stream in engine.streams { try checkBesideWriter(stream) }
+        for stream in engine.streams {
+            if engine.hasLiveWriter { checkBesideWriter(stream) } else { checkManifestEnd(stream) }
         }
+        if !engine.hasLiveWriter { try checkSlots() }
         return engine
     }
 
@@ -92,6 +93,13 @@ struct StoreCheck<Files: FileSystem> {
         }
     }
 
+    private mutating func checkSlots() throws(WeirError) {
+        let count = try TailFile.damagedSlotCount(files: files)
+        if count > 0 {
+            add(.damagedTail, StoreLayout.tail, "slots whose checksum does not hold: \(count)")
+        }
+    }
+
     private func read(_ path: String) throws(WeirError) -> [UInt8] {
         let file = try files.open(path, .read)
         let bytes = try files.read(file, at: .zero, byteCount: try files.size(of: file))
@@ -105,7 +113,7 @@ struct StoreCheck<Files: FileSystem> {
     /// looked at as well. A segment that is not listed may be one that the writer is about to list.
     private mutating func checkBesideWriter(
         _ stream: StoreEngine<Files>.OpenStream
-    ) throws(WeirError) {
+    ) {
         do throws(WeirError) {
             let directory = try StreamDirectory.list(stream.id, files: files)
             let loaded = try ManifestLoader.load(directory, files: files, settling: false)
@@ -116,6 +124,23 @@ struct StoreCheck<Files: FileSystem> {
         } catch {
             // Deleted meanwhile.
             if error.code != .notFound { note(error, StoreLayout.stream(stream.id)) }
+        }
+    }
+
+    /// A writer that lives may be in the middle of an edit.
+    private mutating func checkManifestEnd(_ stream: StoreEngine<Files>.OpenStream) {
+        do throws(WeirError) {
+            let directory = try StreamDirectory.list(stream.id, files: files)
+            guard
+                try ManifestLoader.load(directory, files: files, settling: false)?.isTorn ?? false
+            else { return }
+            findings.append(
+                DamageReport(
+                    kind: .tornManifest, stream: stream.name.description,
+                    path: StoreLayout.manifest(stream.id),
+                    detail: "the last edit was not written to its end; nobody was told of it"))
+        } catch {
+            note(error, StoreLayout.manifest(stream.id))
         }
     }
 

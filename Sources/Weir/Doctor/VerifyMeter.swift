@@ -7,11 +7,11 @@ final class VerifyMeter: Sendable {
     private let records = Atomic(0)
     private let isStopped = Atomic(false)
     private let totalBytes: Int
-    private let tell: Lock<(VerifyProgress) -> Bool>
+    private let tell: @Sendable (VerifyProgress) -> Bool
 
     init(totalBytes: Int, _ tell: @escaping @Sendable (VerifyProgress) -> Bool) {
         self.totalBytes = totalBytes
-        self.tell = Lock(tell)
+        self.tell = tell
     }
 
     var hasStopped: Bool { isStopped.load(ordering: .relaxed) }
@@ -27,7 +27,7 @@ final class VerifyMeter: Sendable {
         bytes.add(byteCount, ordering: .relaxed)
         records.add(recordCount, ordering: .relaxed)
         let figures = figures
-        if !tell.withLock({ $0(figures) }) { isStopped.store(true, ordering: .relaxed) }
+        if !tell(figures) { isStopped.store(true, ordering: .relaxed) }
         return !hasStopped
     }
 }

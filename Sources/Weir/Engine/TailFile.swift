@@ -35,14 +35,30 @@ package final class TailFile<Files: FileSystem>: Sendable {
     static func read(
         files: Files
     ) throws(WeirError) -> [StreamID: (index: Int, slot: TailSlot)] {
+        let bytes = try content(files)
+        return unsafe slots(in: bytes.span.bytes)
+    }
+
+    /// Slots that neither are empty nor hold; a writer that lives may be writing one.
+    static func damagedSlotCount(files: Files) throws(WeirError) -> Int {
+        let bytes = try content(files)
+        var count = 0
+        unsafe forEachSlot(in: bytes.span.bytes) { _, reading in
+            if reading == .torn { count += 1 }
+        }
+        return count
+    }
+
+    /// Nothing where there is no file.
+    private static func content(_ files: Files) throws(WeirError) -> [UInt8] {
         do throws(WeirError) {
             let file = try files.open(StoreLayout.tail, .read)
             let size = min(try files.size(of: file), mapByteCount)
             let bytes = try files.read(file, at: .zero, byteCount: size)
             try files.close(file)
-            return unsafe slots(in: bytes.span.bytes)
+            return bytes
         } catch {
-            if error.code == .notFound { return [:] }
+            if error.code == .notFound { return [] }
             throw error
         }
     }
@@ -51,16 +67,19 @@ package final class TailFile<Files: FileSystem>: Sendable {
         in bytes: RawSpan
     ) -> [StreamID: (index: Int, slot: TailSlot)] {
         var found: [StreamID: (index: Int, slot: TailSlot)] = [:]
+        forEachSlot(in: bytes) { index, reading in
+            if case .slot(let slot) = reading { found[slot.streamID] = (index, slot) }
+        }
+        return found
+    }
+
+    private static func forEachSlot(in bytes: RawSpan, _ body: (Int, TailSlot.Reading) -> Void) {
         var index = 1
         while (index + 1) * TailSlot.byteCount <= bytes.byteCount {
             let start = index * TailSlot.byteCount
-            let span = bytes.extracting(start..<start + TailSlot.byteCount)
-            if case .slot(let slot) = TailSlot.decode(span) {
-                found[slot.streamID] = (index, slot)
-            }
+            body(index, TailSlot.decode(bytes.extracting(start..<start + TailSlot.byteCount)))
             index += 1
         }
-        return found
     }
 
     /// Makes room for so many streams and maps the file. Slots are filled as streams are adopted.

@@ -101,7 +101,7 @@ extension Store {
             return try repair(
                 files: try root(path, .read), host: .system(), performing: plan, deep: deep,
                 threads: threads, progress: progress
-            ) { engine throws(WeirError) in
+            ) { (engine, _) throws(WeirError) in
                 try verifyIndex(of: engine, deep: deep)
             }
         } catch {
@@ -120,7 +120,9 @@ extension Store {
     package static func repair<Files: FileSystem>(
         files: Files, host: Host, performing plan: RepairPlan, deep: Bool, threads: Int = 1,
         progress: (_ number: Int, RepairStep) -> Void = { _, _ in },
-        index: (StoreEngine<Files>) throws(WeirError) -> IndexFinding = { _ in .init() }
+        index: (StoreEngine<Files>, VerifyProgress) throws(WeirError) -> IndexFinding = { _, _ in
+            .init()
+        }
     ) throws(WeirError) -> RepairReport {
         let lock = try StoreDirectory.takeLock(files: files, host: host)
         do throws(WeirError) {

@@ -46,7 +46,7 @@ extension Store {
     /// cursors. `deep` reads every byte: checksums, compressed bodies, each record, and whether
     /// headers and footers say what the records come to; that costs a read of all segments, by so
     /// many threads. Blocks the thread. `progress` is called some megabytes apart, by any of the
-    /// threads and one at a time; it ends the work early by returning false.
+    /// threads, several at once; it ends the work early by returning false.
     ///
     /// Throws `notFound` or `invalidArgument` where there is no store, `newerFormat`,
     /// `permissionDenied`, and what else the system said where nothing could be looked at.
@@ -58,8 +58,8 @@ extension Store {
             let files = try root(path, .read)
             return try verify(
                 files: files, host: .system(), deep: deep, threads: threads, progress: progress
-            ) { engine throws(WeirError) in
-                try verifyIndex(of: engine, deep: deep)
+            ) { (engine, figures) throws(WeirError) in
+                try verifyIndex(of: engine, deep: deep) { _ in progress(figures) }
             }
         } catch {
             throw error.located(.init(path: path))
@@ -69,7 +69,9 @@ extension Store {
     package static func verify<Files: FileSystem>(
         files: Files, host: Host, deep: Bool, threads: Int = 1, holdsLock: Bool = false,
         progress: @escaping @Sendable (VerifyProgress) -> Bool = { _ in true },
-        index: (StoreEngine<Files>) throws(WeirError) -> IndexFinding = { _ in .init() }
+        index: (StoreEngine<Files>, VerifyProgress) throws(WeirError) -> IndexFinding = { _, _ in
+            .init()
+        }
     ) throws(WeirError) -> VerifyReport {
         var check = StoreCheck(files: files, host: host, threads: threads)
         let engine = try check.open(holdsLock: holdsLock)
@@ -79,7 +81,7 @@ extension Store {
         } catch {
             check.note(error, StoreLayout.streams)
         }
-        let indexFinding = try index(engine)
+        let indexFinding = try index(engine, figures)
         check.note(indexFinding.findings)
         let streamCount = engine.streams.count
         let isLive = engine.hasLiveWriter
@@ -98,14 +100,14 @@ extension Store {
     }
 
     static func verifyIndex(
-        of engine: SystemEngine, deep: Bool
+        of engine: SystemEngine, deep: Bool, isWanted: (_ keyCount: Int) -> Bool = { _ in true }
     ) throws(WeirError) -> IndexFinding {
         var found = IndexFinding()
         switch try IndexCheck.open(engine, leavingFiles: true) {
         case .none(let reason): found.trouble = reason
         case .damaged(let finding): found.findings = [finding]
         case .check(var check):
-            try check.run(deep ? .everyKey : .tables) { _ in true }
+            try check.run(deep ? .everyKey : .tables, isWanted: isWanted)
             found.findings = check.findings
         }
         return found

@@ -35,7 +35,7 @@ struct InfoCommand: ParsableCommand {
         commandName: "info", abstract: "Say what is in the store, or in one stream.",
         discussion: """
             Tells what manifests and footers say, and reads no record: damage in one \
-            shows when it is read. `weir read STREAM > /dev/null` reads and proves them all.
+            shows when it is read. `weir verify --deep` reads and proves them all.
 
             Of a partitioned stream it tells how records are spread over the partitions: a \
             share far above the others is a hot spot.

@@ -47,21 +47,23 @@ struct VerifyCommand: ParsableCommand {
     }
 }
 
-/// A progress bar for work of several threads that tell of it one at a time.
-final class SharedProgressBar: @unchecked Sendable {
-    // @unchecked: whoever calls has the others wait meanwhile.
+/// A progress bar for work of several threads.
+final class SharedProgressBar: Sendable {
     private let label: String
-    private var bar: ProgressBar?
+    private let bar = Lock<ProgressBar?>(nil)
 
     init(_ label: String) { self.label = label }
 
+    /// What a thread tells late changes nothing but the picture.
     func update(_ done: Int, of total: Int, records: Int) {
-        let bar = bar ?? ProgressBar(label, total: total)
-        self.bar = bar
-        bar.update(done: done, records: records)
+        bar.withLock { bar in
+            let shown = bar ?? ProgressBar(label, total: total)
+            bar = shown
+            shown.update(done: done, records: records)
+        }
     }
 
-    func end() { bar?.end() }
+    func end() { bar.withLock { $0?.end() } }
 }
 
 extension VerifyReport {
