@@ -14,6 +14,8 @@ package struct BatchCut: ~Copyable {
     private var scratch = ScratchMemory()
     private var first: Offset
     private var bytes: [UInt8] = []
+    /// Records before the end are left out, since they could not be taken.
+    private var isShort = false
 
     private init(_ header: BatchHeader, before end: Offset, at place: BatchPlace) {
         self.header = header
@@ -41,9 +43,14 @@ package struct BatchCut: ~Copyable {
             cut.take(body, sections)
         }
         let kept = BatchExtension.producers(in: sections).filter { $0.offset < end }
-        let endOffset = cut.first + cut.builder.recordCount
-        cut.finishBatch(with: kept.isEmpty ? [] : BatchExtension.encode(producers: kept))
-        return (cut.bytes, endOffset)
+        var endOffset = cut.first + cut.builder.recordCount
+        // Where compaction left a hole before the end, its offsets were given all the same.
+        if header.offsetSpan > header.recordCount, !cut.isShort {
+            endOffset = max(endOffset, min(end, header.endOffset))
+        }
+        cut.finishBatch(
+            with: kept.isEmpty ? [] : BatchExtension.encode(producers: kept), upTo: endOffset)
+        return (cut.bytes, cut.bytes.isEmpty ? header.firstOffset : endOffset)
     }
 
     private mutating func take(_ body: RawSpan, _ sections: RawSpan) {
@@ -56,23 +63,32 @@ package struct BatchCut: ~Copyable {
 
     private mutating func take(_ walker: consuming RecordWalker) {
         var records = walker
-        while let record = records.next(), record.offset < end, record.shape != .opaque {
+        while let record = records.next(), record.offset < end {
+            if record.shape == .opaque {
+                isShort = true
+                return
+            }
             let follows = record.offset == first + builder.recordCount
             if follows, builder.append(entry: record.entry) { continue }
-            finishBatch(with: [])
+            finishBatch(with: [], upTo: first + builder.recordCount)
             first = record.offset
             // An empty builder takes all that a writer of Weir may write.
-            guard builder.append(entry: record.entry) else { return }
+            guard builder.append(entry: record.entry) else {
+                isShort = true
+                return
+            }
         }
     }
 
-    private mutating func finishBatch(with sections: [UInt8]) {
+    private mutating func finishBatch(with sections: [UInt8], upTo endOffset: Offset) {
         guard !builder.isEmpty else { return }
         let isPacked = header.compat & BatchHeader.compatHasSubBatches != 0
+        var seal = BatchSeal(
+            place: place, firstOffset: first, epoch: header.epoch,
+            durableEnd: header.durableEnd, appendTime: header.appendTime)
+        seal.offsetSpan = endOffset - first
         let sealed = builder.seal(
-            BatchSeal(
-                place: place, firstOffset: first, epoch: header.epoch,
-                durableEnd: header.durableEnd, appendTime: header.appendTime),
+            seal,
             compression: isPacked ? .automatic : .off, extension: sections, scratch: &scratch)
         // Copied before builder and scratch are used again.
         unsafe bytes.append(contentsOf: sealed.bytes)

@@ -7,10 +7,11 @@ private struct CutBatch {
     private(set) var maker = SegmentMaker()
 
     mutating func add(
-        _ count: Int, compression: Compression = .off, extension sections: [UInt8] = []
+        _ count: Int, compression: Compression = .off, extension sections: [UInt8] = [],
+        span: Int? = nil
     ) {
         var made = builder((0..<count).map { Array("value number \($0)".utf8) })
-        maker.add(&made, compression: compression, extension: sections)
+        maker.add(&made, compression: compression, extension: sections, span: span)
     }
 
     /// Offsets and values of the cut, which stands where the batch stood.
@@ -82,9 +83,14 @@ struct BatchCutTests {
         Section(type: BatchExtension.SectionType.offsetTable, payload: table.bytes)
             .encode(to: &sections)
         var batch = CutBatch()
-        batch.add(4, extension: sections.bytes)
-        let found = try batch.cut(before: 9)
-        #expect(found.offsets == [0, 1, 5])
-        #expect(found.end == 6)
+        batch.add(4, extension: sections.bytes, span: 12)
+        for (end, offsets): (UInt64, [UInt64]) in [
+            (1, [0]), (4, [0, 1]), (5, [0, 1]), (9, [0, 1, 5]), (11, [0, 1, 5, 9]),
+        ] {
+            let found = try batch.cut(before: end)
+            #expect(found.offsets == offsets)
+            // Offsets of the hole were given, and are not given again.
+            #expect(found.end == Offset(end))
+        }
     }
 }

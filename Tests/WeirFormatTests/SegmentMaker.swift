@@ -42,8 +42,10 @@ struct SegmentMaker {
 
     mutating func add(
         _ builder: inout BatchBuilder, compression: Compression = .off,
-        extension sections: [UInt8] = []
+        extension sections: [UInt8] = [], span: Int? = nil
     ) {
+        var seal = seal
+        seal.offsetSpan = span
         let sealed = builder.seal(
             seal, compression: compression, extension: sections, scratch: &scratch.memory)
         take(sealed.header, Array(sealed.bytes))
