@@ -29,6 +29,7 @@ enum Golden {
         get throws {
             let parts = try Parts()
             let manifest = try parts.manifest
+            let snapshot = try snapshot().encode()
             let streamPath = "store/" + StoreLayout.stream(stream) + "/"
             let sealedName = StoreLayout.segmentName(sealedID, base: .zero)
             let unsealedName = StoreLayout.segmentName(unsealedID, base: parts.sealed.endOffset)
@@ -38,6 +39,8 @@ enum Golden {
                 "store/tail": parts.tail, streamPath + "MANIFEST": manifest,
                 streamPath + sealedName: parts.sealedBytes,
                 streamPath + unsealedName: parts.unsealed.bytes,
+                "backup/" + BackupLayout.snapshot(snapshotName): snapshot,
+                "damaged/snapshot-bit.snapshot": snapshot.flipping(bit: 100 * 8),
                 "damaged/header-bit.segment": parts.headerBit,
                 "damaged/body-bit.segment": parts.bodyBit,
                 "damaged/torn-tail.segment": parts.tornTail,

@@ -87,6 +87,23 @@ struct GoldenTests {
         #expect(state.closing == .opened(Epoch(2)))
     }
 
+    @Test func `of a backup is read, and its damaged twin is not`() throws {
+        let snapshot = try SnapshotFile.decode(try golden("\(Golden.snapshotName).snapshot"))
+        #expect(snapshot.storeID == Golden.store && snapshot.epoch == Epoch(2))
+        #expect(BackupLayout.snapshotName(snapshot.time) == Golden.snapshotName)
+        #expect(snapshot.streams.map(\.manifest.name.description) == ["golden.v1", "empty"])
+        let stream = snapshot.streams[0]
+        #expect(stream.manifest.segments.map(\.id) == [Golden.sealedID, Golden.unsealedID])
+        #expect(stream.manifest.logStart == Offset(1))
+        for (id, stored) in stream.files {
+            let bytes = try golden("-\(id).segment").prefix(Int(stored.byteCount))
+            #expect(bytes.count == Int(stored.byteCount))
+            #expect(crc32c(Array(bytes)) == stored.checksum)
+        }
+        let twin = try golden("snapshot-bit.snapshot")
+        #expect(code { () throws(WeirError) in _ = try SnapshotFile.decode(twin) } == .damaged)
+    }
+
     @Test func `of named producers is read`() throws {
         let bytes = try golden("producers.segment")
         let (header, start) = try SegmentHeader.decode(bytes)
