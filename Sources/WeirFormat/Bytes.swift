@@ -26,6 +26,21 @@ extension UnsafeMutableRawPointer {
     }
 }
 
+/// Whether the same bytes stand at two addresses; eight at a time, as names are compared with each
+/// record's.
+func isSame(_ a: UnsafeRawPointer, _ b: UnsafeRawPointer, byteCount: Int) -> Bool {
+    var place = 0
+    while place + 8 <= byteCount {
+        guard unsafe a.little(place, as: UInt64.self) == b.little(place) else { return false }
+        place += 8
+    }
+    while place < byteCount {
+        guard unsafe a.little(place, as: UInt8.self) == b.little(place) else { return false }
+        place += 1
+    }
+    return true
+}
+
 /// Everything on disk begins at multiples of eight bytes.
 @inlinable
 package func roundedUp(_ value: Int, to alignment: Int) -> Int {

@@ -180,8 +180,7 @@ extension AmqpReader {
 
     fileprivate func equals(_ range: Range<Int>, _ text: StaticString) -> Bool {
         guard range.count == text.utf8CodeUnitCount else { return false }
-        return unsafe span(range).elementsEqual(
-            UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+        return unsafe isSame(base + range.lowerBound, text.utf8Start, byteCount: range.count)
     }
 
     /// A key's bytes: the octets of string, symbol or binary, which are equal across the three;

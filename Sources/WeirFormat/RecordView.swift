@@ -40,7 +40,12 @@ package struct RecordView: ~Escapable {
     /// Whether it has a key, and these are its bytes.
     package func hasKey(_ wanted: [UInt8]) -> Bool {
         guard let key, key.byteCount == wanted.count else { return false }
-        return unsafe key.withUnsafeBytes { unsafe $0.elementsEqual(wanted) }
+        return unsafe key.withUnsafeBytes { key in
+            unsafe wanted.withUnsafeBytes { wanted in
+                guard let a = key.baseAddress, let b = wanted.baseAddress else { return true }
+                return unsafe isSame(a, b, byteCount: wanted.count)
+            }
+        }
     }
 
     /// Calls `body` with each header, in the order in which they were written.

@@ -1,5 +1,6 @@
 import Testing
 import WeirBase
+import WeirTesting
 
 @testable import WeirIndex
 
@@ -17,6 +18,18 @@ struct KeyRunTests {
         }
         let run = KeyRun(stream: StreamID(7), first: 0, end: 1000, entries: entries)
         #expect(run.entries.map(\.offset) == [2, 9, 0, 1])
+    }
+
+    @Test(arguments: [1, 1023, 1024, 5000], [true, false])
+    func `sorts many as it does few`(_ count: Int, isByOffset: Bool) {
+        var random = SeededRandom(seed: UInt64(count))
+        let entries = (0..<count).map { number in
+            // Some come again, some have only a few digits, and some stand where another did.
+            let hash = random.oneIn(3) ? random.next() : UInt64(random.below(40)) << 30
+            let offset = isByOffset ? number / 2 : random.below(count)
+            return KeyEntry(hash: hash, offset: Offset(UInt64(offset)))
+        }
+        #expect(entries.inOrder() == entries.sorted())
     }
 
     @Test func `does not take a leaf of another run for its own`() {

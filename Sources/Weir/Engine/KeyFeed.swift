@@ -26,6 +26,7 @@ enum KeyFeed {
             view: view, at: keyed, mode: mode, keyedOnly: fields.areKeysOnly)
         var runs: [KeyRun] = []
         var entries: [KeyEntry] = []
+        entries.reserveCapacity(min(entriesMax, max(0, view.visibleEnd - keyed)))
         var first = start
         var place = keyed
         var count = 0
