@@ -14,7 +14,8 @@ import Foundation
 enum IndexBench {
     static let usage = """
         usage: weir-bench-index SCENE --dir FOLDER [--records N] [--batch N] [--bytes N]
-        scenes: keys lag growth offsets rebuild fill-streams streams append sqlite
+        scenes: keys lag growth offsets rebuild fill-streams streams append sqlite foreground
+            compact-fill, compact-check: [--random N | --turns N | --dead PERCENT] [--lag SECONDS]
         """
 
     static func main() {
@@ -30,6 +31,9 @@ enum IndexBench {
             case "streams": try StreamScene(arguments).play()
             case "append": try AppendScene(arguments).play()
             case "sqlite": try TableScene(arguments).play()
+            case "compact-fill": try CompactScene(arguments).fill()
+            case "compact-check": try CompactScene(arguments).check()
+            case "foreground": try ForegroundScene(arguments).play()
             default: throw Usage("There is no scene \(arguments.command).\n" + usage)
             }
         } catch {
@@ -52,6 +56,9 @@ struct Arguments {
     private(set) var batch = 100
     /// Of a record's value.
     private(set) var bytes = 100
+    /// Which keys the records of a compaction have, and how young they may be.
+    private(set) var pattern: CompactRecords.Pattern?
+    private(set) var lagSeconds = 86_400
 
     init(_ words: [String]) throws {
         guard let first = words.first, words.count % 2 == 1 else { throw Usage(IndexBench.usage) }
@@ -63,12 +70,21 @@ struct Arguments {
             case "--records": records = Int(value) ?? 0
             case "--batch": batch = Int(value) ?? 0
             case "--bytes": bytes = Int(value) ?? 0
+            case "--random": pattern = .random(keyCount: try Self.count(value))
+            case "--turns": pattern = .turns(keyCount: try Self.count(value))
+            case "--dead": pattern = .dead(percent: try Self.count(value))
+            case "--lag": lagSeconds = Int(value) ?? 0
             default: throw Usage(IndexBench.usage)
             }
         }
         guard !folder.isEmpty, records >= 1000, batch > 0, bytes > 0 else {
             throw Usage(IndexBench.usage)
         }
+    }
+
+    private static func count(_ text: String) throws -> UInt64 {
+        guard let count = UInt64(text), count > 0 else { throw Usage(IndexBench.usage) }
+        return count
     }
 }
 
