@@ -70,7 +70,15 @@ public enum Limits {
     public static let compactionMapBytesMin = 32 << 20
     /// Marks of a compaction, one bit a record: what lies behind is looked at in another round.
     package static let compactionMarkBytesMax = 32 << 20
-    /// How often a writer looks whether a stream is to be compacted.
+    /// Bytes and records that a retention policy may name, and cursors that may hold it back.
+    package static let retentionMax = 1 << 60
+    public static let retentionCursorsMax = 16
+    /// Segments that one edit of the manifest retires.
+    package static let retiredAtOnceMax = 1_024
+    /// A writer believes at its opening that the clock went on by no more than so much since the
+    /// newest append; what it shows beyond is gained at double speed. See `RetentionClock`.
+    package static let clockDoubtSeconds: Int64 = 7 * 86_400
+    /// How often a writer looks whether a stream is to be compacted, or lets records go.
     package static let upkeepMilliseconds = 15_000
     /// While appends are under way, compaction works for one part of the time and rests for so
     /// many.

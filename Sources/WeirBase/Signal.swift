@@ -41,6 +41,12 @@ public enum SignalKind: String, Sendable, Hashable, CaseIterable, Codable {
     /// A member's commit was refused, since another member has its partition by now.
     case commitRefused
 
+    // Retention.
+    /// A cursor began to hold back what the stream's retention lets go.
+    case retentionHeld
+    /// Records went that a cursor had not committed, since it held back more than it may.
+    case retentionForced
+
     // The failure path.
     /// A consumer waited with credit left and data in the log, and nothing came.
     case stalled

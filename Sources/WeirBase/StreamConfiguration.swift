@@ -63,6 +63,8 @@ public struct StreamConfiguration: Sendable, Hashable {
     public var indexedHeaders: [String]
     /// How the stream is compacted by key; `nil`, the default, where every record stays.
     public var compaction: CompactionPolicy?
+    /// How long records are kept; `nil`, the default, for ever.
+    public var retention: RetentionPolicy?
 
     public init(
         durability: Durability = .durable,
@@ -74,7 +76,8 @@ public struct StreamConfiguration: Sendable, Hashable {
         lingerMicroseconds: Int = 0,
         keyIndex: Bool = true,
         indexedHeaders: [String] = [],
-        compaction: CompactionPolicy? = nil
+        compaction: CompactionPolicy? = nil,
+        retention: RetentionPolicy? = nil
     ) {
         self.durability = durability
         self.compression = compression
@@ -86,6 +89,7 @@ public struct StreamConfiguration: Sendable, Hashable {
         self.keyIndex = keyIndex
         self.indexedHeaders = indexedHeaders
         self.compaction = compaction
+        self.retention = retention
     }
 
     public var effectiveVisibility: Visibility {
@@ -127,6 +131,7 @@ public struct StreamConfiguration: Sendable, Hashable {
                 "1 to 3600000 milliseconds")
         }
         if let compaction { try StreamConfiguration.validate(compaction) }
+        try retention?.validate()
         try StreamConfiguration.expect(
             indexedHeaders.count <= Limits.indexedHeadersMax, "number of indexed headers",
             indexedHeaders.count, "at most \(Limits.indexedHeadersMax)")
@@ -152,7 +157,7 @@ public struct StreamConfiguration: Sendable, Hashable {
         }
     }
 
-    private static func expect(
+    static func expect(
         _ holds: Bool, _ what: String, _ found: Int, _ expected: String
     ) throws(WeirError) {
         if !holds {

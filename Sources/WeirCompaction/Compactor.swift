@@ -83,7 +83,7 @@ package struct Compactor<Files: FileSystem>: Sendable {
             try perform(plan, survey, round.marked, readable, request, &report)
         }
         if !request.isDryRun, end > writer.manifest.state.compactedEnd {
-            try commit([.compacted(end)])
+            try writer.commitBeside([.compacted(end)])
         }
         return report
     }
@@ -189,20 +189,10 @@ package struct Compactor<Files: FileSystem>: Sendable {
         let entry = SegmentEntry(
             id: header.segmentID, base: header.base, epoch: header.epoch,
             generation: header.generation, sealed: sealed)
-        try commit([.replaced(old: old.map(\.id), new: [entry])])
+        try writer.commitBeside([.replaced(old: old.map(\.id), new: [entry])])
         let gone = Set(old.map(\.id))
         leftovers.expect(view.segments.filter { gone.contains($0.id) })
         view.replace(old.map(\.id), with: writer.readable(entry))
-    }
-
-    private func commit(_ edits: [ManifestEdit]) throws(WeirError) {
-        do throws(WriteFailure) {
-            // A process that stood still must not swap what another has recovered.
-            try WriteFailure.syncing(writer.expectTenure)
-            try writer.manifest.append(edits)
-        } catch {
-            throw error.cause
-        }
     }
 }
 

@@ -63,6 +63,7 @@ package enum ConfigurationCoding {
         static let segmentBytes: UInt16 = 4, batchBytesMax: UInt16 = 5, commitAlignment: UInt16 = 6
         static let lingerMicroseconds: UInt16 = 7, partition: UInt16 = 8, keyIndex: UInt16 = 9
         static let indexedHeaders: UInt16 = 10, compaction: UInt16 = 11
+        static let retention: UInt16 = 12
     }
 
     package static func encode(_ configuration: StreamConfiguration) -> [UInt8] {
@@ -108,10 +109,7 @@ package enum ConfigurationCoding {
             let names = configuration.indexedHeaders.map { Array($0.utf8) }
             writer.put(Tag.indexedHeaders)
             writer.put(UInt16(names.reduce(0) { $0 + 2 + $1.count }))
-            for name in names {
-                writer.put(UInt16(name.count))
-                writer.put(name)
-            }
+            put(names, to: &writer)
         }
         if let policy = configuration.compaction {
             writer.put(Tag.compaction)
@@ -120,7 +118,28 @@ package enum ConfigurationCoding {
             writer.put(UInt64(policy.lagSecondsMin))
             writer.put(UInt64(policy.tombstoneSecondsMin))
         }
+        if let policy = configuration.retention { put(policy, to: &writer) }
         return writer.bytes
+    }
+
+    private static func put(_ policy: RetentionPolicy, to writer: inout ByteWriter) {
+        let names = policy.heldBy.map { Array($0.utf8) }
+        writer.put(Tag.retention)
+        writer.put(UInt16(names.reduce(32) { $0 + 2 + $1.count }))
+        // No limit is stored as zero, which none can be.
+        for limit in [
+            policy.ageSecondsMax, policy.bytesMax, policy.recordsMax, policy.heldBytesMax,
+        ] {
+            writer.put(UInt64(limit ?? 0))
+        }
+        put(names, to: &writer)
+    }
+
+    private static func put(_ names: [[UInt8]], to writer: inout ByteWriter) {
+        for name in names {
+            writer.put(UInt16(name.count))
+            writer.put(name)
+        }
     }
 
     package static func decode(
@@ -140,6 +159,8 @@ package enum ConfigurationCoding {
                 configuration.compaction = CompactionPolicy(
                     dirtyPercent: try field.count(.max), lagSecondsMin: try field.count(.max),
                     tombstoneSecondsMin: try field.count(.max))
+            } else if tag == Tag.retention {
+                configuration.retention = try retention(&field)
             } else if length == 8 {
                 try apply(tag, try field.get(), to: &configuration)
             }
@@ -167,6 +188,23 @@ package enum ConfigurationCoding {
             throw WeirError.damaged(
                 "What a stream is a partition of does not hold. \(error.message)")
         }
+    }
+
+    private static func retention(
+        _ field: inout ByteReader
+    ) throws(WeirError) -> RetentionPolicy {
+        var policy = RetentionPolicy()
+        policy.ageSecondsMax = try limit(&field)
+        policy.bytesMax = try limit(&field)
+        policy.recordsMax = try limit(&field)
+        policy.heldBytesMax = try limit(&field)
+        policy.heldBy = try names(&field)
+        return policy
+    }
+
+    private static func limit(_ field: inout ByteReader) throws(WeirError) -> Int? {
+        let value: UInt64 = try field.get()
+        return value == 0 ? nil : Int(clamping: value)
     }
 
     private static func names(_ field: inout ByteReader) throws(WeirError) -> [String] {

@@ -85,8 +85,15 @@ package struct LogSearch<Files: FileSystem> {
             if let sealed = segment.sealed, sealed.maxRecordTime < time { continue }
             guard let summary = try summary(of: segment) else { continue }
             let start = summary.position(forRecordTime: time)
-            let found = try batch(in: segment, from: start) { $0.maxRecordTime >= time }
-            if let found { return try record(in: found, recordTime: time) }
+            // The batch that the log begins within may have such a record before its start only.
+            var place = view.logStart
+            let isWanted = { (header: BatchHeader) in
+                header.maxRecordTime >= time && header.endOffset > place
+            }
+            while let found = try batch(in: segment, from: start, where: isWanted) {
+                if let offset = try record(in: found, recordTime: time) { return offset }
+                place = found.endOffset
+            }
         }
         return nil
     }
@@ -118,14 +125,15 @@ package struct LogSearch<Files: FileSystem> {
 
     private func record(
         in header: BatchHeader, recordTime time: Timestamp
-    ) throws(WeirError) -> Offset {
-        var cursor = LogCursor(view: view, at: max(header.firstOffset, view.logStart))
+    ) throws(WeirError) -> Offset? {
+        let start = max(header.firstOffset, view.logStart)
+        var cursor = LogCursor(view: view, at: start)
         guard case .batch(let found) = try cursor.next(), found.firstOffset == header.firstOffset
-        else { return header.firstOffset }
+        else { return start }
         var records = cursor.records
         while let record = records.next() {
             if record.recordTime ?? header.appendTime >= time { return record.offset }
         }
-        return header.firstOffset
+        return start > header.firstOffset ? nil : start
     }
 }

@@ -83,9 +83,20 @@ package final class LogView<Files: FileSystem>: Sendable {
 
     /// Nothing before an offset is shown any more, and these segments are gone.
     package func retire(_ ids: [SegmentID], logStart: Offset) {
-        let left = change { segments in segments.removeAll { ids.contains($0.id) } }
-        state.withLock { $0.logStart = max($0.logStart, logStart) }
+        // In one step: whoever misses a segment finds the later start.
+        let left = state.withLock { state in
+            let old = state.segments
+            let gone = Set(ids)
+            state.segments.removeAll { gone.contains($0.id) }
+            state.logStart = max(state.logStart, logStart)
+            return old
+        }
         withExtendedLifetime(left) {}
+    }
+
+    /// Bytes of the files, as far as they are written.
+    package var byteCount: UInt64 {
+        segments.reduce(0) { $0 + ($1.sealed?.fileBytes ?? $1.readableEnd.value) }
     }
 
     /// Gives the list as it was, to be let go outside the lock: it may close files.

@@ -1,3 +1,4 @@
+import Synchronization
 package import WeirBase
 package import WeirFiles
 package import WeirFormat
@@ -57,7 +58,8 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
     package internal(set) var durableEnd: Offset
     /// The highest `durableEnd` that stands in a batch header: evidence that survives.
     var witnessedDurableEnd: Offset
-    var lastAppendTime: Timestamp
+    /// Read by upkeep, too.
+    private let lastAppendMicroseconds: Atomic<Int64>
     var hasOpened = false
     package internal(set) var poison: WeirError?
     private var checkedUntil: ClosedRange<Timestamp>?
@@ -83,10 +85,15 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         self.nextOffset = recovered.nextOffset
         self.durableEnd = recovered.durableEnd
         self.witnessedDurableEnd = recovered.durableEnd
-        self.lastAppendTime = recovered.lastAppendTime
+        self.lastAppendMicroseconds = Atomic(recovered.lastAppendTime.microseconds)
     }
 
     package var epoch: Epoch { tenure.epoch }
+
+    package internal(set) var lastAppendTime: Timestamp {
+        get { Timestamp(microseconds: lastAppendMicroseconds.load(ordering: .relaxed)) }
+        set { lastAppendMicroseconds.store(newValue.microseconds, ordering: .relaxed) }
+    }
 
     /// Asked before each write: after a pause, whether another process has become the writer.
     func checkTenure() throws(WeirError) {
@@ -102,8 +109,16 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         checkedUntil = now...Timestamp(microseconds: now.microseconds + Tenure.pauseMicroseconds)
     }
 
-    /// Asked by upkeep before each edit, on any thread. Throws `locked`.
-    package func expectTenure() throws(WeirError) { try tenure.check() }
+    /// Writes the edits of upkeep, on any thread. Throws `locked`: a process that stood still must
+    /// not take away or swap what another has recovered.
+    package func commitBeside(_ edits: [ManifestEdit]) throws(WeirError) {
+        do throws(WriteFailure) {
+            try WriteFailure.syncing(tenure.check)
+            try manifest.append(edits)
+        } catch {
+            throw error.cause
+        }
+    }
 
     /// A sealed segment that upkeep made, for its readers.
     package func readable(_ entry: SegmentEntry) -> ReadableSegment<Files> {

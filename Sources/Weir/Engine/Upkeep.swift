@@ -23,18 +23,20 @@ final class Upkeep: Sendable {
         var isWorking = false
     }
     private let monitor = Monitor(State())
-    private let engine: SystemEngine
-    private let flow: StoreFlow
-    private let logger: Logger
+    let engine: SystemEngine
+    let flow: StoreFlow
+    let cursors: CursorBook
+    let logger: Logger
     let leftovers: Leftovers<RealFileSystem>
+    let retention: Lock<RetentionState>
 
-    init(engine: SystemEngine, flow: StoreFlow, logger: Logger) {
+    init(engine: SystemEngine, flow: StoreFlow, cursors: CursorBook, logger: Logger) {
         self.engine = engine
         self.flow = flow
+        self.cursors = cursors
         self.logger = logger
         self.leftovers = Leftovers(files: engine.files)
-        guard !engine.isReadOnly else { return }
-        startThread()
+        self.retention = Lock(RetentionState(engine))
     }
 
     // MARK: turns
@@ -80,24 +82,29 @@ final class Upkeep: Sendable {
 
     // MARK: the thread
 
-    private func startThread() {
+    /// `open` takes a stream up, so that its active segment can be left for another.
+    func start(_ open: @escaping @Sendable (StreamName) throws(WeirError) -> LogStream) {
         do throws(WeirError) {
             monitor.signal { $0.isWorking = true }
-            try SystemThread.start { self.work() }
+            try SystemThread.start { self.work(open) }
         } catch {
             monitor.signal { $0.isWorking = false }
-            logger.warning("no thread for upkeep; streams are compacted only by hand: \(error)")
+            logger.warning(
+                "no thread for upkeep; streams are compacted and trimmed only by hand: \(error)")
         }
     }
 
-    private func work() {
+    private func work(_ open: (StreamName) throws(WeirError) -> LogStream) {
         SystemThread.yieldToOthers()
         while true {
             let isEnding = monitor.wait(milliseconds: Limits.upkeepMilliseconds) { state in
                 state.isEnding ? true : nil
             }
             if isEnding == true { break }
-            for stream in engine.streams { look(at: stream) }
+            for stream in engine.streams {
+                lookAtAges(of: stream, open)
+                look(at: stream)
+            }
             sweep()
         }
         monitor.signal { $0.isWorking = false }
@@ -124,7 +131,7 @@ final class Upkeep: Sendable {
         }
     }
 
-    private func sweep() {
+    func sweep() {
         do throws(WeirError) {
             try leftovers.sweep()
         } catch {

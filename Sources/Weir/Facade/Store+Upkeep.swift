@@ -30,21 +30,34 @@ extension Store {
         let request = CompactRequest(
             stream: stream, isNow: options.isNow, isDryRun: options.isDryRun,
             mapBytes: options.mapBytes)
-        var job = try client.ask(request, for: UpkeepJob.self)
-        while true {
-            if let failure = job.error {
-                throw WeirError(WeirError.Code(job.code ?? "system"), failure)
-            }
-            if let report = job.report { return report }
-            guard progress?(job.phase ?? .looking, job.done, job.all) ?? true else {
-                throw WeirError(
-                    .closed,
-                    "Nobody waits for the compaction any more; the writer goes on with it.",
-                    at: .init(stream: stream))
-            }
-            SystemThread.pause(microseconds: 200_000)
-            job = try client.ask(JobRequest(job: job.id), for: UpkeepJob.self)
+        return try client.result(of: request, \.report) { job in
+            progress?(job.phase ?? .looking, job.done, job.all) ?? true
         }
+    }
+
+    /// Trims a stream of a store that another process may have open for writing: that process does
+    /// it then. Without `start`, lets go of what the stream's retention no longer keeps. Blocks the
+    /// thread.
+    ///
+    /// Throws as `LogStream.trim` and `retain` do, and `notFound` where there is no such store or
+    /// stream.
+    @discardableResult
+    public static func trim(
+        storeAt path: String, stream: String, before start: StartPosition?, isDryRun: Bool = false
+    ) throws(WeirError) -> TrimReport {
+        let client = try ControlClient(path: path)
+        guard try client.hasWriter() else {
+            return try withStore(at: path, .write) { store throws(WeirError) in
+                try store.streamBlocking(stream).trimOrRetain(before: start, isDryRun: isDryRun)
+            }
+        }
+        var request = TrimRequest(stream: stream, isDryRun: isDryRun)
+        if let start {
+            request.before = try withStore(at: path, .read) { store throws(WeirError) in
+                try store.streamBlocking(stream).offset(of: start).value
+            }
+        }
+        return try client.result(of: request, \.trimmed) { _ in true }
     }
 
     /// Answers who asks the writer for a compaction: the work goes on without them.
@@ -57,7 +70,18 @@ extension Store {
             let options = CompactionOptions(
                 isNow: request.isNow, isDryRun: request.isDryRun, mapBytes: request.mapBytes)
             return try jobs.start { progress throws(WeirError) in
-                try stream.compactBlocking(options, progress: progress)
+                let report = try stream.compactBlocking(options, progress: progress)
+                return { $0.report = report }
+            }
+        }
+        commands.register("trim") {
+            [weak self] (request: TrimRequest) throws(WeirError) -> UpkeepJob in
+            guard let self else { throw Store.closed() }
+            let stream = try self.streamBlocking(request.stream)
+            return try jobs.start { _ throws(WeirError) in
+                let report = try stream.trimOrRetain(
+                    before: request.before.map { .offset(Offset($0)) }, isDryRun: request.isDryRun)
+                return { $0.trimmed = report }
             }
         }
         commands.register("job") { (request: JobRequest) throws(WeirError) in
@@ -69,6 +93,7 @@ extension Store {
 /// What another process asks of the writer.
 ///
 ///     {"command":"compact","stream":"orders","isNow":false,…}  →  {"id":7,"done":0,"all":0}
+///     {"command":"trim","stream":"orders","before":70,"isDryRun":false}  →  {"id":8,…}
 ///     {"command":"job","job":7}          →  {"id":7,"phase":"looking","done":10,"all":70}
 ///                                        →  {"id":7,…,"report":{…}}, or {"id":7,…,"error":"…"}
 private struct CompactRequest: Codable {
@@ -77,6 +102,14 @@ private struct CompactRequest: Codable {
     var isNow: Bool
     var isDryRun: Bool
     var mapBytes: Int
+}
+
+private struct TrimRequest: Codable {
+    var command = "trim"
+    var stream: String
+    /// `nil`: what the stream's policy lets go.
+    var before: UInt64?
+    var isDryRun: Bool
 }
 
 private struct JobRequest: Codable {
@@ -91,8 +124,33 @@ private struct UpkeepJob: Codable, Sendable {
     var done: UInt64 = 0
     var all: UInt64 = 0
     var report: CompactionReport?
+    var trimmed: TrimReport?
     var code: String?
     var error: String?
+}
+
+extension ControlClient {
+    /// Starts a job of the writer, and asks until it is done, or `progress` says that nobody waits.
+    fileprivate func result<Result>(
+        of request: some Encodable, _ result: KeyPath<UpkeepJob, Result?>,
+        progress: (UpkeepJob) -> Bool
+    ) throws(WeirError) -> Result {
+        var job = try ask(request, for: UpkeepJob.self)
+        var pauseMicroseconds = 1000
+        while true {
+            if let failure = job.error {
+                throw WeirError(WeirError.Code(job.code ?? "system"), failure)
+            }
+            if let found = job[keyPath: result] { return found }
+            guard progress(job) else {
+                throw WeirError(
+                    .closed, "Nobody waits for the work any more; the writer goes on with it.")
+            }
+            SystemThread.pause(microseconds: pauseMicroseconds)
+            pauseMicroseconds = min(2 * pauseMicroseconds, 200_000)
+            job = try ask(JobRequest(job: job.id), for: UpkeepJob.self)
+        }
+    }
 }
 
 /// Jobs that other processes asked for; the newest are remembered.
@@ -104,7 +162,7 @@ private final class UpkeepJobs: Sendable {
     func start(
         _ body:
             @escaping @Sendable (@escaping LogStream.CompactionProgress) throws(WeirError)
-            -> CompactionReport
+            -> (inout UpkeepJob) -> Void
     ) throws(WeirError) -> UpkeepJob {
         let job = jobs.withLock { jobs -> UpkeepJob in
             let job = UpkeepJob(id: jobs.next)
@@ -118,7 +176,7 @@ private final class UpkeepJobs: Sendable {
         try SystemThread.start {
             SystemThread.yieldToOthers()
             do throws(WeirError) {
-                let report = try body { phase, done, all in
+                let finish = try body { phase, done, all in
                     self.change(job.id) { job in
                         job.phase = phase
                         job.done = done
@@ -126,7 +184,7 @@ private final class UpkeepJobs: Sendable {
                     }
                     return true
                 }
-                self.change(job.id) { $0.report = report }
+                self.change(job.id, finish)
             } catch {
                 self.change(job.id) {
                     $0.code = error.code.description

@@ -57,8 +57,8 @@ public final class Store: Sendable {
         self.housekeeper = Housekeeper()
         self.flow = StoreFlow(
             budgetBytes: subscriptionBytes, flags: FlowFlags())
-        self.upkeep = Upkeep(engine: engine, flow: flow, logger: logger)
         self.cursors = CursorBook(engine: engine)
+        self.upkeep = Upkeep(engine: engine, flow: flow, cursors: cursors, logger: logger)
         self.state = Lock(State())
         // For as long as the store is there, so its number is of no use.
         _ = flowSources.register(flow)
@@ -70,6 +70,10 @@ public final class Store: Sendable {
         serveGroups(commands)
         serveUpkeep(commands)
         serveIndex(commands)
+        upkeep.start { [weak self] (name) throws(WeirError) in
+            guard let self else { throw Store.closed() }
+            return try self.openStream(name, creating: nil)
+        }
         let server = Store.serveControl(engine, flowSources, commands)
         control.withLock { $0 = server }
     }
@@ -226,7 +230,7 @@ public final class Store: Sendable {
         return try openStream(name, creating: configuration)
     }
 
-    private func openStream(
+    func openStream(
         _ name: StreamName, creating configuration: StreamConfiguration?
     ) throws(WeirError) -> LogStream {
         if engine.stream(name) == nil {

@@ -1,0 +1,155 @@
+import Logging
+import WeirBase
+import WeirCompaction
+import WeirFiles
+import WeirFormat
+import WeirLog
+
+/// What retention remembers between two looks.
+struct RetentionState: Sendable {
+    var clock: RetentionClock
+    /// Which cursor held back which stream at the last look.
+    var held: [StreamID: String] = [:]
+    var isDoubting = false
+
+    init(_ engine: SystemEngine) {
+        let times = engine.streams.compactMap { $0.writer?.lastAppendTime }
+        clock = RetentionClock(
+            wall: engine.host.now(),
+            witness: (times + [engine.previousOpening?.time].compactMap { $0 }).max(),
+            monotonicNanoseconds: Host.monotonicNanoseconds())
+    }
+}
+
+/// Letting records go: by a stream's policy, or by hand.
+extension Upkeep {
+    func lookAtAges(
+        of stream: SystemStream, _ open: (StreamName) throws(WeirError) -> LogStream
+    ) {
+        guard stream.settings.retention != nil else { return }
+        do throws(WeirError) {
+            guard let committer = try open(stream.name).committer else { return }
+            let report = try retain(stream, committer, isDryRun: false)
+            if report.segmentsRemoved > 0 { logger.debug("retention: \(report)") }
+        } catch {
+            // The log is as good as before; the next look tries again.
+            if error.code != .closed { logger.warning("retention of \(stream.name): \(error)") }
+        }
+    }
+
+    /// Lets go what the stream's policy no longer keeps. Blocks the thread.
+    ///
+    /// Throws `invalidArgument` for a stream without a policy, and what the medium said.
+    func retain(
+        _ stream: SystemStream, _ committer: Committer, isDryRun: Bool
+    ) throws(WeirError) -> TrimReport {
+        guard let policy = stream.settings.retention else {
+            throw WeirError(
+                .invalidArgument,
+                "The stream \(stream.name) keeps its records for ever: it has no retention "
+                    + "policy. Give it one, or say before which offset or time it is to be "
+                    + "trimmed.", at: .init(stream: stream.name.description))
+        }
+        let now = time()
+        // A quiet stream's last segment would never be full. Outside of the turn, since a deletion
+        // waits for turns and keeps this from taking the stream up.
+        let hasRecords = stream.view.segments.last.map { $0.base < stream.view.flushedEnd } ?? false
+        if let age = policy.ageSecondsMax, !isDryRun, hasRecords,
+            committer.writer.lastAppendTime <= now.before(seconds: age)
+        {
+            try committer.sealActive()
+        }
+        let report = try perform(stream, isDryRun: isDryRun) { writer in
+            RetentionPlan(
+                writer.manifest.state.segments, byteCount: writer.view.byteCount,
+                end: writer.view.flushedEnd, policy: policy,
+                committed: committed(policy, stream.id), now: now)
+        }
+        if !isDryRun { tell(report, of: stream) }
+        return report
+    }
+
+    /// Lets go everything before an offset. Blocks the thread.
+    func trim(
+        _ stream: SystemStream, before offset: Offset, isDryRun: Bool
+    ) throws(WeirError) -> TrimReport {
+        try perform(stream, isDryRun: isDryRun) { writer in
+            RetentionPlan(
+                writer.manifest.state.segments, before: offset, start: writer.view.logStart)
+        }
+    }
+
+    private func perform(
+        _ stream: SystemStream, isDryRun: Bool, _ plan: (SystemWriter) -> RetentionPlan
+    ) throws(WeirError) -> TrimReport {
+        guard let writer = stream.writer else { throw SystemEngine.readOnly() }
+        let report = try turn(at: stream.id) { _ throws(WeirError) in
+            let plan = plan(writer)
+            var report = TrimReport(stream: stream.name.description)
+            report.isDryRun = isDryRun
+            report.heldBy = plan.heldBy
+            report.isForced = plan.isForced
+            report.firstOffsetBefore = writer.view.logStart.value
+            report.firstOffset = max(plan.logStart ?? .zero, writer.view.logStart).value
+            var gone = plan.retired
+            if !isDryRun {
+                try Retirement(writer, leftovers: leftovers).perform(plan)
+                let left = Set(writer.manifest.state.segments.map(\.id))
+                gone.removeAll { left.contains($0.id) }
+            }
+            report.segmentsRemoved = gone.count
+            report.bytesRemoved = gone.reduce(0) { $0 + ($1.sealed?.fileBytes ?? 0) }
+            return report
+        }
+        sweep()
+        return report
+    }
+
+    private func committed(_ policy: RetentionPolicy, _ stream: StreamID) -> [String: Offset] {
+        var found: [String: Offset] = [:]
+        for name in policy.heldBy {
+            found[name] = cursors.committed(CursorKey(stream: stream, name: name))
+        }
+        return found
+    }
+
+    /// The wall clock as far as it is believed.
+    private func time() -> Timestamp {
+        let wall = engine.host.now()
+        let (time, isNew) = retention.withLock { state in
+            let time = state.clock.now(
+                wall: wall, monotonicNanoseconds: Host.monotonicNanoseconds())
+            let doubts = state.clock.doubts(wall)
+            defer { state.isDoubting = doubts }
+            return (time, doubts && !state.isDoubting)
+        }
+        if isNew {
+            let text =
+                "the clock says \(wall), which is further on than the time that this store has "
+                + "seen pass: ages are counted from \(time), at double pace, until that has "
+                + "caught up; see whether the clock is right"
+            logger.warning("\(text)")
+        }
+        return time
+    }
+
+    private func tell(_ report: TrimReport, of stream: SystemStream) {
+        let before = retention.withLock { state in
+            defer { state.held[stream.id] = report.heldBy }
+            return state.held[stream.id]
+        }
+        guard let cursor = report.heldBy else { return }
+        let source = SignalSource(stream: report.stream, consumer: cursor)
+        if report.isForced {
+            let text =
+                "records before \(report.firstOffset) went that the cursor \(cursor) has not "
+                + "committed, since it held back more than it may"
+            flow.signals.note(.retentionForced, source, detail: text)
+            logger.warning("retention of \(report.stream): \(text)")
+        } else if before != cursor {
+            let text = "the cursor \(cursor) holds back what could go"
+            flow.signals.note(.retentionHeld, source, detail: text)
+            logger.notice("retention of \(report.stream): \(text)")
+        }
+    }
+}

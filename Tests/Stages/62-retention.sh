@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Letting records go from outside: `weir trim` with a writer and without one, what consumers are told,
+# and what a killed trim leaves, twenty times.
+set -uo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
+cd "$WEIR_ROOT" || exit 1
+kills=${WEIR_KILLS:-20}
+weir=$WEIR_ROOT/.build/debug/weir
+[ -x "$weir" ] || swift build --product weir >&2
+work=$(mktemp -d)
+writer=
+clean_up() {
+    [ -z "$writer" ] || kill -9 "$writer" 2>/dev/null
+    rm -rf "$work"
+}
+trap clean_up EXIT
+source "$(dirname "${BASH_SOURCE[0]}")/expect.sh"
+export WEIR_STORE=$work/store
+
+until_true() { # COMMAND…: waits for it, for a minute at most
+    local end=$((SECONDS + 60))
+    until "$@" >/dev/null 2>&1; do [ $SECONDS -lt $end ] || return 1; done
+}
+begin() { # starts a writer that waits for more, and waits until it serves
+    rm -f "$work/input"
+    mkfifo "$work/input"
+    "$weir" append s - <"$work/input" >/dev/null 2>"$work/writer" &
+    writer=$!
+    exec 8>"$work/input"
+    until_true "$weir" flow --once || echo "not ok set-up: the writer does not serve; $(head -n 1 "$work/writer")"
+}
+end() {
+    exec 8>&-
+    wait "$writer" 2>/dev/null
+    writer=
+}
+first() { "$weir" read s --count 1; } # the values are the offsets
+
+seq 0 999 | "$weir" append s 2>/dev/null
+expect "a dry run says what would go" 0 'would begin at offset 400: 400 records' "$weir" trim s --before offset:400 --dry-run
+check "and does nothing" [ "$(first)" = 0 ]
+expect "a trim without a writer" 0 's begins at offset 400: 400 records' "$weir" trim s --before offset:400
+check "begins at that offset" [ "$(first)" = 400 ]
+expect "a trim back does nothing" 0 'begins at offset 400: 0 records' "$weir" trim s --before offset:300
+expect "a reader that stood before" 0 'gap \(retention\)' "$weir" read s --from offset:10 --count 1
+expect "a trim behind the end" 1 'ends at offset 1000, before 1001' "$weir" trim s --before offset:1001
+expect "a trim of nothing" 1 'no stream nothing' "$weir" trim nothing --before offset:1
+expect "a stream without a policy" 1 'keeps its records for ever' "$weir" trim s
+expect "a place that is none" 2 'before' "$weir" trim s --before 7
+expect "Weir's own stream" 1 "Weir's own" bash -c "'$weir' cursor set s c 500 && '$weir' trim weir.cursors --before offset:1"
+
+begin
+expect "a trim through the writer" 0 'begins at offset 600: 200 records' "$weir" trim s --before offset:600
+check "is seen by a reader" [ "$(first)" = 600 ]
+expect "a report as JSON" 0 '' "$weir" trim s --before offset:700 --json
+check "it is JSON" python3 -m json.tool "$work/out"
+expect "an error of the writer is told" 1 'ends at offset 1000' "$weir" trim s --before offset:5000
+expect "all of it" 0 'begins at offset 1000: 300 records' "$weir" trim s --before offset:1000
+echo 1000 >&8
+end
+check "the stream goes on behind it" [ "$(first)" = 1000 ]
+check "no file of what went is left" [ "$(find "$WEIR_STORE/streams" -name '*.segment' -size +64k | wc -l)" -le 1 ]
+
+# A trim that is killed leaves the old beginning or the new, and every record behind it.
+rm -rf "$WEIR_STORE"
+bad=0 old=0 new=0
+for round in $(seq 1 "$kills"); do
+    seq $((200 * round - 200)) $((200 * round - 1)) | "$weir" append s 2>/dev/null
+    before=$(first) end=$((200 * round)) goal=$((200 * round - 100))
+    [ $((round % 4)) -ne 0 ] || goal=$end
+    "$weir" trim s --before offset:$goal >/dev/null 2>&1 &
+    trim=$!
+    sleep "0.$(printf %03d $((RANDOM % 300)))"
+    kill -9 $trim 2>/dev/null
+    wait $trim 2>/dev/null
+    found=$(first)
+    if [ "$found" = "$before" ]; then old=$((old + 1)); else new=$((new + 1)); fi
+    [ "$found" = "$before" ] || [ "${found:-$end}" = "$goal" ] || bad=$((bad + 1))
+    seq "${found:-$end}" $((end - 1)) | cmp -s - <("$weir" read s) || bad=$((bad + 1))
+done
+if [ $bad -eq 0 ]; then echo "ok $kills killed trims: $old did nothing, $new were done"; else echo "not ok $kills killed trims: $bad left something else"; fi

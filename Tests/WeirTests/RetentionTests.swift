@@ -1,0 +1,253 @@
+import Foundation
+import Testing
+import Weir
+import WeirFiles
+import WeirLog
+
+@Suite("A stream with a retention policy")
+struct RetentionTests {
+    private let folder = TemporaryFolder()
+
+    /// A stream of segments of 8 KiB, of two appended records each.
+    private func open(_ retention: RetentionPolicy?) throws -> (Store, LogStream) {
+        let engine = try StoreEngine.open(
+            files: try RealFileSystem.openRoot(folder.path, creating: true), host: .system(),
+            creating: true)
+        var configuration = StreamConfiguration(
+            durability: .flushed, segmentBytes: 8 << 10, batchBytesMax: 4 << 10)
+        configuration.retention = retention
+        try engine.create(try StreamName("s"), configuration)
+        try engine.close()
+        let store = try Store.openBlocking(at: folder.path)
+        return (store, try store.streamBlocking("s"))
+    }
+
+    private func append(_ count: Int, to stream: LogStream, key: String? = nil) async throws {
+        for _ in 0..<count {
+            try await stream.append(
+                key: key.map { bytes($0) }, value: [UInt8](repeating: 1, count: 1500),
+                level: .durable)
+        }
+    }
+
+    @Test func `lets records go by their number, and begins behind them`() async throws {
+        let (store, stream) = try open(RetentionPolicy(recordsMax: 4))
+        try await append(11, to: stream)
+        let before = stream.endOffset
+        let plan = try stream.retainBlocking(isDryRun: true)
+        #expect(stream.firstOffset == .zero)
+        let report = try stream.retainBlocking()
+        #expect(report.firstOffset == plan.firstOffset)
+        #expect(plan.segmentsRemoved > 1)
+        #expect(stream.firstOffset.value == report.firstOffset)
+        #expect(stream.firstOffset > .zero && stream.firstOffset.value <= 7)
+        #expect(stream.endOffset == before)
+        #expect(try stream.all().map(\.offset).first == stream.firstOffset)
+        try store.closeBlocking()
+        let again = try Store.openBlocking(at: folder.path)
+        #expect(again.reports == [])
+        #expect(try again.streamBlocking("s").firstOffset == stream.firstOffset)
+        try again.closeBlocking()
+    }
+
+    @Test func `lets a quiet stream's last records go by their age`() async throws {
+        let (store, stream) = try open(RetentionPolicy(ageSecondsMax: 1))
+        try await append(3, to: stream)
+        let limit = ContinuousClock.now + .seconds(30)
+        while stream.firstOffset < stream.endOffset, ContinuousClock.now < limit {
+            try await stream.retain()
+        }
+        #expect(stream.firstOffset == Offset(3))
+        #expect(try stream.all() == [])
+        try await append(1, to: stream)
+        #expect(try stream.all().map(\.offset) == [Offset(3)])
+        try store.closeBlocking()
+    }
+
+    @Test func `keeps what a cursor has not committed, and tells so once`() async throws {
+        let (store, stream) = try open(RetentionPolicy(recordsMax: 1, heldBy: ["billing"]))
+        try await append(9, to: stream)
+        for _ in 0..<3 {
+            let report = try stream.retainBlocking()
+            #expect(report.heldBy == "billing")
+            #expect(report.segmentsRemoved == 0)
+        }
+        #expect(store.signalCount(.retentionHeld) == 1)
+        try stream.savedCursor("billing").commitBlocking(upTo: Offset(5))
+        try stream.retainBlocking()
+        #expect(stream.firstOffset > .zero && stream.firstOffset <= Offset(5))
+        try store.closeBlocking()
+    }
+
+    @Test func `lets go beyond the bound what a cursor holds back, with an alarm`() async throws {
+        let (store, stream) = try open(
+            RetentionPolicy(recordsMax: 1, heldBy: ["billing"], heldBytesMax: 10_000))
+        try await append(12, to: stream)
+        // The store's own look may come first.
+        try stream.retainBlocking()
+        #expect(store.signalCount(.retentionForced) >= 1)
+        #expect(stream.firstOffset > .zero)
+        try store.closeBlocking()
+    }
+
+    @Test func `remembers its producers when all of their records are gone`() async throws {
+        let (store, stream) = try open(nil)
+        let producer = try await stream.producer("p")
+        try await producer.append(value: bytes("x"), id: 7)
+        #expect(try stream.trimBlocking(before: .next).firstOffset == 1)
+        try store.closeBlocking()
+        let again = try Store.openBlocking(at: folder.path)
+        let found = try again.streamBlocking("s")
+        #expect(try found.all() == [])
+        let repeated = try await found.producer("p").append(value: bytes("x"), id: 7)
+        #expect(repeated.isDuplicate)
+        try again.closeBlocking()
+    }
+
+    @Test func `cannot be asked to let go by a policy that it has not`() throws {
+        let (store, stream) = try open(nil)
+        #expect(throws: WeirError.self) { try stream.retainBlocking() }
+        try store.closeBlocking()
+    }
+
+    // MARK: trims
+
+    @Test func `begins after a trim at exactly that offset, within a batch too`() async throws {
+        let (store, stream) = try open(nil)
+        var batch = Batch()
+        for index in 0..<10 { _ = batch.append(value: bytes("\(index)")) }
+        try await stream.append(&batch)
+        let report = try await stream.trim(before: .offset(Offset(4)))
+        #expect(report.firstOffset == 4 && report.segmentsRemoved == 0)
+        #expect(try stream.all().map { text($0.value) } == ["4", "5", "6", "7", "8", "9"])
+        // It never goes back.
+        #expect(try await stream.trim(before: .offset(Offset(2))).firstOffset == 4)
+        try store.closeBlocking()
+        let again = try Store.openBlocking(at: folder.path, .read)
+        #expect(try again.streamBlocking("s").all().first?.offset == Offset(4))
+        try again.closeBlocking()
+    }
+
+    @Test func `is not trimmed behind its end`() async throws {
+        let (store, stream) = try open(nil)
+        try await append(2, to: stream)
+        #expect(throws: WeirError.self) { try stream.trimBlocking(before: .offset(Offset(3))) }
+        try store.closeBlocking()
+    }
+
+    @Test func `finds by time the first record that is left`() async throws {
+        let (store, stream) = try open(nil)
+        var batch = Batch()
+        for time in [50, 10, 20] {
+            _ = try batch.append(time: Timestamp(milliseconds: Int64(time)), value: bytes("x"))
+        }
+        try await stream.append(&batch)
+        try await stream.append(time: Timestamp(milliseconds: 40), value: bytes("y"))
+        try stream.trimBlocking(before: .offset(Offset(1)))
+        #expect(try stream.offset(of: .time(Timestamp(milliseconds: 30))) == Offset(3))
+        #expect(try stream.offset(of: .time(Timestamp(milliseconds: 5))) == Offset(1))
+        try store.closeBlocking()
+    }
+}
+
+@Suite("A consumer that retention overtakes")
+struct OvertakenTests {
+    private let folder = TemporaryFolder()
+
+    private func open() async throws -> (Store, LogStream) {
+        let store = try Store.openBlocking(at: folder.path)
+        let stream = try store.streamBlocking("s", creating: .init(durability: .flushed))
+        for index in 0..<6 {
+            let header: Headers = ["n": .int(Int64(index))]
+            try await stream.append(
+                key: bytes("k"), headers: header, time: Timestamp(milliseconds: Int64(index)),
+                value: bytes("\(index)"), level: .durable)
+        }
+        return (store, stream)
+    }
+
+    @Test(arguments: [UInt64(3), 6])
+    func `meets a gap in its cursor`(start: UInt64) async throws {
+        let (store, stream) = try await open()
+        var cursor = try stream.cursor(from: .first)
+        _ = try cursor.next()
+        try await stream.trim(before: .offset(Offset(start)))
+        guard case .gap(let gap) = try cursor.next() else { throw WeirError(.gap, "no gap") }
+        #expect(gap.reason == .retention)
+        #expect(gap.expected == Offset(1) && gap.next == Offset(start))
+        try store.closeBlocking()
+    }
+
+    @Test func `meets a gap in a cursor of its own name`() async throws {
+        let (store, stream) = try await open()
+        try stream.savedCursor("c").commitBlocking(upTo: Offset(2))
+        try await stream.trim(before: .offset(Offset(4)))
+        var cursor = try stream.cursor(from: .cursor("c"))
+        guard case .gap(let gap) = try cursor.next() else { throw WeirError(.gap, "no gap") }
+        #expect(gap.expected == Offset(2) && gap.next == Offset(4) && gap.reason == .retention)
+        try store.closeBlocking()
+    }
+
+    @Test func `is told by its subscription, unless it skips`() async throws {
+        let (store, stream) = try await open()
+        try await stream.trim(before: .offset(Offset(4)))
+        do {
+            for try await _ in try stream.subscribe(from: .offset(Offset(1))) {
+                throw WeirError(.gap, "a batch instead of a gap")
+            }
+        } catch let error as WeirError {
+            #expect(error.code == .gap)
+            #expect(error.message.contains("retention"))
+        }
+        var options = SubscriptionOptions()
+        options.onGap = .skip
+        for try await batch in try stream.subscribe(from: .offset(Offset(1)), options) {
+            #expect(batch.firstOffset == Offset(4))
+            break
+        }
+        #expect(store.signalCount(.gapSkipped) == 1)
+        try store.closeBlocking()
+    }
+
+    @Test func `meets a gap in a reading process`() async throws {
+        let (store, stream) = try await open()
+        let reader = try Store.openBlocking(at: folder.path, .read)
+        let seen = try reader.streamBlocking("s")
+        #expect(seen.firstOffset == .zero)
+        try await stream.trim(before: .next)
+        var cursor = try seen.cursor(from: .first)
+        guard case .gap(let gap) = try cursor.next() else { throw WeirError(.gap, "no gap") }
+        #expect(gap.reason == .retention && gap.next == Offset(6))
+        try reader.closeBlocking()
+        try store.closeBlocking()
+    }
+
+    @Test(arguments: [UInt64(2), 6])
+    func `gets by key and header what is left`(start: UInt64) async throws {
+        let (store, stream) = try await open()
+        try await stream.trim(before: .offset(Offset(start)))
+        var records = try stream.records(key: bytes("k"))
+        var found: [UInt64] = []
+        while case .record(let record) = try records.next() { found.append(record.offset.value) }
+        #expect(found == Array(start..<6))
+        try store.closeBlocking()
+    }
+
+    @Test func `gets merged with others what is left`() async throws {
+        let (store, stream) = try await open()
+        try await stream.trim(before: .offset(Offset(4)))
+        var merged = try Store.merged([stream])
+        var found: [UInt64] = []
+        while case .record(let record) = try merged.next() {
+            found.append(record.record.offset.value)
+        }
+        #expect(found == [4, 5])
+        try store.closeBlocking()
+    }
+}
+
+extension Store {
+    func signalCount(_ kind: SignalKind) -> Int {
+        signalCounts.values.reduce(0) { $0 + $1[kind].count }
+    }
+}
