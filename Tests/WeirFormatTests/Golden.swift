@@ -35,7 +35,8 @@ enum Golden {
             let unsealedName = StoreLayout.segmentName(unsealedID, base: parts.sealed.endOffset)
             return [
                 "small.segment": parts.small, "producers.segment": try producers(),
-                "store/WEIR": storeHeader, "store/LOCK": lock, "store/EPOCHS": epochs,
+                "small.archive": try archive().bytes, "store/WEIR": storeHeader, "store/LOCK": lock,
+                "store/EPOCHS": epochs,
                 "store/tail": parts.tail, streamPath + "MANIFEST": manifest,
                 streamPath + sealedName: parts.sealedBytes,
                 streamPath + unsealedName: parts.unsealed.bytes,
