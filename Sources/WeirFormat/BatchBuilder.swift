@@ -79,7 +79,8 @@ package struct BatchBuilder: ~Copyable, @unchecked Sendable {
         // Eight bytes more than the limit, so that padding always fits.
         let most = BatchBuilder.bodyStart + byteLimit + 8
         let least = max(capacity * 2, BatchBuilder.capacityFirst)
-        grow(to: min(most, max(least, end + byteCount + 8)))
+        // Whole words, so that padding fits behind whatever fits.
+        grow(to: roundedUp(min(most, max(least, end + byteCount + 8)), to: 8))
         return true
     }
 

@@ -40,14 +40,22 @@ package enum BatchExtension {
             Section(type: SectionType.offsetTable, flags: Section.critical, payload: table.bytes)
                 .encode(to: &writer)
         }
+        writer.put(sections(in: rest, without: [SectionType.offsetTable]))
+        return writer.bytes
+    }
+
+    /// The sections as they stand, but for some types.
+    package static func sections(in bytes: RawSpan, without types: Set<UInt16>) -> [UInt8] {
+        var writer = ByteWriter(capacity: bytes.byteCount)
         var place = 0
-        while place + Section.headByteCount <= rest.byteCount {
+        while place + Section.headByteCount <= bytes.byteCount {
             let head = unsafe UInt64(
-                littleEndian: rest.unsafeLoadUnaligned(fromByteOffset: place, as: UInt64.self))
+                littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: place, as: UInt64.self))
             let end = place + Section.headByteCount + roundedUp(Int(head >> 32), to: 8)
-            guard end <= rest.byteCount else { break }
-            if UInt16(truncatingIfNeeded: head) != SectionType.offsetTable {
-                writer.put(unsafe rest.extracting(place..<end).withUnsafeBytes { unsafe Array($0) })
+            guard end <= bytes.byteCount else { break }
+            if !types.contains(UInt16(truncatingIfNeeded: head)) {
+                writer.put(
+                    unsafe bytes.extracting(place..<end).withUnsafeBytes { unsafe Array($0) })
             }
             place = end
         }

@@ -70,10 +70,10 @@ extension BatchBuilder {
     /// `scratch` has grown. The builder keeps its records, so a failed write loses none.
     ///
     /// The entries stand where the header ends: behind an `extension`, whose length is a multiple
-    /// of eight, goes a copy of them.
+    /// of eight, goes a copy of them. A body that was adopted, `packed`, stays as it is.
     package mutating func seal(
         _ seal: BatchSeal, compression: Compression, extension sections: [UInt8] = [],
-        scratch: inout ScratchMemory
+        packed adopted: BatchHeader? = nil, scratch: inout ScratchMemory
     ) -> SealedBatch {
         precondition(sections.count % 8 == 0, "an extension of odd length")
         var header = BatchHeader(
@@ -93,8 +93,8 @@ extension BatchBuilder {
             header.maxRecordTime = max(header.maxRecordTime, seal.appendTime)
         }
         let start = BatchBuilder.bodyStart + sections.count
-        let packed =
-            compression == .off ? 0 : compress(compression, to: start, scratch: &scratch)
+        let isKept = compression == .off || adopted != nil
+        let packed = isKept ? 0 : compress(compression, to: start, scratch: &scratch)
         if !sections.isEmpty {
             if packed == 0 { copyBody(to: start, scratch: &scratch) }
             unsafe scratch.bytes(BatchBuilder.bodyStart..<start).copyBytes(from: sections)
@@ -105,6 +105,11 @@ extension BatchBuilder {
         header.bodyLength = packed > 0 ? packed : bodyByteCount
         header.entryCount = packed > 0 ? 1 : recordCount
         if packed > 0 { header.compat |= BatchHeader.compatHasSubBatches }
+        if let adopted {
+            header.rawBodyLength = adopted.rawBodyLength
+            header.entryCount = adopted.entryCount
+            header.compat = adopted.compat
+        }
         return unsafe BatchBuilder.finish(header, in: target, at: seal.place)
     }
 

@@ -96,6 +96,8 @@ package struct RecordWalker: ~Escapable {
 
     /// Whether every byte of the body was walked over.
     @inlinable package var isComplete: Bool { position == body.byteCount }
+    /// Whether the last record was at an offset or behind it.
+    package func isBeyond(_ end: Offset) -> Bool { index > 0 && offset(of: index - 1) >= end }
 
     @inlinable @inline(__always) @_lifetime(copy self)
     package mutating func next() -> RecordView? {

@@ -233,7 +233,7 @@ extension LogWriter {
                 }
                 let first = try append(
                     &batch.builder, expecting: batch.expecting, marks: batch.marks,
-                    needsSync: batch.needsSync)
+                    adoption: batch.adoption, needsSync: batch.needsSync)
                 outcome.written.append((batch, first))
             } catch {
                 for mark in batch.marks { broken[mark.name] = error }

@@ -33,6 +33,8 @@ package struct CommitQueue<Waiter: Sendable>: ~Copyable, Sendable {
         package var expecting: Offset?
         /// Named producers whose appends are in it; mostly none.
         package internal(set) var marks: [ProducerMark] = []
+        /// Of a batch that was appended to another log before.
+        package var adoption: BatchAdoption?
         /// Where the builder goes when the batch is done: back to the caller who lent it.
         package var isLent: Bool
 

@@ -191,8 +191,7 @@ extension LogWriter {
         if byteCount < BatchHeader.byteCount { byteCount += alignment }
         let seal = BatchSeal(
             place: BatchPlace(segment: current.readable.id, position: current.position),
-            firstOffset: nextOffset, epoch: epoch, durableEnd: durableEnd,
-            appendTime: max(lastAppendTime, host.now()))
+            firstOffset: nextOffset, epoch: epoch, durableEnd: durableEnd, appendTime: emptyTime)
         let filler = BatchBuilder.sealEmpty(
             .filler, seal, byteCount: byteCount, scratch: &scratch)
         unsafe try files.writeAll(current.file, filler.bytes, at: current.position)

@@ -161,10 +161,11 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
     /// With `needsSync`, a change of segment is made durable before the batch is written, so that
     /// a disk without room for it fails the batch whole. Throws `unexpectedOffset` where
     /// `expecting` is another offset, `poisoned`, `noSpace`, or what the system said; then the log
-    /// is as it was before. `marks` says which named producers' appends the batch holds.
+    /// is as it was before. `marks` says which named producers' appends the batch holds, and
+    /// `adoption` what is kept of a batch of another log; throws `appendTimePassed` then.
     package func append(
         _ builder: inout BatchBuilder, expecting: Offset? = nil, marks: [ProducerMark] = [],
-        needsSync: Bool
+        adoption: BatchAdoption? = nil, needsSync: Bool
     ) throws(WeirError) -> Offset {
         if let poison { throw poison }
         if let expecting, expecting != nextOffset {
@@ -174,18 +175,31 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
                     + "read what was appended in between, and decide again.",
                 at: .init(stream: view.name.description, offset: nextOffset))
         }
-        let first = nextOffset
-        let rows = marks.map {
+        let hole = adoption?.hole(at: nextOffset) ?? 0
+        let first = nextOffset + hole
+        let appendTime = try adoption.flatMap { adoption throws(WeirError) in
+            try keptTime(of: adoption)
+        }
+        var rows = marks.map {
             ProducerRow(name: $0.name, lastPublishingID: $0.lastID, offset: first + $0.index)
         }
-        let sections = rows.isEmpty ? [] : BatchExtension.encode(producers: rows)
+        if let adoption, adoption.keepsOffsets, first == adoption.first {
+            rows += adoption.producers
+        }
+        let sections =
+            adoption?.encodeSections(hole: hole, producers: rows)
+            ?? (rows.isEmpty ? [] : BatchExtension.encode(producers: rows))
         let byteCountMax =
             BatchHeader.byteCount + sections.count + SubBatchHead.byteCount
             + LZ4Frame.bound(builder.bodyByteCount) + 8
         try prepare(byteCount: byteCountMax, needsSync: needsSync)
         let compression = configuration.compression
-        try write { seal, scratch in
-            builder.seal(seal, compression: compression, extension: sections, scratch: &scratch)
+        try write(at: appendTime ?? max(lastAppendTime, host.now())) { seal, scratch in
+            var seal = seal
+            seal.offsetSpan = adoption.map { $0.offsetSpan + hole }
+            return builder.seal(
+                seal, compression: compression, extension: sections, packed: adoption?.packed,
+                scratch: &scratch)
         }
         if !rows.isEmpty { producers.note(rows) }
         if needsSync { active?.owesSync = true }
@@ -200,21 +214,38 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         if let poison { throw poison }
         guard active != nil, durableEnd > witnessedDurableEnd else { return }
         try checkTenure()
-        try write { seal, scratch in
+        try write(at: emptyTime) { seal, scratch in
             BatchBuilder.sealEmpty(.marker, seal, scratch: &scratch)
         }
         try sync()
     }
 
+    /// Of batches without records. Not the present: batches of another log may follow, whose own
+    /// times are to be kept.
+    var emptyTime: Timestamp {
+        lastAppendTime > .distantPast ? lastAppendTime : host.now()
+    }
+
+    /// When a batch of another log was appended there, if append times stay in order with it.
+    private func keptTime(of adoption: BatchAdoption) throws(WeirError) -> Timestamp? {
+        let time = adoption.appendTime
+        if lastAppendTime <= time, time <= max(lastAppendTime, host.now()) { return time }
+        guard adoption.needsTime else { return nil }
+        throw WeirError(
+            .appendTimePassed,
+            "The batch was appended at \(time), which cannot be its append time here: the log has "
+                + "come to \(lastAppendTime) already, or that lies ahead.")
+    }
+
     /// Seals a batch at the current place, writes it and moves on.
     private func write(
-        _ makeBatch: (BatchSeal, inout ScratchMemory) -> SealedBatch
+        at appendTime: Timestamp, _ makeBatch: (BatchSeal, inout ScratchMemory) -> SealedBatch
     ) throws(WeirError) {
         guard var current = active else { return }
         let seal = BatchSeal(
             place: BatchPlace(segment: current.readable.id, position: current.position),
             firstOffset: nextOffset, epoch: epoch, durableEnd: durableEnd,
-            appendTime: max(lastAppendTime, host.now()))
+            appendTime: appendTime)
         let batch = makeBatch(seal, &scratch)
         let byteCount = unsafe batch.bytes.count
         grow(&current, by: byteCount)
@@ -296,4 +327,9 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
                 segment: active?.readable.id ?? dormant?.readable.id ?? SegmentID(0),
                 writtenEnd: active?.position ?? dormant?.tail.position ?? .zero))
     }
+}
+
+extension WeirError.Code {
+    /// The batch's records would need times of their own here; nothing was appended.
+    package static let appendTimePassed = WeirError.Code("appendTimePassed")
 }

@@ -91,7 +91,8 @@ package struct StreamRecovery<Files: FileSystem> {
         }
         var outcome = Outcome(
             stream: RecoveredStream(
-                manifest: state, nextOffset: evidence.durableEnd, durableEnd: evidence.durableEnd,
+                manifest: state, nextOffset: max(evidence.durableEnd, state.logStart),
+                durableEnd: max(evidence.durableEnd, state.logStart),
                 lastAppendTime: .distantPast, tail: nil, reports: []),
             manifest: manifest, readableEnd: [:])
         noteSealed(&outcome)

@@ -328,13 +328,24 @@ final class Committer: PoolWorker {
     /// Goes on in a new segment, so that what is in the active one can be compacted or retired.
     /// Beside the appends, which wait meanwhile. Blocks the thread.
     func sealActive() throws(WeirError) {
+        try leading { () throws(WeirError) in try writer.sealActive() }
+    }
+
+    /// Makes durable what was appended without waiting for that. Blocks the thread.
+    func sync() throws(WeirError) {
+        defer { refuseIfPoisoned() }
+        try leading { () throws(WeirError) in try writer.sync() }
+        watch.wake()
+    }
+
+    private func leading(_ body: () throws(WeirError) -> Void) throws(WeirError) {
         while !queue.withLock({ $0.queue.beginLead() }) {
             // Whoever drains the stream keeps the lead for ever.
             if queue.withLock({ $0.queue.isClosed }) { throw Store.closed() }
             SystemThread.pause(microseconds: 1000)
         }
         defer { lead(until: nil) }
-        try writer.sealActive()
+        try body()
     }
 
     /// Takes nothing more, and writes what waits. Blocks the thread.

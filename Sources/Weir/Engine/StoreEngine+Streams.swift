@@ -58,22 +58,23 @@ extension StoreEngine {
             mapByteCount: mapByteCount, readableEnd: end, summary: nil)
     }
 
-    /// Makes a new stream. When it returns, the stream survives power loss.
+    /// Makes a new stream, whose records are counted from `start` on. When it returns, the stream
+    /// survives power loss.
     ///
     /// Throws `alreadyExists`, `invalidArgument`, or what the system said; then there is none.
     package func create(
-        _ name: StreamName, _ configuration: StreamConfiguration
+        _ name: StreamName, _ configuration: StreamConfiguration, from start: Offset = .zero
     ) throws(WeirError) {
         guard !isReadOnly else { throw Self.readOnly() }
         try exclusively { () throws(WeirError) in
             try expectNoGroup(name)
-            try createAlone(name, configuration)
+            try createAlone(name, configuration, from: start)
         }
     }
 
     /// Beside no other creation or deletion.
     func createAlone(
-        _ name: StreamName, _ configuration: StreamConfiguration
+        _ name: StreamName, _ configuration: StreamConfiguration, from start: Offset = .zero
     ) throws(WeirError) {
         guard stream(name) == nil else {
             throw WeirError(
@@ -85,8 +86,11 @@ extension StoreEngine {
         let creation = StoreLayout.creation(id)
         // Made under another name and renamed when it is whole: a crash leaves a stream or none.
         try files.createDirectory(creation)
-        let (bytes, _) = ManifestEdit.created(id, name, configuration)
+        var (bytes, checksum) = ManifestEdit.created(id, name, configuration)
             .encode(sequence: 1, previous: 0)
+        if start > .zero {
+            bytes += ManifestEdit.logStart(start).encode(sequence: 2, previous: checksum).bytes
+        }
         let file = try files.open(creation + "/" + StoreLayout.manifestName, .createExclusive)
         try files.writeAll(file, bytes, at: .zero)
         try files.sync(file)
