@@ -131,6 +131,15 @@ public struct SyncProducer: Sendable {
         try writer.append(&batch, level: level, publishing: publishing(number))
     }
 
+    /// A batch of another log; its id is the offset there behind it. Flushed, not durable.
+    func adopt(
+        _ batch: inout Batch, _ adoption: BatchAdoption
+    ) throws(WeirError) -> Receipt {
+        try writer.append(
+            &batch, level: .flushed, publishing: publishing(adoption.end.value),
+            adoption: adoption)
+    }
+
     private func publishing(_ number: UInt64) -> Publishing {
         Publishing(name: producer.id, id: number)
     }

@@ -288,10 +288,17 @@ public final class Store: Sendable {
     public func createStreamBlocking(
         _ name: String, _ configuration: StreamConfiguration
     ) throws(WeirError) {
+        try createStream(name, configuration, from: .zero)
+    }
+
+    /// Whose records are counted from an offset on.
+    func createStream(
+        _ name: String, _ configuration: StreamConfiguration, from start: Offset
+    ) throws(WeirError) {
         let name = try StreamName(name)
         try Self.expectUserName(name)
         try configuration.validate()
-        try engine.create(name, configuration.placed(in: nil))
+        try engine.create(name, configuration.placed(in: nil), from: start)
     }
 
     static func expectUserName(_ name: StreamName) throws(WeirError) {

@@ -59,13 +59,14 @@ public struct SyncWriter: Sendable {
 
     func append(
         _ batch: inout Batch, expecting: Offset? = nil, level: DurabilityLevel?,
-        publishing: Publishing?
+        publishing: Publishing?, adoption: BatchAdoption? = nil
     ) throws(WeirError) -> Receipt {
         guard !batch.isEmpty else {
             throw WeirError(.invalidArgument, "The batch is empty; append at least one record.")
         }
         let lent = Committer.Queue.Batch(builder: BatchBuilder(byteLimit: 0), isLent: true)
         lent.expecting = expecting
+        lent.adoption = adoption
         swap(&lent.builder, &batch.builder)
         defer { swap(&lent.builder, &batch.builder) }
         let level = level ?? stream.acknowledgedLevel

@@ -1,0 +1,107 @@
+public import WeirBase
+import WeirFormat
+import WeirLog
+
+/// An archive on its way into a stream.
+///
+/// ```swift
+/// var archive = try store.importArchive(into: "orders")
+/// while let bytes = try file.read(upToCount: 1 << 20), !bytes.isEmpty {
+///     try archive.add(Array(bytes))
+/// }
+/// let outcome = try archive.finish()
+/// ```
+///
+/// **Where it goes.** A stream that does not exist is made with the archive's settings, and its
+/// records keep their offsets. Into one that exists they are appended at its end; the offsets are
+/// kept where the archive goes on exactly there. Batches go in as they are, packed or not. One is
+/// unpacked only where it must be: where a part of it is wanted, where it is larger than the
+/// stream's batches, or where append times would go back; its records then get times of their own,
+/// the same that they had.
+///
+/// **What survives.** Each batch says, as an append of a named producer, how far the archive's
+/// stream has come. So the same archive, or a later one of that stream, can be imported again after
+/// a crash or at any time, and what is there is not appended twice. `finish` makes all of it
+/// durable.
+///
+/// **What is refused.** A batch with an altered byte, and everything behind it; what came before is
+/// kept. Only `finish` tells whether the archive was whole.
+public struct ArchiveImport: ~Copyable {
+    private let store: Store
+    private let wantedName: String?
+    private var decoder = ArchiveDecoder()
+    private var lane: ImportLane?
+
+    init(_ store: Store, into name: String?) {
+        self.store = store
+        wantedName = name
+    }
+
+    /// What was done so far; `nil` before the archive's head was read.
+    public var outcome: ImportOutcome? { lane?.outcome }
+
+    /// Takes the next bytes in, pieces of any size. Blocks the thread.
+    ///
+    /// Throws `damaged` for an archive that was altered, `newerFormat`, `tooLarge` for a record or
+    /// a packed part that no batch of the stream can hold, and as an append.
+    public mutating func add(_ bytes: [UInt8]) throws(WeirError) {
+        decoder.add(bytes)
+        while let item = try decoder.next() {
+            switch item {
+            case .head(let head): lane = try ImportLane(head, store, into: wantedName)
+            case .batch(let batch): try lane?.add(batch)
+            case .trailer: break
+            }
+        }
+    }
+
+    /// Makes durable what was imported, whether or not the archive was whole. Throws `damaged` if
+    /// it was cut, and what the medium said.
+    public mutating func finish() throws(WeirError) -> ImportOutcome {
+        try lane?.sync()
+        try decoder.expectEnd()
+        guard let outcome else { throw WeirError.damaged("The archive has no head.") }
+        return outcome
+    }
+}
+
+/// What became of an archive.
+public struct ImportOutcome: Sendable, Hashable {
+    public let stream: StreamName
+    /// The archive's own name for it.
+    public let source: StreamName
+    /// Records that were appended, and those of batches that were there already.
+    public internal(set) var recordCount = 0
+    public internal(set) var repeatCount = 0
+    /// Batches that went in as they are, and those that were unpacked.
+    public internal(set) var batchCount = 0
+    public internal(set) var rebuiltCount = 0
+    /// The offsets of what was appended, from the first to behind the last.
+    public internal(set) var offsets: Range<Offset>?
+    /// Whether every record has the offset that it had.
+    public internal(set) var keepsOffsets = true
+    /// How far the source has come here.
+    public internal(set) var sourceEnd: Offset
+}
+
+extension Store {
+    /// Imports an archive into a stream, by default one of its own name.
+    public func importArchive(into name: String? = nil) throws(WeirError) -> ArchiveImport {
+        guard !isReadOnly else { throw SystemEngine.readOnly() }
+        if let name { _ = try StreamName(name) }
+        return ArchiveImport(self, into: name)
+    }
+
+    /// How far a stream, of this store or another, has been imported or copied into one of this
+    /// store: the offset that comes next; `nil` if nothing was.
+    public func importedEnd(
+        of source: LogStream, into name: String
+    ) throws(WeirError) -> Offset? {
+        let name = try StreamName(name)
+        guard engine.stream(name) != nil else { return nil }
+        let known = ImportLane.producer(source.engine.header.storeID, source.open.id)
+        return try streamBlocking(name.description).producers().first { $0.name == known }.map {
+            Offset($0.publishingID)
+        }
+    }
+}

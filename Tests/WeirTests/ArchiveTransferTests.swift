@@ -1,0 +1,227 @@
+import Foundation
+import Testing
+import Weir
+import WeirBase
+
+/// Two stores, and a stream in the first with records of every kind.
+private struct Pair {
+    let folder = TemporaryFolder()
+    let source: Store
+    let target: Store
+    let stream: LogStream
+
+    init(_ configuration: StreamConfiguration = .init()) throws {
+        source = try Store.openBlocking(at: folder.path, .createOrWrite)
+        target = try Store.openBlocking(at: folder.path + "-target", .createOrWrite)
+        stream = try source.streamBlocking("s", creating: configuration)
+    }
+
+    func fill(batches: Int = 20, records: Int = 10) throws {
+        let writer = try stream.syncWriter()
+        for number in 0..<batches {
+            var batch = Batch()
+            for index in 0..<records {
+                let name = "\(number)-\(index)"
+                let value: [UInt8]? = index == 3 ? nil : bytes("value \(name)") + [0, 0xFF]
+                _ = try batch.append(
+                    key: index % 2 == 1 ? bytes("key \(name)") : nil,
+                    headers: index == 5 ? ["n": .int(5), "t": .timestamp(milliseconds: 7)] : [:],
+                    time: index == 7 ? Timestamp(microseconds: 1) : nil, value: value)
+            }
+            try writer.append(&batch)
+        }
+    }
+
+    func close() throws {
+        try source.closeBlocking()
+        try target.closeBlocking()
+        TemporaryFolder.remove(folder.path + "-target")
+    }
+}
+
+private func archive(
+    of stream: LogStream, from start: StartPosition = .first, to end: Offset? = nil
+) throws -> [UInt8] {
+    var export = try stream.exportArchive(from: start, to: end)
+    return try parts(&export).flatMap { $0 }
+}
+
+private func parts(_ export: inout ArchiveExport) throws -> [[UInt8]] {
+    var found: [[UInt8]] = []
+    while true {
+        switch try export.next() {
+        case .bytes(let bytes): found.append(bytes)
+        case .gap: continue
+        case .end: return found
+        }
+    }
+}
+
+@discardableResult
+private func bring(
+    _ archive: [UInt8], into store: Store, _ name: String? = nil
+) throws -> ImportOutcome {
+    var target = try store.importArchive(into: name)
+    var rest = archive[...]
+    while !rest.isEmpty {
+        try target.add(Array(rest.prefix(1000)))
+        rest = rest.dropFirst(1000)
+    }
+    return try target.finish()
+}
+
+@Suite("A stream moved by an archive")
+struct ArchiveTransferTests {
+    @Test(arguments: [Compression.off, .lz4])
+    func `has the same records at the same offsets`(_ compression: Compression) throws {
+        let pair = try Pair(StreamConfiguration(compression: compression, batchBytesMax: 2 << 20))
+        try pair.fill()
+        let outcome = try bring(archive(of: pair.stream), into: pair.target)
+        #expect(outcome.recordCount == 200 && outcome.keepsOffsets)
+        #expect(outcome.batchCount == 20 && outcome.rebuiltCount == 0)
+        #expect(outcome.offsets == Offset(0)..<Offset(200))
+        let copy = try pair.target.streamBlocking("s")
+        #expect(try copy.all() == pair.stream.all())
+        #expect(copy.configuration == pair.stream.configuration)
+        try pair.close()
+    }
+
+    @Test func `begins where the archive does, also after the store was opened again`() throws {
+        let pair = try Pair()
+        try pair.fill()
+        // In the middle of batches: whole ones are in the archive, and parts of them are taken.
+        let part = try archive(of: pair.stream, from: .offset(Offset(55)), to: Offset(123))
+        let outcome = try bring(part, into: pair.target)
+        #expect(outcome.recordCount == 68 && outcome.keepsOffsets)
+        #expect(outcome.batchCount == 6 && outcome.rebuiltCount == 2)
+        let expected = try pair.stream.all().filter { (55..<123).contains($0.offset.value) }
+        #expect(try pair.target.streamBlocking("s").all() == expected)
+        try pair.target.closeBlocking()
+        let again = try Store.openBlocking(at: pair.target.path, .write)
+        let copy = try again.streamBlocking("s")
+        #expect(copy.firstOffset == Offset(55) && copy.endOffset == Offset(123))
+        #expect(try copy.all() == expected)
+        // What was left out comes later, and nothing comes twice.
+        let rest = try bring(archive(of: pair.stream, from: .offset(Offset(100))), into: again)
+        #expect(rest.recordCount == 77 && rest.keepsOffsets)
+        #expect(try copy.all() == pair.stream.all().filter { $0.offset.value >= 55 })
+        try again.closeBlocking()
+        try pair.source.closeBlocking()
+        TemporaryFolder.remove(again.path)
+    }
+
+    @Test func `is not appended twice, however often it is sent`() throws {
+        let pair = try Pair()
+        try pair.fill()
+        let whole = try archive(of: pair.stream)
+        for count in [0, 200, 3_000, whole.count - 1] {
+            var target = try pair.target.importArchive()
+            try target.add(Array(whole.prefix(count)))
+            #expect(throws: WeirError.self) { try target.finish() }
+        }
+        #expect(try bring(whole, into: pair.target).repeatCount == 200)
+        #expect(try bring(whole, into: pair.target).recordCount == 0)
+        #expect(try pair.target.streamBlocking("s").all() == pair.stream.all())
+        try pair.close()
+    }
+
+    @Test func `goes behind the records of a stream that has some, with their times`() throws {
+        let pair = try Pair(StreamConfiguration(compression: .lz4))
+        try pair.fill()
+        let other = try pair.target.streamBlocking("other", creating: StreamConfiguration())
+        try other.syncWriter().append(value: bytes("mine"))
+        let whole = try archive(of: pair.stream)
+        let outcome = try bring(whole, into: pair.target, "other")
+        #expect(!outcome.keepsOffsets && outcome.rebuiltCount == 20)
+        #expect(outcome.offsets == Offset(1)..<Offset(201))
+        let found = try other.all().dropFirst()
+        for (copy, record) in zip(found, try pair.stream.all()) {
+            #expect(copy.offset == record.offset + 1)
+            #expect(copy.time == record.time && copy.value == record.value)
+            #expect(copy.key == record.key && copy.headers == record.headers)
+        }
+        #expect(found.count == 200)
+        #expect(try bring(whole, into: pair.target, "other").recordCount == 0)
+        try pair.close()
+    }
+
+    @Test func `is cut into the smaller batches of its target`() throws {
+        let pair = try Pair()
+        try pair.fill(batches: 2, records: 3_000)
+        _ = try pair.target.streamBlocking(
+            "s", creating: StreamConfiguration(batchBytesMax: 4 << 10))
+        let outcome = try bring(archive(of: pair.stream), into: pair.target)
+        #expect(outcome.keepsOffsets && outcome.rebuiltCount == 2)
+        #expect(try pair.target.streamBlocking("s").all() == pair.stream.all())
+        try pair.close()
+    }
+
+    @Test func `takes the named producers along with the offsets`() throws {
+        let pair = try Pair()
+        let loader = try pair.stream.syncWriter().producer("loader")
+        try loader.append(value: bytes("x"), id: 41)
+        try bring(archive(of: pair.stream), into: pair.target)
+        let copy = try pair.target.streamBlocking("s").syncWriter().producer("loader")
+        #expect(copy.lastPublishingID == 41)
+        #expect(try copy.append(value: bytes("x"), id: 41).isDuplicate)
+        try pair.close()
+    }
+
+    @Test func `goes on where an interrupted export ended`() throws {
+        let pair = try Pair()
+        try pair.fill()
+        var export = try pair.stream.exportArchive()
+        let whole = try parts(&export).flatMap { $0 }
+        for count in stride(from: 0, to: whole.count, by: 997) {
+            var part = ArchivePart()
+            try part.add(Array(whole.prefix(count)))
+            guard part.byteCount > 0 else {
+                #expect(throws: WeirError.self) { try pair.stream.exportArchive(resuming: part) }
+                continue
+            }
+            var rest = try pair.stream.exportArchive(resuming: part)
+            #expect(whole.prefix(part.byteCount) + (try parts(&rest).flatMap { $0 }) == whole)
+        }
+        var complete = ArchivePart()
+        try complete.add(whole)
+        #expect(complete.isComplete)
+        let other = try pair.source.streamBlocking("other", creating: StreamConfiguration())
+        var part = ArchivePart()
+        try part.add(Array(whole.prefix(5_000)))
+        #expect(throws: WeirError.self) { try other.exportArchive(resuming: part) }
+        try pair.close()
+    }
+
+    @Test func `has the holes of compaction, and no gaps`() throws {
+        let pair = try Pair(StreamConfiguration(compaction: CompactionPolicy()))
+        let writer = try pair.stream.syncWriter()
+        for number in 0..<300 {
+            try writer.append(key: bytes("k\(number % 7 % 5)"), value: bytes("\(number)"))
+        }
+        _ = try pair.stream.compactBlocking(CompactionOptions(isNow: true))
+        try writer.append(key: bytes("last"), value: bytes("x"))
+        let before = try pair.stream.all()
+        #expect(before.count == 6)
+        let outcome = try bring(archive(of: pair.stream), into: pair.target)
+        #expect(outcome.keepsOffsets && outcome.recordCount == 6)
+        let copy = try pair.target.streamBlocking("s")
+        #expect(try copy.all() == before)
+        var cursor = try copy.cursor()
+        while true {
+            let step = try cursor.next()
+            if step == .end { break }
+            #expect(step == .batch)
+        }
+        try pair.close()
+    }
+
+    @Test func `goes into no stream that it comes from`() throws {
+        let pair = try Pair()
+        try pair.fill(batches: 1)
+        let whole = try archive(of: pair.stream)
+        #expect(throws: WeirError.self) { try bring(whole, into: pair.source) }
+        #expect(try bring(whole, into: pair.source, "t").recordCount == 10)
+        #expect(pair.stream.endOffset == Offset(10))
+        try pair.close()
+    }
+}
