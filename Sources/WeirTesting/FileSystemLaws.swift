@@ -11,6 +11,7 @@ package func checkFileSystem<Files: FileSystem>(_ files: Files) throws(WeirError
     try laws.checkMaps()
     try laws.checkDirectories()
     try laws.checkLocks()
+    try laws.checkSharing()
     let left = try files.list("")
     laws.require(left.isEmpty, "what was removed is listed no more; \(left) is")
     return laws.broken
@@ -138,6 +139,32 @@ private struct FileSystemLaws<Files: FileSystem> {
         require(!map.lostPages, "a whole file loses no pages")
         try files.close(file)
         try files.removeFile("map")
+    }
+
+    /// Whether a system can share or not, it says so.
+    mutating func checkSharing() throws(WeirError) {
+        let source = try files.open("source", .createExclusive)
+        let copy = try files.open("copy", .createExclusive)
+        try files.writeAll(source, Array(1...100), at: .zero)
+        let expected: [UInt8] = files.clone(source, into: copy) ? Array(1...100) : []
+        require(
+            try files.read(copy, at: .zero, byteCount: 200) == expected,
+            "a clone has the bytes of its source, or nothing was done")
+        try files.writeAll(source, [255], at: .zero)
+        require(
+            try files.read(copy, at: .zero, byteCount: 200) == expected,
+            "a clone stays as it was when its source changes")
+        if try files.link("source", of: files, as: "second") {
+            let found = code { () throws(WeirError) in
+                try files.close(try files.open("second", .read))
+                try files.removeFile("second")
+            }
+            require(found == nil, "a linked file has both names")
+        }
+        try files.close(source)
+        try files.close(copy)
+        try files.removeFile("source")
+        try files.removeFile("copy")
     }
 
     mutating func checkDirectories() throws(WeirError) {

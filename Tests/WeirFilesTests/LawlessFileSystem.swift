@@ -7,6 +7,7 @@ enum Breach: CaseIterable {
     case missingIsFound, createdTwice, listedLate, oldNameStays, removedTwice, earlierBytesStay
     case readsBeyondTheEnd, sizeStays, endMovesBack, dataIsAHole, cutBytesComeBack
     case reservingGrows, directoryMadeTwice, fullDirectoryRemoved
+    case cloneIsEmpty, cloneChanges, linkIsNowhere
     case lockGoesWithAnyClose, lockIsForAll, heldLockIsUnseen
 
     /// A part of the sentence that the checker says.
@@ -26,6 +27,9 @@ enum Breach: CaseIterable {
         case .reservingGrows: "room that is set aside leaves the size"
         case .directoryMadeTwice: "a directory is made once"
         case .fullDirectoryRemoved: "a directory with something in it is not removed"
+        case .cloneIsEmpty: "a clone has the bytes"
+        case .cloneChanges: "a clone stays as it was"
+        case .linkIsNowhere: "a linked file has both names"
         case .lockGoesWithAnyClose: "closing another opening leaves the lock"
         case .lockIsForAll: "a second opening does not get the lock"
         case .heldLockIsUnseen: "a lock that is held is seen"
@@ -105,6 +109,10 @@ struct LawlessFileSystem: FileSystem {
     ) throws(WeirError) -> Int {
         let isInside = try position + bytes.count <= FilePosition(UInt64(base.size(of: file)))
         if breach == .earlierBytesStay, isInside { return bytes.count }
+        // What is written to a source shows in its clone.
+        for clone in clones.withLock({ $0 }) where clone.source === file {
+            _ = try base.write(clone.target, bytes, at: position)
+        }
         return try base.write(file, bytes, at: position)
     }
 
@@ -145,6 +153,23 @@ struct LawlessFileSystem: FileSystem {
     func mapForPublishing(_ file: File, byteCount: Int) throws(WeirError) -> Mapping {
         try base.mapForPublishing(file, byteCount: byteCount)
     }
+
+    func clone(_ source: File, into target: File) -> Bool {
+        guard breach == .cloneChanges else { return breach == .cloneIsEmpty }
+        do throws(WeirError) {
+            let bytes = try base.read(source, at: .zero, byteCount: 1 << 10)
+            try base.writeAll(target, bytes, at: .zero)
+            clones.withLock { $0.append((source, target)) }
+            return true
+        } catch {
+            return false
+        }
+    }
+    private let clones = Lock<[(source: File, target: File)]>([])
+
+    func link(
+        _ source: String, of other: LawlessFileSystem, as target: String
+    ) throws(WeirError) -> Bool { breach == .linkIsNowhere }
 
     func createDirectory(_ path: String) throws(WeirError) {
         try forgiving(.directoryMadeTwice, .alreadyExists) { () throws(WeirError) in
