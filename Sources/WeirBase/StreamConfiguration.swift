@@ -36,7 +36,7 @@ public enum Visibility: String, Sendable, Hashable {
     case flushed
 }
 
-/// A stream's settings, chosen at its creation.
+/// A stream's settings. Some can be changed later, see `LogStream.configure`.
 public struct StreamConfiguration: Sendable, Hashable {
     public var durability: Durability
     public var compression: Compression
@@ -102,6 +102,24 @@ public struct StreamConfiguration: Sendable, Hashable {
         var copy = self
         copy.partition = partition
         return copy
+    }
+
+    /// Throws `invalidArgument` for a setting that differs and cannot be changed.
+    package func expectChangeable(to new: StreamConfiguration) throws(WeirError) {
+        for (what, isSame) in [
+            ("place among partitions", partition == new.partition),
+            ("visibility", visibility == new.visibility),
+            ("segment size", segmentBytes == new.segmentBytes),
+            ("batch limit", batchBytesMax == new.batchBytesMax),
+            ("commit alignment", commitAlignment == new.commitAlignment),
+            ("index of keys", keyIndex == new.keyIndex),
+            ("indexed headers", indexedHeaders == new.indexedHeaders),
+        ] where !isSame {
+            throw WeirError(
+                .invalidArgument,
+                "The \(what) of a stream is chosen at its creation and stays; create another "
+                    + "stream with the one that you want, and append the records to it.")
+        }
     }
 
     /// Throws `invalidArgument` for the first setting that is outside its range.

@@ -27,8 +27,7 @@ struct WeirCommand: ParsableCommand {
             TailCommand.self, ListCommand.self, InfoCommand.self, DumpCommand.self,
             FlowCommand.self, SqlCommand.self, CursorCommand.self, GroupCommand.self,
             CompactCommand.self, BackupCommand.self, RestoreCommand.self, VerifyCommand.self,
-            RepairCommand.self, IndexCommand.self,
-            TrimCommand.self,
+            RepairCommand.self, IndexCommand.self, TrimCommand.self, ConfigCommand.self,
         ]
     )
 }

@@ -78,7 +78,7 @@ package struct Compactor<Files: FileSystem>: Sendable {
             let plan = CompactionPlan(
                 Array(survey.segments[round.marked]), startsClean: isClean,
                 dirtyPercent: request.takesAll ? 0 : request.policy.dirtyPercent,
-                segmentBytes: writer.configuration.segmentBytes)
+                segmentBytes: writer.manifest.state.configuration.segmentBytes)
             isClean = isClean && plan.tombstonesEnd == round.marked.count
             try perform(plan, survey, round.marked, readable, request, &report)
         }
@@ -151,7 +151,7 @@ package struct Compactor<Files: FileSystem>: Sendable {
         guard let first = old.first, let last = old.last else { return }
         var rewrite = SegmentRewrite(
             try SegmentOutput(header(replacing: old, first), files: writer.files),
-            compression: writer.configuration.compression)
+            compression: writer.manifest.state.configuration.compression)
         let sealed: SealedSegment
         do throws(WeirError) {
             for index in range {
@@ -176,7 +176,7 @@ package struct Compactor<Files: FileSystem>: Sendable {
         var header = SegmentHeader(
             segmentID: SegmentID(random()), streamID: writer.streamID, epoch: first.entry.epoch,
             base: first.entry.base, creationTime: now, logStart: view.logStart, name: view.name,
-            configuration: writer.configuration)
+            configuration: writer.manifest.state.configuration)
         header.generation = (old.map(\.entry.generation).max() ?? 0) + 1
         header.replaced = old.map(\.entry.id)
         return header

@@ -19,7 +19,8 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
     let tenure: Tenure
     package let files: Files
     let host: Host
-    package let configuration: StreamConfiguration
+    /// The leader's; others look into the manifest.
+    package private(set) var configuration: StreamConfiguration
     package let streamID: StreamID
     package let manifest: ManifestFile<Files>
     let rolls: RollQueue<Files>
@@ -76,8 +77,7 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         self.streamID = manifest.state.streamID
         self.manifest = manifest
         self.rolls = RollQueue(
-            files: files, manifest: manifest, configuration: configuration, tenure: tenure,
-            view: view)
+            files: files, manifest: manifest, tenure: tenure, view: view)
         self.nextFile = NextFile(files: files, streamID: streamID)
         self.writeBack = WriteBack(files: files)
         self.view = view
@@ -272,6 +272,19 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         current.readable.advance(readableEnd: current.position)
         current.readable.note(batch.header, at: position)
         publish()
+    }
+
+    /// Records other settings, and goes by them from the next batch on. Costs one synced edit.
+    ///
+    /// Throws `invalidArgument` for a setting that stays as it was chosen; then, and after any
+    /// error but a failed sync, all is as before.
+    package func configure(_ new: StreamConfiguration) throws(WeirError) {
+        if let poison { throw poison }
+        try configuration.expectChangeable(to: new)
+        guard new != configuration else { return }
+        try checkTenure()
+        try commit([.configured(new)])
+        configuration = new
     }
 
     /// Makes everything that was appended durable. Costs one sync, or nothing if nothing is new.

@@ -29,8 +29,7 @@ package struct Roll<Files: FileSystem>: Sendable {
 
     /// Every step can be taken again after a failed write. A failed sync ends the writer.
     func perform(
-        files: Files, manifest: ManifestFile<Files>, configuration: StreamConfiguration,
-        view: LogView<Files>
+        files: Files, manifest: ManifestFile<Files>, view: LogView<Files>
     ) throws(WriteFailure) {
         var edits: [ManifestEdit] = []
         if let old {
@@ -38,9 +37,10 @@ package struct Roll<Files: FileSystem>: Sendable {
             try WriteFailure.syncing { () throws(WeirError) in try files.sync(old.file) }
             let sealed: SealedSegment
             do throws(WeirError) {
+                let state = manifest.state
                 var footer = SegmentFooter(
                     segmentID: old.readable.id, summary: try old.readable.summary(),
-                    logStart: manifest.state.logStart, configuration: configuration)
+                    logStart: state.logStart, configuration: state.configuration)
                 footer.producers = try rows(old.readable, view)
                 sealed = try write(footer, to: old, files)
             } catch {
@@ -96,17 +96,14 @@ package final class RollQueue<Files: FileSystem>: Sendable {
     private let monitor = Monitor(State())
     private let files: Files
     private let manifest: ManifestFile<Files>
-    private let configuration: StreamConfiguration
     private let tenure: Tenure
     private let view: LogView<Files>
 
     init(
-        files: Files, manifest: ManifestFile<Files>, configuration: StreamConfiguration,
-        tenure: Tenure, view: LogView<Files>
+        files: Files, manifest: ManifestFile<Files>, tenure: Tenure, view: LogView<Files>
     ) {
         self.files = files
         self.manifest = manifest
-        self.configuration = configuration
         self.tenure = tenure
         self.view = view
     }
@@ -125,8 +122,7 @@ package final class RollQueue<Files: FileSystem>: Sendable {
             do throws(WriteFailure) {
                 // A process that stood still must not seal what another has recovered.
                 try WriteFailure.syncing(tenure.check)
-                try roll.perform(
-                    files: files, manifest: manifest, configuration: configuration, view: view)
+                try roll.perform(files: files, manifest: manifest, view: view)
                 finish(roll, nil)
             } catch {
                 return finish(roll, error)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Letting records go from outside: `weir trim` with a writer and without one, what consumers are told,
-# and what a killed trim leaves, twenty times.
+# Letting records go and changing settings from outside: `weir trim` and `weir config` with a writer
+# and without one, what consumers are told, and what killed ones leave, twenty times each.
 set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
 cd "$WEIR_ROOT" || exit 1
@@ -61,6 +61,32 @@ end
 check "the stream goes on behind it" [ "$(first)" = 1000 ]
 check "no file of what went is left" [ "$(find "$WEIR_STORE/streams" -name '*.segment' -size +64k | wc -l)" -le 1 ]
 
+# Settings.
+setting() { "$weir" config s get --json | python3 -c 'import json, sys
+print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
+expect "settings without a writer" 0 '' "$weir" config s set retention.records=100 compression=auto
+check "are recorded" [ "$(setting retention.records)$(setting compression)" = 100auto ]
+expect "all of them as text" 0 '' "$weir" config s
+check "with what they would be" grep -qE '^compression +auto +off' "$work/out"
+begin
+expect "settings through the writer" 0 '' "$weir" config s set retention.records=none linger=7
+check "are seen at once" [ "$(setting retention.records)$(setting linger)" = none7 ]
+expect "one that is out of range" 1 'The linger is 5000; expected 0 to 1000' "$weir" config s set linger=5000
+expect "one that stays" 1 'segment.bytes is chosen at a stream' "$weir" config s set segment.bytes=1GiB
+expect "one that is none" 1 'There is no setting colour; there are durability' "$weir" config s set colour=red
+expect "of two the second is wrong" 1 'linger' "$weir" config s set compression=lz4 linger=x
+check "and the first does not hold" [ "$(setting compression)" = auto ]
+end
+expect "set needs a setting" 2 'KEY=VALUE' "$weir" config s set
+expect "get takes none" 2 'name none' "$weir" config s get linger=1
+expect "settings of Weir's own stream" 1 "Weir's own" "$weir" config weir.cursors set linger=1
+expect "settings of a stream at its creation" 0 '' "$weir" create t --set compaction=on --set retention.age=7d
+check "hold" bash -c "'$weir' config t get --json | grep -q '\"retention.age\":\"604800s\"'"
+expect "a wrong setting at its creation" 2 'There is no setting x' "$weir" create u --set x=1
+expect "partitions" 0 '' "$weir" create p --partitions 3
+expect "settings of all partitions" 0 '' "$weir" config p set linger=9
+check "hold in each" bash -c "for i in 0 1 2; do '$weir' config p-\$i get --json | grep -q '\"linger\":\"9\"' || exit 1; done"
+
 # A trim that is killed leaves the old beginning or the new, and every record behind it.
 rm -rf "$WEIR_STORE"
 bad=0 old=0 new=0
@@ -79,3 +105,18 @@ for round in $(seq 1 "$kills"); do
     seq "${found:-$end}" $((end - 1)) | cmp -s - <("$weir" read s) || bad=$((bad + 1))
 done
 if [ $bad -eq 0 ]; then echo "ok $kills killed trims: $old did nothing, $new were done"; else echo "not ok $kills killed trims: $bad left something else"; fi
+
+# Settings that are killed hold whole or not at all.
+bad=0 old=0 new=0
+for round in $(seq 1 "$kills"); do
+    before=$(setting linger)$(setting retention.records)
+    "$weir" config s set linger=$round retention.records=$round >/dev/null 2>&1 &
+    change=$!
+    sleep "0.$(printf %03d $((RANDOM % 300)))"
+    kill -9 $change 2>/dev/null
+    wait $change 2>/dev/null
+    found=$(setting linger)$(setting retention.records)
+    if [ "$found" = "$before" ]; then old=$((old + 1)); else new=$((new + 1)); fi
+    [ "$found" = "$before" ] || [ "$found" = $round$round ] || bad=$((bad + 1))
+done
+if [ $bad -eq 0 ]; then echo "ok $kills killed changes: $old did nothing, $new were done"; else echo "not ok $kills killed changes: $bad left something else"; fi

@@ -40,10 +40,9 @@ final class Committer: PoolWorker {
     /// The gate has a lag bound; spares everybody else the lock.
     let watchesLag = Atomic(false)
     private let pool: ThreadPool
-    private let watch: TailWatch
+    let watch: TailWatch
     private let housekeeper: Housekeeper
-    private let durability: Durability
-    private let lingerMicroseconds: Int
+    private let acknowledgesDurable: Atomic<Bool>
 
     struct Shared: ~Copyable {
         var queue: Queue
@@ -56,6 +55,8 @@ final class Committer: PoolWorker {
         var wantsUpkeep = false
         /// A thread seals segments and makes the next file.
         var isWorking = false
+        /// What the leader does between two groups.
+        var errands: [Errand] = []
     }
     /// From so many calls on, another thread wakes them while the next sync runs already.
     private static let wakeHereMax = 4
@@ -70,14 +71,19 @@ final class Committer: PoolWorker {
         self.housekeeper = housekeeper
         self.flow = flow
         self.releaseRequests = releaseRequests
-        self.durability = writer.configuration.durability
-        self.lingerMicroseconds = writer.configuration.lingerMicroseconds
+        self.acknowledgesDurable = Atomic(writer.configuration.durability == .durable)
         // Weir's own streams pass no gate: what holds users back must not hold back Weir.
         let permits = writer.view.name.isSystem ? Credit.unlimited : ProducerPolicy().permits
         self.queue = Lock(
             Shared(
                 queue: Queue(batchBytesMax: writer.configuration.batchBytesMax),
                 gate: AppendGate(limit: permits, end: writer.view.visibleEnd)))
+    }
+
+    /// What an append waits for unless it says otherwise.
+    var acknowledgedLevel: DurabilityLevel {
+        get { acknowledgesDurable.load(ordering: .relaxed) ? .durable : .flushed }
+        set { acknowledgesDurable.store(newValue == .durable, ordering: .relaxed) }
     }
 
     // MARK: appending
@@ -129,27 +135,32 @@ final class Committer: PoolWorker {
     func lead(until slot: AppendSlot?) {
         while let group = nextGroup() {
             perform(group)
+            performErrands()
             if let slot, slot.isFinished {
                 if queue.withLock({ $0.queue.isEmpty }) { continue }
                 pool.run { self.lead(until: nil) }
                 return
             }
         }
-        let wantsUpkeep = queue.withLock { shared in
-            let wants = shared.wantsUpkeep && shared.queue.beginLead()
-            if wants { shared.wantsUpkeep = false }
-            return wants
+        let (goesOn, wantsUpkeep) = queue.withLock { shared in
+            let wants = shared.wantsUpkeep
+            guard wants || !shared.errands.isEmpty, shared.queue.beginLead() else {
+                return (false, false)
+            }
+            shared.wantsUpkeep = false
+            return (true, wants)
         }
-        if wantsUpkeep {
-            keepUp()
-            lead(until: slot)
-        }
+        guard goesOn else { return }
+        performErrands()
+        if wantsUpkeep { keepUp() }
+        lead(until: slot)
     }
 
     /// What waits, after a moment in which others may join it, if the stream has one.
     private func nextGroup() -> Group? {
-        if lingerMicroseconds > 0, queue.withLock({ !$0.queue.isEmpty }) {
-            SystemThread.pause(microseconds: lingerMicroseconds)
+        let linger = writer.configuration.lingerMicroseconds
+        if linger > 0, queue.withLock({ !$0.queue.isEmpty }) {
+            SystemThread.pause(microseconds: linger)
         }
         return queue.withLock { $0.queue.takeGroup() }
     }
@@ -287,7 +298,7 @@ final class Committer: PoolWorker {
     // MARK: upkeep
 
     private var syncDelayMilliseconds: Int {
-        switch durability {
+        switch writer.configuration.durability {
         case .interval(let milliseconds): Int(milliseconds)
         case .durable, .flushed: Housekeeper.idleMilliseconds
         }
@@ -313,7 +324,7 @@ final class Committer: PoolWorker {
     private func keepUp() {
         do throws(WeirError) {
             if writer.hasWork { haveWorkDone() }
-            if durability != .flushed { try writer.sync() }
+            if writer.configuration.durability != .flushed { try writer.sync() }
             try writer.mark()
             watch.wake()
             tellGateEnd()
@@ -323,29 +334,6 @@ final class Committer: PoolWorker {
             refuseIfPoisoned()
             if writer.poison == nil { housekeeper.note(self, after: syncDelayMilliseconds) }
         }
-    }
-
-    /// Goes on in a new segment, so that what is in the active one can be compacted or retired.
-    /// Beside the appends, which wait meanwhile. Blocks the thread.
-    func sealActive() throws(WeirError) {
-        try leading { () throws(WeirError) in try writer.sealActive() }
-    }
-
-    /// Makes durable what was appended without waiting for that. Blocks the thread.
-    func sync() throws(WeirError) {
-        defer { refuseIfPoisoned() }
-        try leading { () throws(WeirError) in try writer.sync() }
-        watch.wake()
-    }
-
-    private func leading(_ body: () throws(WeirError) -> Void) throws(WeirError) {
-        while !queue.withLock({ $0.queue.beginLead() }) {
-            // Whoever drains the stream keeps the lead for ever.
-            if queue.withLock({ $0.queue.isClosed }) { throw Store.closed() }
-            SystemThread.pause(microseconds: 1000)
-        }
-        defer { lead(until: nil) }
-        try body()
     }
 
     /// Takes nothing more, and writes what waits. Blocks the thread.
@@ -364,6 +352,7 @@ final class Committer: PoolWorker {
         while let group = queue.withLock({ $0.queue.takeGroup(keepingLead: true) }) {
             perform(group)
         }
+        refuseErrands(error)
         refuse(error)
     }
 }

@@ -23,7 +23,6 @@ struct StoreParts: Sendable {
 /// share one sync; the order of a task's own appends is kept.
 public final class LogStream: Sendable {
     public let name: StreamName
-    public let configuration: StreamConfiguration
     let open: SystemStream
     let parts: StoreParts
     let watch: TailWatch
@@ -37,7 +36,6 @@ public final class LogStream: Sendable {
 
     init(_ open: SystemStream, of parts: StoreParts) {
         self.name = open.name
-        self.configuration = open.configuration
         self.open = open
         self.openedEnd = open.openedEnd
         self.parts = parts
@@ -51,6 +49,9 @@ public final class LogStream: Sendable {
                 flow: parts.flow, releaseRequests: requests)
         }
     }
+
+    /// As they are now; in a reading process, as they were when it opened the store.
+    public var configuration: StreamConfiguration { open.settings }
 
     var engine: SystemEngine { parts.engine }
     var pool: ThreadPool { parts.pool }
@@ -68,7 +69,8 @@ public final class LogStream: Sendable {
 
     /// What an append waits for unless it says otherwise.
     public var acknowledgedLevel: DurabilityLevel {
-        configuration.durability == .durable ? .durable : .flushed
+        committer?.acknowledgedLevel
+            ?? (configuration.durability == .durable ? .durable : .flushed)
     }
 
     // MARK: appending, one record

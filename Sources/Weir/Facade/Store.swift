@@ -70,6 +70,7 @@ public final class Store: Sendable {
         serveGroups(commands)
         serveUpkeep(commands)
         serveIndex(commands)
+        serveConfiguration(commands)
         upkeep.start { [weak self] (name) throws(WeirError) in
             guard let self else { throw Store.closed() }
             return try self.openStream(name, creating: nil)

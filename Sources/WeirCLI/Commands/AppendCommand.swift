@@ -76,7 +76,7 @@ struct AppendCommand: ParsableCommand {
         let appender = try makeAppender(opened.store)
         let bar = ProgressBar("append", total: source.totalBytes)
         source.onPause = { try appender.flush() }
-        warnOfSettings(appender.configuration)
+        try warnOfSettings(appender.configuration)
         var bad: (count: Int, first: WeirError?) = (0, nil)
         do {
             while true {
@@ -120,8 +120,8 @@ struct AppendCommand: ParsableCommand {
     }
 
     /// Settings count when a stream is made; for one that exists they would be lost silently.
-    private func warnOfSettings(_ found: StreamConfiguration) {
-        let asked = settings.configuration()
+    private func warnOfSettings(_ found: StreamConfiguration) throws {
+        let asked = try settings.configuration()
         let isInterval =
             if case .interval? = settings.durability?.durability { true } else { false }
         let differs =
@@ -130,17 +130,16 @@ struct AppendCommand: ParsableCommand {
         guard differs else { return }
         Words.say(
             "weir: note: the stream \(stream) exists and keeps the settings that it was made with; "
-                + "see `weir info \(stream)`")
+                + "see `weir config \(stream)`")
     }
 
     private func makeAppender(_ store: Store) throws -> Appender {
         let group = try store.partitionedEntry(stream).map { _ in
             try store.partitionedStreamBlocking(stream)
         }
+        let creating = noCreate ? nil : try settings.configuration()
         let targets =
-            try group?.partitions ?? [
-                store.streamBlocking(stream, creating: noCreate ? nil : settings.configuration())
-            ]
+            try group?.partitions ?? [store.streamBlocking(stream, creating: creating)]
         return try Appender(
             targets, router: group, producer: producer, batchRecords: batch,
             level: settings.durability?.level, printsAcks: acks)

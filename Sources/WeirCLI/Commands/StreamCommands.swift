@@ -11,6 +11,7 @@ struct CreateCommand: ParsableCommand {
               weir create clicks --durability interval:200 --compression auto
               weir create orders --partitions 8
               weir create flights --index-header carrier --index-header origin
+              weir create states --set compaction=on --set retention.age=30d
             """)
 
     @OptionGroup var options: StoreOptions
@@ -35,7 +36,7 @@ struct CreateCommand: ParsableCommand {
 
     func run() throws {
         let opened = try options.open(.createOrWrite)
-        let configuration = settings.configuration()
+        let configuration = try settings.configuration()
         if let partitions {
             try opened.store.createPartitionedStreamBlocking(
                 stream, PartitionedConfiguration(partitions: partitions, configuration))
@@ -84,12 +85,18 @@ struct StreamSettings: ParsableArguments {
     var compactLag: Int?
     @Option(help: "With --compact: keep tombstones for so many seconds (86400).")
     var compactTombstones: Int?
+    @Option(
+        name: .customLong("set"),
+        help: ArgumentHelp(
+            "Any setting of `weir config`, such as retention.age=7d; as often as you like.",
+            valueName: "key=value"))
+    var words: [String] = []
 
     /// Whether any of them was named, but for the durability, which an append may choose.
     var areGiven: Bool {
         compression != nil || segmentBytes != nil || maxBatchBytes != nil
             || commitAlignment != nil || linger != nil || noKeyIndex
-            || !indexHeader.isEmpty || compact
+            || !indexHeader.isEmpty || compact || !words.isEmpty
     }
 
     private var compaction: CompactionPolicy? {
@@ -114,13 +121,15 @@ struct StreamSettings: ParsableArguments {
         }
     }
 
-    func configuration() -> StreamConfiguration {
-        StreamConfiguration(
+    func configuration() throws(WeirError) -> StreamConfiguration {
+        var configuration = StreamConfiguration(
             durability: durability?.durability ?? .durable, compression: compression ?? .off,
             segmentBytes: segmentBytes?.bytes ?? Limits.segmentBytesDefault,
             batchBytesMax: maxBatchBytes?.bytes ?? Limits.batchBytesDefault,
             commitAlignment: commitAlignment ?? 8, lingerMicroseconds: linger ?? 0,
             keyIndex: !noKeyIndex, indexedHeaders: indexHeader, compaction: compaction)
+        for word in words { try configuration.apply(word) }
+        return configuration
     }
 }
 

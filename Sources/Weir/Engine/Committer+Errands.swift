@@ -1,0 +1,83 @@
+import WeirBase
+import WeirLog
+
+/// What others have a stream's leader do between two groups of appends, since the writer is the
+/// leader's alone.
+///
+///     whoever asks ──errand──▶ queue ──▶ the leader, after its group ─▶ done
+///                    └ nobody leads: leads for it
+extension Committer {
+    /// Called with nothing to do it, or with an error that keeps it from being done.
+    typealias Errand = @Sendable (WeirError?) -> Void
+
+    /// Goes on in a new segment, so that what is in the active one can be compacted or retired.
+    /// Blocks the thread.
+    func sealActive() throws(WeirError) {
+        try betweenGroups { writer throws(WeirError) in try writer.sealActive() }
+    }
+
+    /// Makes durable what was appended without waiting for that. Blocks the thread.
+    func sync() throws(WeirError) {
+        defer { refuseIfPoisoned() }
+        try betweenGroups { writer throws(WeirError) in try writer.sync() }
+        watch.wake()
+    }
+
+    /// Changes settings, and gives those that hold then. Blocks the thread.
+    func configure(
+        _ change: @escaping @Sendable (inout StreamConfiguration) throws(WeirError) -> Void
+    ) throws(WeirError) -> StreamConfiguration {
+        try betweenGroups { [self] writer throws(WeirError) in
+            var settings = writer.configuration
+            try change(&settings)
+            // What a segment's size may be, its creation has said.
+            try settings.validate(segmentBytesMin: Limits.segmentBytesMinInTests)
+            try writer.configure(settings)
+            acknowledgedLevel = settings.durability == .durable ? .durable : .flushed
+            // Nobody else would sync what was appended before.
+            if settings.durability != .flushed { try writer.sync() }
+            return settings
+        }
+    }
+
+    private func betweenGroups<Result: Sendable>(
+        _ body: @escaping @Sendable (SystemWriter) throws(WeirError) -> Result
+    ) throws(WeirError) -> Result {
+        let slot = Slot<Swift.Result<Result, WeirError>>()
+        let errand: Errand = { [writer] refusal in
+            if let refusal { return slot.finish(.failure(refusal)) }
+            do throws(WeirError) {
+                slot.finish(.success(try body(writer)))
+            } catch {
+                slot.finish(.failure(error))
+            }
+        }
+        let leads = try queue.withLock { shared throws(WeirError) in
+            if let refusal = shared.queue.refusal { throw refusal }
+            shared.errands.append(errand)
+            return shared.queue.beginLead()
+        }
+        if leads {
+            performErrands()
+            lead(until: nil)
+        }
+        return try slot.wait().get()
+    }
+
+    /// By the leader.
+    func performErrands() {
+        for errand in takeErrands() { errand(nil) }
+    }
+
+    /// By whoever keeps the lead for ever.
+    func refuseErrands(_ error: WeirError) {
+        for errand in takeErrands() { errand(error) }
+    }
+
+    private func takeErrands() -> [Errand] {
+        queue.withLock { shared in
+            defer { shared.errands = [] }
+            return shared.errands
+        }
+    }
+}

@@ -1,0 +1,205 @@
+public import WeirBase
+
+/// A setting as words.
+public struct SettingWords: Sendable, Hashable {
+    public let key: String
+    public let value: String
+    /// The value of a stream that was created without it.
+    public let standard: String
+    /// Whether it can be changed after the creation.
+    public let isChangeable: Bool
+}
+
+extension StreamConfiguration {
+    /// All settings as `weir config` prints them.
+    public var words: [SettingWords] {
+        let standard = StreamConfiguration()
+        return Setting.allCases.map {
+            SettingWords(
+                key: $0.rawValue, value: $0.text(of: self), standard: $0.text(of: standard),
+                isChangeable: true)
+        }
+            + Self.fixed.map {
+                SettingWords(
+                    key: $0.key, value: $0.text(self), standard: $0.text(standard),
+                    isChangeable: false)
+            }
+    }
+
+    /// Applies `KEY=VALUE`, a key of those that can be changed. Throws `invalidArgument`.
+    public mutating func apply(_ word: String) throws(WeirError) {
+        guard let equals = word.firstIndex(of: "=") else {
+            throw WeirError(.invalidArgument, "The setting \(word) is no KEY=VALUE.")
+        }
+        let key = String(word[..<equals])
+        guard let setting = Setting(rawValue: key) else {
+            let isFixed = Self.fixed.contains { $0.key == key }
+            throw WeirError(
+                .invalidArgument,
+                isFixed
+                    ? "The setting \(key) is chosen at a stream's creation and stays; create "
+                        + "another stream with the one that you want, and append the records to it."
+                    : "There is no setting \(key); there are "
+                        + Setting.allCases.map(\.rawValue).joined(separator: ", ") + ".")
+        }
+        try setting.apply(String(word[word.index(after: equals)...]), to: &self)
+    }
+
+    private static let fixed: [(key: String, text: @Sendable (StreamConfiguration) -> String)] = [
+        ("segment.bytes", { "\($0.segmentBytes)" }), ("batch.bytes", { "\($0.batchBytesMax)" }),
+        ("commit.alignment", { "\($0.commitAlignment)" }),
+        ("visibility", { $0.visibility?.rawValue ?? "as durability" }),
+        ("index.keys", { $0.keyIndex ? "on" : "off" }),
+        ("index.headers", { Setting.list($0.indexedHeaders) }),
+        ("partition", { $0.partition.map { "\($0.index) of \($0.count)" } ?? Setting.none }),
+    ]
+}
+
+/// The settings that can be changed.
+private enum Setting: String, CaseIterable {
+    case durability, compression, linger, compaction
+    case compactionDirty = "compaction.dirty"
+    case compactionLag = "compaction.lag"
+    case compactionTombstones = "compaction.tombstones"
+    case retentionAge = "retention.age"
+    case retentionBytes = "retention.bytes"
+    case retentionRecords = "retention.records"
+    case retentionHeldBy = "retention.held-by"
+    case retentionHeldBytes = "retention.held-bytes"
+
+    static let none = "none"
+
+    static func list(_ names: [String]) -> String {
+        names.isEmpty ? none : names.joined(separator: ",")
+    }
+
+    func text(of settings: StreamConfiguration) -> String {
+        func number(_ value: Int?, _ unit: String = "") -> String {
+            value.map { "\($0)\(unit)" } ?? Setting.none
+        }
+        let compaction = settings.compaction
+        let retention = settings.retention
+        switch self {
+        case .durability:
+            switch settings.durability {
+            case .durable: return "durable"
+            case .flushed: return "flushed"
+            case .interval(let milliseconds): return "interval:\(milliseconds)"
+            }
+        case .compression: return settings.compression.rawValue
+        case .linger: return "\(settings.lingerMicroseconds)"
+        case .compaction: return compaction == nil ? "off" : "on"
+        case .compactionDirty: return number(compaction?.dirtyPercent)
+        case .compactionLag: return number(compaction?.lagSecondsMin, "s")
+        case .compactionTombstones: return number(compaction?.tombstoneSecondsMin, "s")
+        case .retentionAge: return number(retention?.ageSecondsMax, "s")
+        case .retentionBytes: return number(retention?.bytesMax)
+        case .retentionRecords: return number(retention?.recordsMax)
+        case .retentionHeldBy: return Setting.list(retention?.heldBy ?? [])
+        case .retentionHeldBytes: return number(retention?.heldBytesMax)
+        }
+    }
+
+    func apply(_ text: String, to settings: inout StreamConfiguration) throws(WeirError) {
+        switch self {
+        case .durability: settings.durability = try durability(text)
+        case .compression:
+            guard let compression = Compression(rawValue: text) else {
+                throw wrong(text, "off, lz4 or auto")
+            }
+            settings.compression = compression
+        case .linger: settings.lingerMicroseconds = try count(text)
+        case .compaction: try switchCompaction(text, &settings)
+        case .compactionDirty, .compactionLag, .compactionTombstones:
+            guard settings.compaction != nil else {
+                throw WeirError(
+                    .invalidArgument,
+                    "The setting \(rawValue) is for streams that are compacted; set compaction=on "
+                        + "before it.")
+            }
+            switch self {
+            case .compactionDirty: settings.compaction?.dirtyPercent = try count(text)
+            case .compactionLag: settings.compaction?.lagSecondsMin = try seconds(text)
+            default: settings.compaction?.tombstoneSecondsMin = try seconds(text)
+            }
+        case .retentionAge, .retentionBytes, .retentionRecords, .retentionHeldBy,
+            .retentionHeldBytes:
+            var policy = settings.retention ?? RetentionPolicy()
+            try apply(text, to: &policy)
+            settings.retention = policy == RetentionPolicy() ? nil : policy
+        }
+    }
+
+    private func apply(_ text: String, to policy: inout RetentionPolicy) throws(WeirError) {
+        let isNone = text == Setting.none
+        switch self {
+        case .retentionAge: policy.ageSecondsMax = isNone ? nil : try seconds(text)
+        case .retentionBytes: policy.bytesMax = isNone ? nil : try bytes(text)
+        case .retentionRecords: policy.recordsMax = isNone ? nil : try count(text)
+        case .retentionHeldBytes: policy.heldBytesMax = isNone ? nil : try bytes(text)
+        default: policy.heldBy = isNone ? [] : text.split(separator: ",").map(String.init)
+        }
+    }
+
+    private func switchCompaction(
+        _ text: String, _ settings: inout StreamConfiguration
+    ) throws(WeirError) {
+        switch text {
+        case "on": settings.compaction = settings.compaction ?? CompactionPolicy()
+        case "off": settings.compaction = nil
+        default: throw wrong(text, "on or off")
+        }
+    }
+
+    // MARK: values
+
+    private func durability(_ text: String) throws(WeirError) -> Durability {
+        switch text {
+        case "durable": return .durable
+        case "flushed": return .flushed
+        default:
+            guard text.hasPrefix("interval:"), let milliseconds = UInt32(text.dropFirst(9)) else {
+                throw wrong(text, "durable, flushed or interval:MS")
+            }
+            return .interval(milliseconds: milliseconds)
+        }
+    }
+
+    private func count(_ text: String) throws(WeirError) -> Int {
+        guard let number = Int(text), number >= 0 else { throw wrong(text, "a number") }
+        return number
+    }
+
+    private func seconds(_ text: String) throws(WeirError) -> Int {
+        try scaled(
+            text, ["": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400],
+            "a time such as 90s, 15m, 12h or 7d")
+    }
+
+    private func bytes(_ text: String) throws(WeirError) -> Int {
+        try scaled(
+            text,
+            [
+                "": 1, "b": 1, "k": 1 << 10, "kib": 1 << 10, "m": 1 << 20, "mib": 1 << 20,
+                "g": 1 << 30, "gib": 1 << 30, "t": 1 << 40, "tib": 1 << 40,
+            ], "a size such as 64MiB or 8GiB")
+    }
+
+    private func scaled(
+        _ text: String, _ factors: [String: Int], _ expected: String
+    ) throws(WeirError) -> Int {
+        let digits = text.prefix { $0.isASCII && $0.isNumber }
+        let unit = text.dropFirst(digits.count).lowercased()
+        guard let number = Int(digits), let factor = factors[unit] else {
+            throw wrong(text, expected)
+        }
+        let (product, overflow) = number.multipliedReportingOverflow(by: factor)
+        if overflow { throw wrong(text, expected) }
+        return product
+    }
+
+    private func wrong(_ text: String, _ expected: String) -> WeirError {
+        WeirError(
+            .invalidArgument, "The setting \(rawValue) is \"\(text)\"; expected \(expected).")
+    }
+}

@@ -1,0 +1,73 @@
+import ArgumentParser
+import Weir
+
+struct ConfigCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "config", abstract: "Show a stream's settings, and change them.",
+        discussion: """
+            `get` prints all settings, with their defaults where they differ. `set` changes \
+            some, without a restart: the process that has the store open for writing is asked; \
+            where none has, the store is opened. They hold from the next appends on and survive \
+            power loss when the command ends. Of a partitioned stream all partitions are set.
+
+            Sizes are bytes or 64MiB, 8GiB …, times are seconds or 15m, 12h, 7d; `none` takes \
+            a limit away.
+
+            EXAMPLES
+              weir config orders get
+              weir config orders get --json
+              weir config orders set compression=auto linger=200
+              weir config orders set retention.age=7d retention.held-by=billing
+              weir config states set compaction=on compaction.dirty=30
+            """)
+
+    enum Action: String, ExpressibleByArgument, CaseIterable { case get, set }
+
+    @OptionGroup var options: StoreOptions
+    @Argument(help: "The stream's name.", completion: streamNames) var stream: String
+    @Argument(help: "get (the default), or set.") var action = Action.get
+    @Argument(help: ArgumentHelp("With set: what to change.", valueName: "key=value"))
+    var settings: [String] = []
+    @Flag(help: "Print a JSON report.") var json = false
+
+    func validate() throws {
+        if action == .set, settings.isEmpty {
+            throw ValidationError("Name what to set, as KEY=VALUE.")
+        }
+        if action == .get, !settings.isEmpty {
+            throw ValidationError("All settings are shown; name none.")
+        }
+        if action == .set, json { throw ValidationError("--json is for get: set prints nothing.") }
+    }
+
+    func run() throws {
+        if action == .set {
+            return try Store.configure(storeAt: options.path, stream: stream, settings)
+        }
+        let opened = try options.open(.read)
+        let words = try opened.store.settings(of: stream)
+        if json {
+            let report = JSONReport.object(words.map { ($0.key, .text($0.value)) })
+            try StandardOutput.print(report.description + "\n")
+        } else {
+            var table = Table(["setting", "value", "default"])
+            for word in words {
+                let isStandard = word.value == word.standard
+                table.add([
+                    word.key, word.value,
+                    (isStandard ? "" : word.standard) + (word.isChangeable ? "" : " (stays)"),
+                ])
+            }
+            try StandardOutput.print(table.text)
+        }
+        try opened.finish()
+    }
+}
+
+extension Store {
+    /// Of a partitioned stream, those of its first partition.
+    fileprivate func settings(of name: String) throws -> [SettingWords] {
+        let first = partitionedEntry(name)?.partitions.first?.description
+        return try streamBlocking(first ?? name).configuration.words
+    }
+}
