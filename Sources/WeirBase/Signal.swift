@@ -41,7 +41,9 @@ public enum SignalKind: String, Sendable, Hashable, CaseIterable, Codable {
     /// A member's commit was refused, since another member has its partition by now.
     case commitRefused
 
-    // Retention.
+    // Retention and quotas.
+    /// A stream came to have as many bytes as its quota lets it.
+    case quotaReached
     /// A cursor began to hold back what the stream's retention lets go.
     case retentionHeld
     /// Records went that a cursor had not committed, since it held back more than it may.

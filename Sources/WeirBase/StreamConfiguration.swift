@@ -65,6 +65,8 @@ public struct StreamConfiguration: Sendable, Hashable {
     public var compaction: CompactionPolicy?
     /// How long records are kept; `nil`, the default, for ever.
     public var retention: RetentionPolicy?
+    /// What the stream may take up; `nil`, the default: what the disk has.
+    public var quota: Quota?
 
     public init(
         durability: Durability = .durable,
@@ -77,7 +79,8 @@ public struct StreamConfiguration: Sendable, Hashable {
         keyIndex: Bool = true,
         indexedHeaders: [String] = [],
         compaction: CompactionPolicy? = nil,
-        retention: RetentionPolicy? = nil
+        retention: RetentionPolicy? = nil,
+        quota: Quota? = nil
     ) {
         self.durability = durability
         self.compression = compression
@@ -90,6 +93,7 @@ public struct StreamConfiguration: Sendable, Hashable {
         self.indexedHeaders = indexedHeaders
         self.compaction = compaction
         self.retention = retention
+        self.quota = quota
     }
 
     public var effectiveVisibility: Visibility {
@@ -150,6 +154,7 @@ public struct StreamConfiguration: Sendable, Hashable {
         }
         if let compaction { try StreamConfiguration.validate(compaction) }
         try retention?.validate()
+        try quota?.validate()
         try StreamConfiguration.expect(
             indexedHeaders.count <= Limits.indexedHeadersMax, "number of indexed headers",
             indexedHeaders.count, "at most \(Limits.indexedHeadersMax)")

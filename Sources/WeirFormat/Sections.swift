@@ -63,7 +63,7 @@ package enum ConfigurationCoding {
         static let segmentBytes: UInt16 = 4, batchBytesMax: UInt16 = 5, commitAlignment: UInt16 = 6
         static let lingerMicroseconds: UInt16 = 7, partition: UInt16 = 8, keyIndex: UInt16 = 9
         static let indexedHeaders: UInt16 = 10, compaction: UInt16 = 11
-        static let retention: UInt16 = 12
+        static let retention: UInt16 = 12, quota: UInt16 = 13
     }
 
     package static func encode(_ configuration: StreamConfiguration) -> [UInt8] {
@@ -119,6 +119,12 @@ package enum ConfigurationCoding {
             writer.put(UInt64(policy.tombstoneSecondsMin))
         }
         if let policy = configuration.retention { put(policy, to: &writer) }
+        if let quota = configuration.quota {
+            writer.put(Tag.quota)
+            writer.put(UInt16(16))
+            writer.put(UInt64(quota.bytesMax))
+            writer.put(UInt64(quota.policy == .wait ? 0 : 1))
+        }
         return writer.bytes
     }
 
@@ -161,6 +167,8 @@ package enum ConfigurationCoding {
                     tombstoneSecondsMin: try field.count(.max))
             } else if tag == Tag.retention {
                 configuration.retention = try retention(&field)
+            } else if tag == Tag.quota {
+                configuration.quota = try quota(&field)
             } else if length == 8 {
                 try apply(tag, try field.get(), to: &configuration)
             }
@@ -202,6 +210,21 @@ package enum ConfigurationCoding {
         return policy
     }
 
+    private static func quota(_ field: inout ByteReader) throws(WeirError) -> Quota {
+        let bytesMax = try field.count(.max)
+        switch try field.get(UInt64.self) {
+        case 0: return Quota(bytesMax: bytesMax, policy: .wait)
+        case 1: return Quota(bytesMax: bytesMax, policy: .failFast)
+        case let policy: throw unknown(Tag.quota, policy)
+        }
+    }
+
+    private static func unknown(_ tag: UInt16, _ value: UInt64) -> WeirError {
+        WeirError.newerFormat(
+            "The stream's setting \(tag) has the value \(value), which this version does not "
+                + "know; use a newer version of Weir.")
+    }
+
     private static func limit(_ field: inout ByteReader) throws(WeirError) -> Int? {
         let value: UInt64 = try field.get()
         return value == 0 ? nil : Int(clamping: value)
@@ -235,9 +258,7 @@ package enum ConfigurationCoding {
         case (Tag.lingerMicroseconds, _): configuration.lingerMicroseconds = Int(clamping: value)
         case (Tag.keyIndex, _): configuration.keyIndex = value != 0
         case (Tag.durability, _), (Tag.compression, _), (Tag.visibility, _):
-            throw WeirError.newerFormat(
-                "The stream's setting \(tag) has the value \(value), which this version does not "
-                    + "know; use a newer version of Weir.")
+            throw unknown(tag, value)
         default: break
         }
     }

@@ -87,6 +87,14 @@ expect "partitions" 0 '' "$weir" create p --partitions 3
 expect "settings of all partitions" 0 '' "$weir" config p set linger=9
 check "hold in each" bash -c "for i in 0 1 2; do '$weir' config p-\$i get --json | grep -q '\"linger\":\"9\"' || exit 1; done"
 
+# A quota.
+"$weir" create q --set quota.bytes=20k --durability flushed
+head -c 60000 /dev/zero | tr '\0' x | fold -w 1000 >"$work/lines"
+expect "appends beyond a quota" 1 'The stream q has [0-9]+ bytes, and its quota is 20480' "$weir" append q "$work/lines" --batch 5
+check "leave what had room" [ "$("$weir" read q | wc -l)" -ge 15 ]
+expect "room by a trim" 0 '' "$weir" trim q --before offset:"$("$weir" read q | wc -l)"
+expect "appends behind it" 0 '' bash -c "echo x | '$weir' append q"
+
 # A trim that is killed leaves the old beginning or the new, and every record behind it.
 rm -rf "$WEIR_STORE"
 bad=0 old=0 new=0

@@ -93,7 +93,8 @@ struct ConfigurationTests {
             "durability=interval:20", "compression=auto", "linger=5", "compaction=on",
             "compaction.dirty=9", "compaction.lag=2m", "compaction.tombstones=1h",
             "retention.age=7d", "retention.bytes=3GiB", "retention.records=5",
-            "retention.held-by=a,b", "retention.held-bytes=1k",
+            "retention.held-by=a,b", "retention.held-bytes=1k", "quota.bytes=2MiB",
+            "quota.policy=wait",
         ]
         for word in words { try settings.apply(word) }
         var again = StreamConfiguration()
@@ -102,11 +103,12 @@ struct ConfigurationTests {
         }
         #expect(again == settings)
         for word in StreamConfiguration().words where word.isChangeable {
-            // Of a stream that is not compacted there is nothing to say.
-            guard !word.key.hasPrefix("compaction.") else { continue }
+            // Of a stream without a quota and not compacted there is nothing to say.
+            guard !word.key.hasPrefix("compaction."), word.key != "quota.policy" else { continue }
             try again.apply("\(word.key)=\(word.value)")
         }
         #expect(again == StreamConfiguration())
+        #expect(throws: WeirError.self) { try again.apply("quota.policy=wait") }
     }
 
     @Test func `of one of Weir's own streams are Weir's`() throws {

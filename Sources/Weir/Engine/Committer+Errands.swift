@@ -1,3 +1,4 @@
+import Synchronization
 import WeirBase
 import WeirLog
 
@@ -36,6 +37,9 @@ extension Committer {
             acknowledgedLevel = settings.durability == .durable ? .durable : .flushed
             // Nobody else would sync what was appended before.
             if settings.durability != .flushed { try writer.sync() }
+            hasQuota.store(true, ordering: .relaxed)
+            countQuota()
+            hasQuota.store(settings.quota != nil, ordering: .relaxed)
             return settings
         }
     }

@@ -20,11 +20,20 @@ enum GateOutcome: Sendable {
     case closed(WeirError)
 }
 
-/// A place in the gate's line.
+/// A place in the gate's line, or among those who wait for room under the stream's quota.
 struct GateWait: Sendable {
-    let ticket: AppendGate.Ticket
+    enum Place: Sendable {
+        case gate(AppendGate.Ticket)
+        case quota(UInt64)
+    }
+    let place: Place
     let slot: Slot<GateOutcome>
     let timeout: Duration?
+
+    /// How the append comes to its permits once it was admitted.
+    var passage: Committer.Passage {
+        if case .gate = place { .holds } else { .asks }
+    }
 }
 
 extension Committer {
@@ -60,6 +69,9 @@ extension Committer {
         _ size: Credit, _ passage: Passage,
         add: (inout Queue) throws(WeirError) -> Queue.Action
     ) throws(WeirError) -> Entry {
+        if isOverQuota.load(ordering: .relaxed), let wait = try waitForRoom(passage) {
+            return .atGate(wait)
+        }
         let entry = try withGate { shared, chores throws(WeirError) -> Entry? in
             switch try shared.take(size, passage, &chores) {
             case .taken: break
@@ -83,7 +95,7 @@ extension Committer {
         let outcome = await withTaskCancellationHandler {
             await wait.slot.outcome()
         } onCancel: {
-            leave(wait.ticket, .cancelled)
+            leave(wait.place, .cancelled)
         }
         if let timer { flow.timers.cancel(timer) }
         if case .cancelled = outcome { throw CancellationError() }
@@ -119,13 +131,16 @@ extension Committer {
     private func startTimeout(_ wait: GateWait) -> TimerID? {
         guard let timeout = wait.timeout else { return nil }
         return flow.timers.schedule(after: timeout.nanoseconds) { [weak self] in
-            self?.leave(wait.ticket, .timedOut)
+            self?.leave(wait.place, .timedOut)
         }
     }
 
     /// Gives up a place in the line, unless it was admitted before.
-    private func leave(_ ticket: AppendGate.Ticket, _ outcome: GateOutcome) {
+    private func leave(_ place: GateWait.Place, _ outcome: GateOutcome) {
         withGate { shared, chores in
+            guard case .gate(let ticket) = place else {
+                return shared.leaveQuota(place, outcome, &chores)
+            }
             guard let waiter = shared.waiting.removeValue(forKey: ticket) else { return }
             var isRefused = false
             if case .timedOut = outcome { isRefused = true }
@@ -142,6 +157,7 @@ extension Committer {
         case .admitted: return
         case .closed(let error): throw error
         case .timedOut, .cancelled:
+            if case .quota = wait.place { throw overQuota() }
             throw WeirError(
                 .timedOut,
                 "The append waited for \(wait.timeout ?? .zero), as long as the stream's policy "
@@ -320,7 +336,7 @@ extension Committer.Shared {
         waiting[ticket] = GateWaiter(slot: slot, probe: probe)
         var timeout: Duration?
         if case .wait(let found) = policy.admission { timeout = found }
-        return GateWait(ticket: ticket, slot: slot, timeout: timeout)
+        return GateWait(place: .gate(ticket), slot: slot, timeout: timeout)
     }
 
     mutating func closeGate(_ error: WeirError, _ chores: inout Committer.Chores) {
@@ -328,6 +344,7 @@ extension Committer.Shared {
             guard let waiter = waiting.removeValue(forKey: ticket) else { continue }
             chores.ended.append((waiter.slot, .closed(error)))
         }
+        for slot in quota.takeWaiting() { chores.ended.append((slot, .closed(error))) }
     }
 }
 

@@ -42,6 +42,9 @@ final class Committer: PoolWorker {
     private let pool: ThreadPool
     let watch: TailWatch
     private let housekeeper: Housekeeper
+    /// Spares streams without a quota, and those that have room, the lock.
+    let hasQuota: Atomic<Bool>
+    let isOverQuota = Atomic(false)
     private let acknowledgesDurable: Atomic<Bool>
 
     struct Shared: ~Copyable {
@@ -57,6 +60,7 @@ final class Committer: PoolWorker {
         var isWorking = false
         /// What the leader does between two groups.
         var errands: [Errand] = []
+        var quota = QuotaState()
     }
     /// From so many calls on, another thread wakes them while the next sync runs already.
     private static let wakeHereMax = 4
@@ -71,6 +75,7 @@ final class Committer: PoolWorker {
         self.housekeeper = housekeeper
         self.flow = flow
         self.releaseRequests = releaseRequests
+        self.hasQuota = Atomic(writer.configuration.quota != nil)
         self.acknowledgesDurable = Atomic(writer.configuration.durability == .durable)
         // Weir's own streams pass no gate: what holds users back must not hold back Weir.
         let permits = writer.view.name.isSystem ? Credit.unlimited : ProducerPolicy().permits
@@ -78,6 +83,7 @@ final class Committer: PoolWorker {
             Shared(
                 queue: Queue(batchBytesMax: writer.configuration.batchBytesMax),
                 gate: AppendGate(limit: permits, end: writer.view.visibleEnd)))
+        countQuota()
     }
 
     /// What an append waits for unless it says otherwise.
@@ -193,6 +199,7 @@ final class Committer: PoolWorker {
         queue.withLock { shared in
             for batch in group.batches { shared.queue.recycle(batch) }
         }
+        countQuota()
     }
 
     /// Those of batches that could not be written.

@@ -37,6 +37,18 @@ extension Upkeep {
         }
     }
 
+    /// Compaction may have made room.
+    func countQuota(
+        of stream: SystemStream, _ open: (StreamName) throws(WeirError) -> LogStream
+    ) {
+        guard stream.settings.quota != nil else { return }
+        do throws(WeirError) {
+            try open(stream.name).committer?.countQuota()
+        } catch {
+            if error.code != .closed { logger.warning("quota of \(stream.name): \(error)") }
+        }
+    }
+
     /// Lets go what the stream's policy no longer keeps. Blocks the thread.
     ///
     /// Throws `invalidArgument` for a stream without a policy, and what the medium said.
@@ -65,6 +77,7 @@ extension Upkeep {
                 end: writer.view.flushedEnd, policy: policy,
                 committed: committed(policy, stream.id), now: now)
         }
+        committer.countQuota()
         if !isDryRun { tell(report, of: stream) }
         return report
     }

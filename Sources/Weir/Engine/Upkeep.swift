@@ -104,6 +104,7 @@ final class Upkeep: Sendable {
             for stream in engine.streams {
                 lookAtAges(of: stream, open)
                 look(at: stream)
+                countQuota(of: stream, open)
             }
             sweep()
         }

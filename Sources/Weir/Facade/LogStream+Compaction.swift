@@ -82,6 +82,7 @@ extension LogStream {
         request.isDryRun = options.isDryRun
         request.mapBytes = options.mapBytes
         request.takesAll = options.isNow
+        defer { committer.countQuota() }
         return try parts.upkeep.compact(open, request, progress)
     }
 }

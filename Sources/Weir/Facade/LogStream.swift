@@ -133,8 +133,10 @@ public final class LogStream: Sendable {
             }
             if let failure { throw failure }
             if let result { return try result.get() }
-            if let place { try await committer.pass(place) }
-            passage = .holds
+            if let place {
+                try await committer.pass(place)
+                passage = place.passage
+            }
         }
     }
 

@@ -91,7 +91,7 @@ public struct SyncWriter: Sendable {
                 return try slot.wait().get()
             case .atGate(let place):
                 try committer.passBlocking(place)
-                passage = .holds
+                passage = place.passage
             }
         }
     }

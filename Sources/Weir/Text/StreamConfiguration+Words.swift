@@ -66,6 +66,8 @@ private enum Setting: String, CaseIterable {
     case retentionRecords = "retention.records"
     case retentionHeldBy = "retention.held-by"
     case retentionHeldBytes = "retention.held-bytes"
+    case quotaBytes = "quota.bytes"
+    case quotaPolicy = "quota.policy"
 
     static let none = "none"
 
@@ -97,6 +99,8 @@ private enum Setting: String, CaseIterable {
         case .retentionRecords: return number(retention?.recordsMax)
         case .retentionHeldBy: return Setting.list(retention?.heldBy ?? [])
         case .retentionHeldBytes: return number(retention?.heldBytesMax)
+        case .quotaBytes: return number(settings.quota?.bytesMax)
+        case .quotaPolicy: return settings.quota?.policy.rawValue ?? Setting.none
         }
     }
 
@@ -127,6 +131,7 @@ private enum Setting: String, CaseIterable {
             var policy = settings.retention ?? RetentionPolicy()
             try apply(text, to: &policy)
             settings.retention = policy == RetentionPolicy() ? nil : policy
+        case .quotaBytes, .quotaPolicy: try applyQuota(text, &settings)
         }
     }
 
@@ -149,6 +154,28 @@ private enum Setting: String, CaseIterable {
         case "off": settings.compaction = nil
         default: throw wrong(text, "on or off")
         }
+    }
+
+    private func applyQuota(
+        _ text: String, _ settings: inout StreamConfiguration
+    ) throws(WeirError) {
+        if self == .quotaBytes {
+            if text == Setting.none {
+                settings.quota = nil
+            } else {
+                settings.quota = Quota(
+                    bytesMax: try bytes(text), policy: settings.quota?.policy ?? .failFast)
+            }
+            return
+        }
+        guard let policy = Quota.Policy(rawValue: text) else { throw wrong(text, "wait or fail") }
+        guard settings.quota != nil else {
+            throw WeirError(
+                .invalidArgument,
+                "The setting \(rawValue) is for streams that have a quota; set quota.bytes before "
+                    + "it.")
+        }
+        settings.quota?.policy = policy
     }
 
     // MARK: values

@@ -1,0 +1,97 @@
+import Synchronization
+import WeirBase
+import WeirFormat
+import WeirLog
+
+/// What a stream knows of its quota.
+struct QuotaState: Sendable {
+    /// As it was counted last.
+    fileprivate(set) var usedBytes: UInt64 = 0
+    fileprivate(set) var quota: Quota?
+    /// Those who wait for room.
+    private var waiting: [UInt64: Slot<GateOutcome>] = [:]
+    private var nextNumber: UInt64 = 0
+
+    fileprivate var isOver: Bool { quota.map { usedBytes >= UInt64($0.bytesMax) } ?? false }
+
+    fileprivate mutating func stand(_ slot: Slot<GateOutcome>) -> GateWait.Place {
+        nextNumber += 1
+        waiting[nextNumber] = slot
+        return .quota(nextNumber)
+    }
+
+    fileprivate mutating func take(_ number: UInt64) -> Slot<GateOutcome>? {
+        waiting.removeValue(forKey: number)
+    }
+
+    mutating func takeWaiting() -> [Slot<GateOutcome>] {
+        defer { waiting = [:] }
+        return Array(waiting.values)
+    }
+}
+
+/// A stream's quota: whether appends find room, and who waits for it.
+///
+///     leader, after each group ─────────────────────────┐
+///     retention, trim, compaction, change of settings ──┼─▶ count ─▶ over: appends are refused, or
+///     the store's look, every 15 seconds ───────────────┘             wait; room: they come again
+///
+/// Asked before an append takes its permits, so a stream may go beyond its quota by what is under
+/// way. Weir's own streams have none.
+extension Committer {
+    /// Looks how many bytes there are. Does nothing for a stream without a quota.
+    func countQuota() {
+        guard hasQuota.load(ordering: .relaxed) else { return }
+        let (freed, isReached) = queue.withLock { shared in
+            let wasOver = shared.quota.isOver
+            // Under the lock, so that of two counts the later one holds.
+            shared.quota.quota = writer.manifest.state.configuration.quota
+            shared.quota.usedBytes = writer.view.byteCount
+            let isOver = shared.quota.isOver
+            isOverQuota.store(isOver, ordering: .relaxed)
+            return (isOver ? [] : shared.quota.takeWaiting(), isOver && !wasOver)
+        }
+        for slot in freed { slot.finish(.admitted) }
+        if isReached {
+            flow.signals.note(
+                .quotaReached, SignalSource(stream: name.description),
+                detail: overQuota().message)
+        }
+    }
+
+    /// A place to wait in; `nil` if there is room by now. Throws `noSpace` for an append that does
+    /// not wait.
+    func waitForRoom(_ passage: Passage) throws(WeirError) -> GateWait? {
+        // It waited before the gate, and is under way.
+        if passage == .holds { return nil }
+        let refusal = overQuota()
+        return try queue.withLock { shared throws(WeirError) in
+            guard shared.quota.isOver, let quota = shared.quota.quota else { return nil }
+            if let closed = shared.queue.refusal { throw closed }
+            guard passage == .asks, quota.policy == .wait,
+                case .wait(let timeout) = shared.policy.admission
+            else { throw refusal }
+            let slot = Slot<GateOutcome>()
+            return GateWait(place: shared.quota.stand(slot), slot: slot, timeout: timeout)
+        }
+    }
+
+    func overQuota() -> WeirError {
+        let (usedBytes, quota) = queue.withLock { ($0.quota.usedBytes, $0.quota.quota) }
+        return WeirError(
+            .noSpace,
+            "The stream \(name) has \(usedBytes) bytes, and its quota is "
+                + "\(quota.map { "\($0.bytesMax)" } ?? "none"); nothing was appended. Let retention, "
+                + "`weir trim` or compaction make room, or raise quota.bytes.",
+            at: .init(stream: name.description))
+    }
+}
+
+extension Committer.Shared {
+    mutating func leaveQuota(
+        _ place: GateWait.Place, _ outcome: GateOutcome, _ chores: inout Committer.Chores
+    ) {
+        guard case .quota(let number) = place, let slot = quota.take(number) else { return }
+        chores.ended.append((slot, outcome))
+    }
+}
