@@ -26,6 +26,7 @@ struct CompactionTests {
         _ compression: Compression = .off, policy: CompactionPolicy? = policy
     ) throws -> (Store, LogStream) {
         let store = try Store.openBlocking(at: folder.path)
+        store.pauseUpkeep()
         let stream = try store.streamBlocking(
             "s",
             creating: .init(durability: .flushed, compression: compression, compaction: policy))

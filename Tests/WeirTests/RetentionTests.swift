@@ -19,6 +19,8 @@ struct RetentionTests {
         try engine.create(try StreamName("s"), configuration)
         try engine.close()
         let store = try Store.openBlocking(at: folder.path)
+        // Each test asks for what is done.
+        store.pauseUpkeep()
         return (store, try store.streamBlocking("s"))
     }
 

@@ -21,6 +21,7 @@ final class Upkeep: Sendable {
         var barred: Set<StreamID> = []
         var isEnding = false
         var isWorking = false
+        var isPaused = false
     }
     private let monitor = Monitor(State())
     let engine: SystemEngine
@@ -94,6 +95,9 @@ final class Upkeep: Sendable {
         }
     }
 
+    /// From now on nothing is done but what somebody asks for: for tests that look at each step.
+    func pause() { monitor.signal { $0.isPaused = true } }
+
     private func work(_ open: (StreamName) throws(WeirError) -> LogStream) {
         SystemThread.yieldToOthers()
         while true {
@@ -101,7 +105,8 @@ final class Upkeep: Sendable {
                 state.isEnding ? true : nil
             }
             if isEnding == true { break }
-            for stream in engine.streams {
+            if monitor.read({ $0.isPaused }) { continue }
+            for stream in engine.streams(where: { _ in true }) {
                 lookAtAges(of: stream, open)
                 look(at: stream)
                 countQuota(of: stream, open)

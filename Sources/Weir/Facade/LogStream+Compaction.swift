@@ -90,4 +90,7 @@ extension LogStream {
 extension Store {
     /// Bytes of segments that were replaced or retired and are still read by somebody.
     public var pendingRemovalBytes: UInt64 { upkeep.leftovers.pendingBytes }
+
+    /// Compacts and trims nothing by itself any more: for tests.
+    package func pauseUpkeep() { upkeep.pause() }
 }

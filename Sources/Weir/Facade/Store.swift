@@ -302,15 +302,6 @@ public final class Store: Sendable {
         try engine.create(name, configuration.placed(in: nil), from: start)
     }
 
-    static func expectUserName(_ name: StreamName) throws(WeirError) {
-        if name.isSystem {
-            throw WeirError(
-                .invalidArgument,
-                "The name \(name) begins with weir., as those of Weir's own streams do; choose "
-                    + "another.")
-        }
-    }
-
     /// Removes a stream, all its records and its cursors, for ever. Throws `notFound`, and
     /// `invalidArgument` for one of Weir's own streams.
     public func deleteStream(_ name: String) async throws {
@@ -380,12 +371,6 @@ public final class Store: Sendable {
         waiters.end()
     }
 
-    static func deleted(_ name: StreamName) -> WeirError {
-        WeirError(
-            .closed, "The stream \(name) was deleted; nothing more can be read from it or appended."
-        )
-    }
-
     private func endControl() {
         do throws(WeirError) {
             try control.withLock { $0 }?.end()
@@ -393,9 +378,5 @@ public final class Store: Sendable {
             // The next writer removes what is left of it.
             logger.notice("the control socket stays behind: \(error)")
         }
-    }
-
-    static func closed() -> WeirError {
-        WeirError(.closed, "The store was closed; open it again.")
     }
 }
