@@ -176,7 +176,9 @@ struct ArchiveTransferTests {
             var part = ArchivePart()
             try part.add(Array(whole.prefix(count)))
             guard part.byteCount > 0 else {
-                #expect(throws: WeirError.self) { _ = try pair.stream.exportArchive(resuming: part) }
+                #expect(throws: WeirError.self) {
+                    _ = try pair.stream.exportArchive(resuming: part)
+                }
                 continue
             }
             var rest = try pair.stream.exportArchive(resuming: part)
