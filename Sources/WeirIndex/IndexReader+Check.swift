@@ -18,12 +18,34 @@ package struct KeyDigest: Sendable, Hashable {
     }
 }
 
+/// Entries added up by the part of the log that they are of.
+///
+///     bounds    | b0 ──── | b1 ──── | b2 ────…         a part begins at each; what is before b0
+///     digests     d0        d1        d2               is left out
+package struct PartDigests: Sendable {
+    package let bounds: [Offset]
+    package private(set) var digests: [KeyDigest]
+
+    /// `bounds` rise.
+    package init(bounds: [Offset]) {
+        self.bounds = bounds
+        self.digests = Array(repeating: KeyDigest(), count: bounds.count)
+    }
+
+    package var count: Int { digests.reduce(0) { $0 + $1.count } }
+
+    package mutating func add(_ entry: KeyEntry) {
+        let next = bounds.partitionIndex { $0 > entry.offset }
+        if next > 0 { digests[next - 1].add(entry) }
+    }
+}
+
 /// All that an index says of a stream.
 package struct IndexContent: Sendable {
     package var covered: Range<Offset>
     /// Offsets of which it says that they could not be read.
     package var unread: [Range<Offset>]
-    package var digest: KeyDigest
+    package var parts: PartDigests
 }
 
 extension IndexReader {
@@ -38,26 +60,25 @@ extension IndexReader {
         }
     }
 
-    /// Everything that is said of a stream's offsets from `start` on, each leaf proven; `nil` where
+    /// Everything that is said of a stream's offsets, in parts, each leaf proven; `nil` where
     /// nothing is. Throws `damaged`. Costs a walk over all of the stream's entries.
     package func content(
-        of stream: StreamID, from start: Offset
+        of stream: StreamID, in bounds: [Offset]
     ) throws(WeirError) -> IndexContent? {
         try connection.read { database in
             let runs = try IndexSchema.runs(of: stream, in: database)
             guard let first = runs.first, let last = runs.last else { return nil }
             var found = IndexContent(
                 covered: first.first..<last.end,
-                unread: runs.filter(\.isUnread).map { $0.first..<$0.end }, digest: KeyDigest())
+                unread: runs.filter(\.isUnread).map { $0.first..<$0.end },
+                parts: PartDigests(bounds: bounds))
             let finder = try LeafFinder(database)
             for run in runs where !run.isUnread {
                 var count = 0
                 var low = KeyEntry.least
                 while low < .beyond {
                     let leaf = try finder.leaf(of: run, holding: low)
-                    for index in 0..<leaf.count where leaf[index].offset >= start {
-                        found.digest.add(leaf[index])
-                    }
+                    for index in 0..<leaf.count { found.parts.add(leaf[index]) }
                     count += leaf.count
                     low = leaf.high
                 }

@@ -107,6 +107,22 @@ struct IndexCheckTests {
         #expect(try Store.verify(at: folder.path).isHealthy)
     }
 
+    @Test func `finds one good that knows records which compaction took`() async throws {
+        let store = try await Store.open(at: folder.path)
+        let stream = try await store.stream(
+            "s", creating: .init(durability: .flushed, compaction: CompactionPolicy()))
+        for number in 0..<300 {
+            try await stream.append(key: "key \(number % 10)", value: bytes("\(number)"))
+            guard number == 199 else { continue }
+            _ = try await stream.compact(CompactionOptions(isNow: true))
+        }
+        try await store.close()
+        let report = try check(everyKey: true)
+        #expect(report.findings.isEmpty)
+        #expect(report.keyCount == 110)
+        #expect(try Store.verify(at: folder.path, deep: true).findings.isEmpty)
+    }
+
     @Test func `is not needed where it is made anew`() async throws {
         try await makeStore()
         try Data([1, 2, 3]).write(to: URL(filePath: indexPath))

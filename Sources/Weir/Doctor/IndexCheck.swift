@@ -6,8 +6,8 @@ import WeirLog
 
 /// Holds the index against the log.
 ///
-///     every key    all entries of the index, and those that the log gives, each come to a number;
-///                  where the two differ, each record is looked up
+///     every key    of each segment, the entries of the index and those that the log gives come to
+///                  a number; where the two differ, each record is looked up
 ///     a sample     records here and there are looked up
 struct IndexCheck {
     private let engine: SystemEngine
@@ -103,20 +103,33 @@ struct IndexCheck {
             try engine.refresh(stream)
             return try sample(stream, max(covered.lowerBound, logStart)..<covered.upperBound)
         }
-        guard let content = try reader.content(of: stream.id, from: logStart) else { return }
+        // By segments: what compaction took from one must not have the others looked up again.
+        var bounds = [logStart]
+        for segment in stream.view.segments where segment.base > bounds[bounds.count - 1] {
+            bounds.append(segment.base)
+        }
+        guard let content = try reader.content(of: stream.id, in: bounds) else { return }
         try engine.refresh(stream)
         let start = max(content.covered.lowerBound, logStart)
         guard start < content.covered.upperBound else { return }
         let range = start..<content.covered.upperBound
-        var digest = KeyDigest()
+        var parts = PartDigests(bounds: bounds)
         let before = keyCount
+        var count = 0
         let isAll = try walk(stream, range) { entry in
-            if !content.unread.contains(where: { $0.contains(entry.offset) }) { digest.add(entry) }
-            return digest.count % 4096 != 0 || isWanted(before + digest.count)
+            if !content.unread.contains(where: { $0.contains(entry.offset) }) { parts.add(entry) }
+            count += 1
+            return count % 4096 != 0 || isWanted(before + count)
         }
-        keyCount += digest.count
-        if isAll, digest != content.digest {
-            try explain(stream, range, content, digest, isWanted)
+        keyCount += parts.count
+        guard isAll else { return }
+        for (index, digest) in parts.digests.enumerated() {
+            let known = content.parts.digests[index]
+            let end = index + 1 < bounds.count ? bounds[index + 1] : range.upperBound
+            let part = max(start, bounds[index])..<max(start, bounds[index], end)
+            guard digest != known, isWanted(keyCount) else { continue }
+            try explain(
+                stream, part.clamped(to: range), known.count, digest.count, isWanted)
         }
     }
 
@@ -144,8 +157,8 @@ struct IndexCheck {
 
     /// The two do not come to the same: which records the index does not know.
     private mutating func explain(
-        _ stream: SystemStream, _ range: Range<Offset>, _ content: IndexContent,
-        _ digest: KeyDigest, _ isWanted: (Int) -> Bool
+        _ stream: SystemStream, _ range: Range<Offset>, _ indexCount: Int, _ logCount: Int,
+        _ isWanted: (Int) -> Bool
     ) throws(WeirError) {
         var missing: [Offset] = []
         var missingCount = 0
@@ -164,8 +177,8 @@ struct IndexCheck {
         }
         // Of what compaction or damage took, the index may know more than there is: whoever asks
         // looks at the record in any case.
-        let isWhole = stream.view.segments.allSatisfy { $0.generation == 0 }
-        let surplus = content.digest.count - (digest.count - missingCount)
+        let isWhole = stream.view.segment(for: range.lowerBound)?.generation == 0
+        let surplus = indexCount - (logCount - missingCount)
         if isAll, isWhole, surplus > 0, try !hasGaps(stream, range) {
             findings.append(
                 Self.report(
