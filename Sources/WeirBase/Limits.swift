@@ -70,6 +70,8 @@ public enum Limits {
     public static let compactionMapBytesMin = 32 << 20
     /// Marks of a compaction, one bit a record: what lies behind is looked at in another round.
     package static let compactionMarkBytesMax = 32 << 20
+    /// Room on the disk that a store keeps for cursors and manifests.
+    package static let reserveBytes = 4 << 20
     /// Bytes and records that a retention policy may name, and cursors that may hold it back.
     package static let retentionMax = 1 << 60
     public static let retentionCursorsMax = 16

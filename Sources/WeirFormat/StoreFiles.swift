@@ -9,6 +9,8 @@ package enum StoreLayout {
     package static let streams = "streams"
     /// The writer's socket; it holds nothing, and a writer that was killed leaves it behind.
     package static let control = "control"
+    /// Room that is kept for when the disk is full; nobody reads it.
+    package static let reserve = "reserve"
     package static let manifestName = "MANIFEST"
     package static let manifestNewName = "MANIFEST.new"
     package static let quarantineName = "quarantine"

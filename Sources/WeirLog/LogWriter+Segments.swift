@@ -111,8 +111,9 @@ extension LogWriter {
         if active?.isEmpty ?? (nextOffset == .zero) { return }
         if !hasOpened { try open() }
         if active?.owesSync ?? false { try sync() }
-        try roll()
-        try settle()
+        // Whoever makes room on a full disk needs some for that.
+        try manifest.reserve.lending(isFull: WeirError.isNoSpace, roll)
+        try manifest.reserve.lending(isFull: WeirError.isNoSpace, settle)
     }
 
     /// Makes a segment that begins at the next offset, and leaves the active one for it.
@@ -284,7 +285,7 @@ extension LogWriter {
         try tenure.check()
         try sync()
         try settle()
-        try mark()
+        try manifest.reserve.lending(isFull: WeirError.isNoSpace, mark)
         if let current = active {
             try files.truncate(current.file, to: Int(clamping: current.position.value))
             try files.sync(current.file)

@@ -167,6 +167,19 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         _ builder: inout BatchBuilder, expecting: Offset? = nil, marks: [ProducerMark] = [],
         adoption: BatchAdoption? = nil, needsSync: Bool
     ) throws(WeirError) -> Offset {
+        guard view.name.isSystem else {
+            try manifest.reserve.expectMade(view.name)
+            return try appendOnce(&builder, expecting, marks, needsSync)
+        }
+        return try manifest.reserve.lending(isFull: WeirError.isNoSpace) { () throws(WeirError) in
+            try appendOnce(&builder, expecting, marks, needsSync)
+        }
+    }
+
+    private func appendOnce(
+        _ builder: inout BatchBuilder, _ expecting: Offset?, _ marks: [ProducerMark],
+        _ needsSync: Bool
+    ) throws(WeirError) -> Offset {
         if let poison { throw poison }
         if let expecting, expecting != nextOffset {
             throw WeirError(

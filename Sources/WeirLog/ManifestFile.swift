@@ -23,14 +23,17 @@ package final class ManifestFile<Files: FileSystem>: Sendable {
     private let files: Files
     private let stream: StreamID
     private let rewriteBytes: Int
+    let reserve: DiskReserve<Files>
     private let shared: Monitor<Shared>
 
     package init(
-        files: Files, state: ManifestState, rewriteBytes: Int = Limits.manifestRewriteBytes
+        files: Files, state: ManifestState, rewriteBytes: Int = Limits.manifestRewriteBytes,
+        reserve: DiskReserve<Files>? = nil
     ) {
         self.files = files
         self.stream = state.streamID
         self.rewriteBytes = rewriteBytes
+        self.reserve = reserve ?? DiskReserve(files: files)
         self.shared = Monitor(Shared(state: state))
     }
 
@@ -60,6 +63,16 @@ package final class ManifestFile<Files: FileSystem>: Sendable {
                     at: .init(stream: now.state.name.description)))
         }
         if now.state.isOvergrown(beyond: rewriteBytes) { try rewrite(&now) }
+        try reserve.lending(
+            isFull: { failure in
+                if case .write(let error) = failure { error.code == .noSpace } else { false }
+            },
+            { () throws(WriteFailure) in try write(edits, &now) })
+    }
+
+    private func write(
+        _ edits: [ManifestEdit], _ now: inout Shared
+    ) throws(WriteFailure) {
         var next = now.state
         let file: Files.File
         do throws(WeirError) {

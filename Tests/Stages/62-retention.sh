@@ -9,8 +9,10 @@ weir=$WEIR_ROOT/.build/debug/weir
 [ -x "$weir" ] || swift build --product weir >&2
 work=$(mktemp -d)
 writer=
+mounted=
 clean_up() {
     [ -z "$writer" ] || kill -9 "$writer" 2>/dev/null
+    [ -z "$mounted" ] || umount "$mounted"
     rm -rf "$work"
 }
 trap clean_up EXIT
@@ -128,3 +130,40 @@ for round in $(seq 1 "$kills"); do
     [ "$found" = "$before" ] || [ "$found" = $round$round ] || bad=$((bad + 1))
 done
 if [ $bad -eq 0 ]; then echo "ok $kills killed changes: $old did nothing, $new were done"; else echo "not ok $kills killed changes: $bad left something else"; fi
+
+# A full disk: appends fail, cursors and trims go on, and then appends as well.
+if [ "$(id -u)" -ne 0 ]; then
+    echo "skip a full disk: privilege: mounting a small file system needs root"
+    exit
+fi
+mkdir "$work/disk" && mount -t tmpfs -o size=24m tmpfs "$work/disk" 2>/dev/null && mounted=$work/disk
+if [ -z "$mounted" ]; then
+    echo "skip a full disk: privilege: this root may not mount"
+    exit
+fi
+export WEIR_STORE=$mounted/store
+echo first | "$weir" append s 2>/dev/null
+"$weir" cursor set s c 0
+check "a store has its reserve" [ "$(du -k "$WEIR_STORE/reserve" | cut -f 1)" -ge 4096 ]
+head -c 30000000 /dev/zero | tr '\0' x | fold -w 100000 >"$work/lines"
+expect "appends to a full disk" 1 'No space left|full' "$weir" append s "$work/lines" --batch 1
+held=$("$weir" read s | wc -l)
+check "leave what had room" [ "$held" -ge 100 ]
+head -c 30000000 /dev/zero >"$mounted/filler" 2>/dev/null
+check "the disk is full" bash -c "! echo x >>'$mounted/more'"
+# Each grows a file by some hundred bytes, until its last page is used up.
+failed=0
+for place in $(seq $((held - 29)) "$held"); do "$weir" cursor set s c "$place" 2>>"$work/err" || failed=$((failed + 1)); done
+check "cursors are committed all the same" [ $failed -eq 0 ]
+check "from the reserve" [ ! -e "$WEIR_STORE/reserve" ]
+check "and stands there" bash -c "'$weir' cursor ls s --json | grep -q '\"offset\":$held'"
+expect "settings change" 0 '' "$weir" config s set linger=3
+rm "$mounted/filler"
+expect "a writer with room" 0 '' "$weir" cursor set s c "$held"
+check "makes the reserve again" [ -e "$WEIR_STORE/reserve" ]
+head -c 30000000 /dev/zero >"$mounted/filler" 2>/dev/null
+expect "a trim makes room" 0 "begins at offset $held" "$weir" trim s --before offset:"$held"
+check "appends go on" bash -c "echo x | '$weir' append s"
+check "behind what there was" [ "$("$weir" read s --from offset:"$held" | tail -n 1)" = x ]
+rm "$mounted/filler"
+expect "nothing is damaged" 0 '' "$weir" read s

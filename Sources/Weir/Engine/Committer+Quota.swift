@@ -81,8 +81,8 @@ extension Committer {
         return WeirError(
             .noSpace,
             "The stream \(name) has \(usedBytes) bytes, and its quota is "
-                + "\(quota.map { "\($0.bytesMax)" } ?? "none"); nothing was appended. Let retention, "
-                + "`weir trim` or compaction make room, or raise quota.bytes.",
+                + "\(quota.map { "\($0.bytesMax)" } ?? "none"); nothing was appended. Let "
+                + "retention, `weir trim` or compaction make room, or raise quota.bytes.",
             at: .init(stream: name.description))
     }
 }

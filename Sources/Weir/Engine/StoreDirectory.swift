@@ -8,6 +8,7 @@ enum StoreDirectory {
     private static let own: Set<String> = [
         StoreLayout.header, StoreLayout.header + ".new", StoreLayout.lock, StoreLayout.epochs,
         StoreLayout.tail, StoreLayout.streams, StoreLayout.control,
+        StoreLayout.reserve,
     ]
 
     private static func isOwn(_ name: String) -> Bool {

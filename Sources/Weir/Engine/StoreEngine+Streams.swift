@@ -10,7 +10,7 @@ extension StoreEngine {
     func adopt(_ outcome: StreamRecovery<Files>.Outcome) throws(WeirError) {
         guard let manifestState = outcome.manifest else { return }
         let recovered = outcome.stream
-        let manifest = ManifestFile(files: files, state: manifestState)
+        let manifest = ManifestFile(files: files, state: manifestState, reserve: reserve)
         let view = makeView(
             recovered, readableEnd: outcome.readableEnd, flushedEnd: recovered.nextOffset)
         let publisher = try tail?.newPublisher()

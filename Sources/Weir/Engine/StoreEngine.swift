@@ -49,6 +49,7 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
     package let hasLiveWriter: Bool
     let tail: TailFile<Files>?
     let maps: SegmentMaps
+    let reserve: DiskReserve<Files>
     /// Segments that are mapped now.
     package var mapCount: Int { maps.count }
     private let lockFile: Files.File?
@@ -69,7 +70,7 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
     private init(
         files: Files, host: Host, header: StoreHeader, epoch: Epoch, hasLiveWriter: Bool,
         tail: TailFile<Files>?, lockFile: Files.File?, epochs: EpochFile<Files>?,
-        reports: [DamageReport], maps: SegmentMaps
+        reports: [DamageReport], maps: SegmentMaps, reserve: DiskReserve<Files>
     ) {
         self.files = files
         self.host = host
@@ -81,6 +82,7 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
         self.lockFile = lockFile
         self.epochs = epochs
         self.maps = maps
+        self.reserve = reserve
         self.state = Lock(State(reports: reports))
     }
 
@@ -114,8 +116,12 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
     ) throws(WeirError) -> StoreEngine {
         let lockFile = try StoreDirectory.takeLock(files: files, host: host, creating: creating)
         do throws(WeirError) {
-            return try open(
-                files: files, host: host, lockFile: lockFile, creating: creating, threads: threads)
+            let reserve = DiskReserve(files: files)
+            return try reserve.lending(isFull: WeirError.isNoSpace) { () throws(WeirError) in
+                try open(
+                    files: files, host: host, lockFile: lockFile, creating: creating,
+                    threads: threads, reserve: reserve)
+            }
         } catch {
             // The kernel drops the lock with the file.
             try files.close(lockFile)
@@ -124,7 +130,8 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
     }
 
     private static func open(
-        files: Files, host: Host, lockFile: Files.File, creating: Bool, threads: Int
+        files: Files, host: Host, lockFile: Files.File, creating: Bool, threads: Int,
+        reserve: DiskReserve<Files>
     ) throws(WeirError) -> StoreEngine {
         let isNew = try !files.list("").contains(StoreLayout.header)
         let header = try StoreDirectory.readOrCreateHeader(
@@ -156,7 +163,7 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
         let engine = StoreEngine(
             files: files, host: host, header: header, epoch: epoch, hasLiveWriter: true,
             tail: tail, lockFile: lockFile, epochs: epochFile, reports: found.reports,
-            maps: SegmentMaps())
+            maps: SegmentMaps(), reserve: reserve)
         for outcome in found.outcomes {
             let manifest = outcome.stream.manifest
             do throws(WeirError) {
@@ -194,7 +201,8 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
         let dead = isLive ? Epoch(0) : slots.values.map(\.slot.epoch).max() ?? Epoch(0)
         let engine = StoreEngine(
             files: files, host: host, header: header, epoch: dead, hasLiveWriter: isLive,
-            tail: tail, lockFile: nil, epochs: nil, reports: [], maps: maps)
+            tail: tail, lockFile: nil, epochs: nil, reports: [], maps: maps,
+            reserve: DiskReserve(files: files))
         try engine.adoptReadOnly(slots: slots, isSameBoot: isSameBoot, threads: threads)
         return engine
     }

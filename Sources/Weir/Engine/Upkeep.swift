@@ -100,12 +100,14 @@ final class Upkeep: Sendable {
 
     private func work(_ open: (StreamName) throws(WeirError) -> LogStream) {
         SystemThread.yieldToOthers()
+        engine.reserve.make()
         while true {
             let isEnding = monitor.wait(milliseconds: Limits.upkeepMilliseconds) { state in
                 state.isEnding ? true : nil
             }
             if isEnding == true { break }
             if monitor.read({ $0.isPaused }) { continue }
+            engine.reserve.make()
             for stream in engine.streams(where: { _ in true }) {
                 lookAtAges(of: stream, open)
                 look(at: stream)

@@ -1,0 +1,69 @@
+import Foundation
+import Testing
+import Weir
+import WeirBase
+import WeirFiles
+import WeirLog
+
+@Suite("The reserve for a full disk")
+struct ReserveTests {
+    private let folder = TemporaryFolder()
+    private static let full = WeirError(.noSpace, "the disk is full")
+
+    private func open() throws -> (RealFileSystem, DiskReserve<RealFileSystem>) {
+        let files = try RealFileSystem.openRoot(folder.path, creating: true)
+        return (files, DiskReserve(files: files))
+    }
+
+    @Test func `is lent once, and made again when there is room`() throws {
+        let (files, reserve) = try open()
+        #expect(!reserve.lend())
+        #expect(reserve.make())
+        #expect(try files.list("") == ["reserve"])
+        #expect(reserve.lend())
+        #expect(reserve.isLent)
+        #expect(try files.list("") == [])
+        #expect(!reserve.lend())
+        #expect(reserve.make())
+        #expect(!reserve.isLent)
+    }
+
+    @Test func `is found by the next process`() throws {
+        let (files, reserve) = try open()
+        #expect(reserve.make())
+        #expect(DiskReserve(files: files).make())
+        #expect(DiskReserve(files: files).lend())
+        #expect(try files.list("") == [])
+    }
+
+    @Test func `has what met a full disk done once more`() throws {
+        let (_, reserve) = try open()
+        reserve.make()
+        var tries = 0
+        let result = try reserve.lending(isFull: WeirError.isNoSpace) { () throws(WeirError) in
+            tries += 1
+            if tries == 1 { throw Self.full }
+            return "done"
+        }
+        #expect(result == "done")
+        // There is nothing to lend any more.
+        #expect(throws: WeirError.self) {
+            try reserve.lending(isFull: WeirError.isNoSpace) { () throws(WeirError) in
+                tries += 1
+                throw Self.full
+            }
+        }
+        #expect(tries == 3)
+    }
+
+    @Test func `is not touched by other errors`() throws {
+        let (_, reserve) = try open()
+        reserve.make()
+        #expect(throws: WeirError.self) {
+            try reserve.lending(isFull: WeirError.isNoSpace) { () throws(WeirError) in
+                throw WeirError(.system, "the disk is broken")
+            }
+        }
+        #expect(!reserve.isLent)
+    }
+}
