@@ -169,16 +169,16 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
     ) throws(WeirError) -> Offset {
         guard view.name.isSystem else {
             try manifest.reserve.expectMade(view.name)
-            return try appendOnce(&builder, expecting, marks, needsSync)
+            return try appendOnce(&builder, expecting, marks, adoption, needsSync)
         }
         return try manifest.reserve.lending(isFull: WeirError.isNoSpace) { () throws(WeirError) in
-            try appendOnce(&builder, expecting, marks, needsSync)
+            try appendOnce(&builder, expecting, marks, adoption, needsSync)
         }
     }
 
     private func appendOnce(
         _ builder: inout BatchBuilder, _ expecting: Offset?, _ marks: [ProducerMark],
-        _ needsSync: Bool
+        _ adoption: BatchAdoption?, _ needsSync: Bool
     ) throws(WeirError) -> Offset {
         if let poison { throw poison }
         if let expecting, expecting != nextOffset {
