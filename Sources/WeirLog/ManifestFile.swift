@@ -23,7 +23,7 @@ package final class ManifestFile<Files: FileSystem>: Sendable {
     private let files: Files
     private let stream: StreamID
     private let rewriteBytes: Int
-    let reserve: DiskReserve<Files>
+    package let reserve: DiskReserve<Files>
     private let shared: Monitor<Shared>
 
     package init(

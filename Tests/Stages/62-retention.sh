@@ -167,3 +167,17 @@ check "appends go on" bash -c "echo x | '$weir' append s"
 check "behind what there was" [ "$("$weir" read s --from offset:"$held" | tail -n 1)" = x ]
 rm "$mounted/filler"
 expect "nothing is damaged" 0 '' "$weir" read s
+
+# A compaction without room for its new segment leaves the log as it was, and nothing else.
+rm -rf "$WEIR_STORE" "$mounted/filler"
+"$weir" create k --set compaction=on
+python3 -c 'for n in range(8000): print("{\"key\":\"%d\",\"value\":\"%s\"}" % (n % 7990, "x" * 1000))' >"$work/keyed"
+"$weir" append k "$work/keyed" --format ndjson 2>/dev/null
+head -c 30000000 /dev/zero >"$mounted/filler" 2>/dev/null
+before=$("$weir" read k | cksum)
+expect "a compaction without room" 1 'No space left|full' "$weir" compact k --now
+check "leaves no file of its own" bash -c "! find '$WEIR_STORE/streams' -name compacting | grep -q ."
+check "leaves the log as it was" [ "$("$weir" read k | cksum)" = "$before" ]
+rm "$mounted/filler"
+expect "with room it is done" 0 '' "$weir" compact k --now
+check "and keeps what it has to" [ "$("$weir" read k | wc -l)" -eq 7990 ]

@@ -3,7 +3,9 @@ import Testing
 import Weir
 import WeirBase
 import WeirFiles
+import WeirFormat
 import WeirLog
+import WeirTesting
 
 @Suite("The reserve for a full disk")
 struct ReserveTests {
@@ -65,5 +67,31 @@ struct ReserveTests {
             }
         }
         #expect(!reserve.isLent)
+    }
+
+    /// A file has so many bytes at most: with fewer than its own there is no room for a reserve.
+    @Test(arguments: [192 << 10, 8 << 20])
+    func `keeps users out while it is lent, and no longer`(capacity: Int) throws {
+        let disk = SimulatedFileSystem(seed: 1, capacity: capacity)
+        let engine = try StoreEngine.open(
+            files: disk, host: SimulatedMachine(seed: 1).host, creating: true)
+        let writer = try SmallStream.create(in: engine)
+        let reserve = writer.manifest.reserve
+        try disk.close(try disk.open("reserve", .createExclusive))
+        try SmallStream.append(to: writer)
+        disk.failWrite(after: 1)
+        try writer.commitBeside([.compacted(.zero)])
+        #expect(reserve.isLent)
+        let hasRoom = capacity > 4 << 20
+        do throws(WeirError) {
+            var builder = BatchBuilder(byteLimit: 4 << 10)
+            _ = builder.append(value: [UInt8](repeating: 1, count: 10).span.bytes)
+            _ = try writer.append(&builder, needsSync: false)
+            #expect(hasRoom)
+        } catch {
+            #expect(error.code == .noSpace && !hasRoom)
+        }
+        #expect(reserve.isLent != hasRoom)
+        try engine.close()
     }
 }

@@ -36,11 +36,10 @@ struct RetentionTests {
         let (store, stream) = try open(RetentionPolicy(recordsMax: 4))
         try await append(11, to: stream)
         let before = stream.endOffset
+        // The store's own look may come first, at any of these.
         let plan = try stream.retainBlocking(isDryRun: true)
-        #expect(stream.firstOffset == .zero)
         let report = try stream.retainBlocking()
         #expect(report.firstOffset == plan.firstOffset)
-        #expect(plan.segmentsRemoved > 1)
         #expect(stream.firstOffset.value == report.firstOffset)
         #expect(stream.firstOffset > .zero && stream.firstOffset.value <= 7)
         #expect(stream.endOffset == before)

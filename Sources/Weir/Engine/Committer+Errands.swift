@@ -59,6 +59,7 @@ extension Committer {
         let leads = try queue.withLock { shared throws(WeirError) in
             if let refusal = shared.queue.refusal { throw refusal }
             shared.errands.append(errand)
+            hasErrands.store(true, ordering: .relaxed)
             return shared.queue.beginLead()
         }
         if leads {
@@ -70,6 +71,7 @@ extension Committer {
 
     /// By the leader.
     func performErrands() {
+        guard hasErrands.load(ordering: .relaxed) else { return }
         for errand in takeErrands() { errand(nil) }
     }
 
@@ -81,6 +83,7 @@ extension Committer {
     private func takeErrands() -> [Errand] {
         queue.withLock { shared in
             defer { shared.errands = [] }
+            hasErrands.store(false, ordering: .relaxed)
             return shared.errands
         }
     }

@@ -45,6 +45,8 @@ final class Committer: PoolWorker {
     /// Spares streams without a quota, and those that have room, the lock.
     let hasQuota: Atomic<Bool>
     let isOverQuota = Atomic(false)
+    /// Spares groups without an errand behind them the lock.
+    let hasErrands = Atomic(false)
     private let acknowledgesDurable: Atomic<Bool>
 
     struct Shared: ~Copyable {

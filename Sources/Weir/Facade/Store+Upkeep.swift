@@ -60,6 +60,13 @@ extension Store {
         return try client.result(of: request, \.trimmed) { _ in true }
     }
 
+    func startUpkeep() {
+        upkeep.start { [weak self] (name) throws(WeirError) in
+            guard let self else { throw Store.closed() }
+            return try self.openStream(name, creating: nil)
+        }
+    }
+
     /// Answers who asks the writer for a compaction: the work goes on without them.
     func serveUpkeep(_ commands: ControlCommands) {
         let jobs = UpkeepJobs()

@@ -71,10 +71,7 @@ public final class Store: Sendable {
         serveUpkeep(commands)
         serveIndex(commands)
         serveConfiguration(commands)
-        upkeep.start { [weak self] (name) throws(WeirError) in
-            guard let self else { throw Store.closed() }
-            return try self.openStream(name, creating: nil)
-        }
+        startUpkeep()
         let server = Store.serveControl(engine, flowSources, commands)
         control.withLock { $0 = server }
     }
