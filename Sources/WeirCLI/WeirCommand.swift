@@ -28,6 +28,7 @@ struct WeirCommand: ParsableCommand {
             FlowCommand.self, SqlCommand.self, CursorCommand.self, GroupCommand.self,
             CompactCommand.self, BackupCommand.self, RestoreCommand.self, VerifyCommand.self,
             RepairCommand.self, IndexCommand.self, TrimCommand.self, ConfigCommand.self,
+            ExportCommand.self, ImportCommand.self, CopyCommand.self,
         ]
     )
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What the documents show works: the Swift of README, tutorial and replay is compiled and run, that of
-# groups and compaction compiled, in a package of its own that depends on Weir, by path and by a tagged clone; the
-# shell of README, replay, compaction and backup is run.
+# groups, compaction and moving compiled, in a package of its own that depends on Weir, by path and by a
+# tagged clone; the shell of README, replay, compaction, backup and moving is run.
 set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
 cd "$WEIR_ROOT" || exit 1
@@ -27,6 +27,9 @@ blocks() { awk -v fence="\`\`\`$1" '$0 == fence { on = 1; next } /^```/ { on = 0
     echo '}'
     echo 'func compaction(_ store: Store) async throws {'
     blocks swift Docs/COMPACTION.md
+    echo '}'
+    echo 'func moving(_ orders: LogStream, _ other: Store) throws {'
+    blocks swift Docs/MOVING.md
     echo '}'
     cat <<'S'
 @main struct App {
@@ -82,7 +85,7 @@ if grep -qiE 'Compiling NIO|swift-nio' "$work/tag.log"; then echo "not ok embedd
 
 # The shell of a document, but for the line that builds.
 [ -x .build/debug/weir ] || swift build --product weir >&2
-for document in README.md Docs/REPLAY.md Docs/COMPACTION.md Docs/BACKUP.md; do
+for document in README.md Docs/REPLAY.md Docs/COMPACTION.md Docs/BACKUP.md Docs/MOVING.md; do
     run=$(mktemp -d)
     ln -s "$WEIR_ROOT/Tests" "$run/Tests"
     ln -s "$WEIR_ROOT/.build/debug/weir" "$run/weir"
@@ -98,7 +101,7 @@ done
 for shell in bash zsh fish; do
     if .build/debug/weir --generate-completion-script $shell | grep -q -- 'append'; then echo "ok completions for $shell"; else echo "not ok completions for $shell"; fi
 done
-for command in create delete append read tail ls info dump flow sql cursor 'cursor ls' 'cursor set' 'cursor rm' group 'group ls' compact backup restore verify index 'index check' 'index rebuild' repair; do
+for command in create delete append read tail ls info dump flow sql cursor 'cursor ls' 'cursor set' 'cursor rm' group 'group ls' compact backup restore verify index 'index check' 'index rebuild' repair export import copy; do
     if .build/debug/weir help $command | grep -q EXAMPLES; then echo "ok weir help $command has examples"; else echo "not ok weir help $command has no examples"; fi
 done
 

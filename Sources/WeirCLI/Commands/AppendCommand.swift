@@ -71,52 +71,16 @@ struct AppendCommand: ParsableCommand {
 
     func run() throws {
         let source = try InputSource(path: file)
-        var parser = try makeParser(source)
+        let parser = try makeParser(source)
         let opened = try options.open(noCreate ? .write : .createOrWrite)
-        let appender = try makeAppender(opened.store)
-        let bar = ProgressBar("append", total: source.totalBytes)
-        source.onPause = { try appender.flush() }
+        let appender = try Appender(
+            stream, in: opened.store, creating: noCreate ? nil : try settings.configuration(),
+            producer: producer, batchRecords: batch, level: settings.durability?.level,
+            printsAcks: acks)
         try warnOfSettings(appender.configuration)
-        var bad: (count: Int, first: WeirError?) = (0, nil)
-        do {
-            while true {
-                do {
-                    appender.beginRecord()
-                    guard let record = try parser.next() else { break }
-                    try appender.append(record, line: parser.line)
-                } catch let error as WeirError where error.code == .malformedInput && skipBad {
-                    bad = (bad.count + 1, bad.first ?? error)
-                }
-                bar.update(done: source.bytesRead, records: appender.count)
-            }
-        } catch {
-            // What came before the bad line, or before Ctrl-C, is kept.
-            bar.end()
-            try stop(appender, opened.store)
-            throw error
-        }
-        try appender.flush()
-        bar.end()
-        appender.tellRepeats()
-        if let first = bad.first {
-            Words.say(
-                "weir: skipped \(Numbers.grouped(bad.count)) malformed "
-                    + "\(bad.count == 1 ? "line" : "lines"), the first of them: "
-                    + first.message.replacing(malformedAdvice, with: ""))
-        }
-        try opened.finish()
-    }
-
-    /// Whatever happens to the rest, the store is closed in good order.
-    private func stop(_ appender: Appender, _ store: Store) throws {
-        defer { Words.say("weir: stopped early: \(appender.standing)") }
-        do {
-            try appender.flush()
-        } catch {
-            try store.closeBlocking()
-            throw error
-        }
-        try store.closeBlocking()
+        try opened.append(
+            parser, of: source, to: appender, ProgressBar("append", total: source.totalBytes),
+            skippingBad: skipBad)
     }
 
     /// Settings count when a stream is made; for one that exists they would be lost silently.
@@ -133,18 +97,6 @@ struct AppendCommand: ParsableCommand {
                 + "see `weir config \(stream)`")
     }
 
-    private func makeAppender(_ store: Store) throws -> Appender {
-        let group = try store.partitionedEntry(stream).map { _ in
-            try store.partitionedStreamBlocking(stream)
-        }
-        let creating = noCreate ? nil : try settings.configuration()
-        let targets =
-            try group?.partitions ?? [store.streamBlocking(stream, creating: creating)]
-        return try Appender(
-            targets, router: group, producer: producer, batchRecords: batch,
-            level: settings.durability?.level, printsAcks: acks)
-    }
-
     private func makeParser(_ source: InputSource) throws -> any RecordParser {
         switch format {
         case .lines: return LinesParser(source)
@@ -157,5 +109,55 @@ struct AppendCommand: ParsableCommand {
                     headers: headerColumns?.split(separator: ",").map(String.init) ?? [],
                     value: valueColumn))
         }
+    }
+}
+
+extension OpenedStore {
+    /// Appends what an input has, and closes the store in good order, whatever happens.
+    func append(
+        _ parser: any RecordParser, of source: InputSource, to appender: Appender,
+        _ bar: ProgressBar, skippingBad: Bool = false
+    ) throws {
+        var parser = parser
+        source.onPause = { try appender.flush() }
+        var bad: (count: Int, first: WeirError?) = (0, nil)
+        do {
+            while true {
+                do {
+                    appender.beginRecord()
+                    guard let record = try parser.next() else { break }
+                    try appender.append(record, line: parser.line)
+                } catch let error as WeirError where error.code == .malformedInput && skippingBad {
+                    bad = (bad.count + 1, bad.first ?? error)
+                }
+                bar.update(done: source.bytesRead, records: appender.count)
+            }
+        } catch {
+            // What came before the bad line, or before Ctrl-C, is kept.
+            bar.end()
+            try stop(appender)
+            throw error
+        }
+        try appender.flush()
+        bar.end()
+        appender.tellRepeats()
+        if let first = bad.first {
+            Words.say(
+                "weir: skipped \(Numbers.grouped(bad.count)) malformed "
+                    + "\(bad.count == 1 ? "line" : "lines"), the first of them: "
+                    + first.message.replacing(malformedAdvice, with: ""))
+        }
+        try finish()
+    }
+
+    private func stop(_ appender: Appender) throws {
+        defer { Words.say("weir: stopped early: \(appender.standing)") }
+        do {
+            try appender.flush()
+        } catch {
+            try store.closeBlocking()
+            throw error
+        }
+        try store.closeBlocking()
     }
 }

@@ -31,14 +31,18 @@ final class Appender {
     /// What the stream was made with; of a partitioned one, each of its partitions.
     var configuration: StreamConfiguration { lanes[0].stream.configuration }
 
-    /// Appends to the partitions of `router`, or to `stream` if there is none.
+    /// Appends to a stream, or to the partitions of one; made if `creating` says how.
     init(
-        _ streams: [LogStream], router: PartitionedStream?, producer: String?, batchRecords: Int,
-        level: DurabilityLevel?, printsAcks: Bool
+        _ name: String, in store: Store, creating configuration: StreamConfiguration?,
+        producer: String?, batchRecords: Int, level: DurabilityLevel? = nil,
+        printsAcks: Bool = false
     ) throws {
-        precondition(!streams.isEmpty, "nothing to append to")
+        router = try store.partitionedEntry(name).map { _ in
+            try store.partitionedStreamBlocking(name)
+        }
+        let streams =
+            try router?.partitions ?? [store.streamBlocking(name, creating: configuration)]
         self.lanes = try streams.map { try AppendLane($0, producer: producer) }
-        self.router = router
         self.producer = producer
         self.batchRecords = batchRecords
         self.level = level

@@ -171,34 +171,9 @@ struct ReadCommand: ParsableCommand {
         } else if flow.isGiven {
             try readAhead(source, from: position, start, &opened, &printer)
         } else {
-            try readThrough(source, from: position, start, &opened, &printer)
+            try opened.print(
+                source, from: position, &printer, progressBar(source, from: start), start)
         }
-    }
-
-    /// Begins at the position itself: a cursor that power loss moved back tells so first.
-    private func readThrough(
-        _ source: LogStream, from position: StartPosition, _ start: Offset,
-        _ opened: inout OpenedStore, _ printer: inout RecordPrinter
-    ) throws {
-        let bar = progressBar(source, from: start)
-        var cursor = try source.cursor(from: position)
-        reading: while !printer.isDone {
-            try Interrupt.check()
-            switch try cursor.next() {
-            case .batch:
-                var records = cursor.records
-                while let record = records.next() {
-                    let goesOn = try printer.print(record.copy(), of: source.name)
-                    if !goesOn { break }
-                }
-            case .gap(let gap): opened.say(gap)
-            case .end: break reading
-            }
-            if isatty(1) == 0 { bar.update(done: cursor.nextOffset - start, records: printer.seen) }
-        }
-        bar.end()
-        try printer.output.flush()
-        for report in cursor.reports { opened.say(report) }
     }
 
     /// The records of one key, or with one header.
@@ -254,5 +229,34 @@ struct ReadCommand: ParsableCommand {
     /// Silent where the records themselves go to the terminal.
     private func progressBar(_ source: LogStream, from start: Offset) -> ProgressBar {
         ProgressBar("read", total: isatty(1) == 1 ? nil : source.endOffset - start)
+    }
+}
+
+extension OpenedStore {
+    /// Prints the records from a position to the end, as far as the printer wants them.
+    ///
+    /// Begins at the position itself: a cursor that power loss moved back tells so first.
+    mutating func print(
+        _ source: LogStream, from position: StartPosition, _ printer: inout RecordPrinter,
+        _ bar: ProgressBar, _ start: Offset
+    ) throws {
+        var cursor = try source.cursor(from: position)
+        reading: while !printer.isDone {
+            try Interrupt.check()
+            switch try cursor.next() {
+            case .batch:
+                var records = cursor.records
+                while let record = records.next() {
+                    let goesOn = try printer.print(record.copy(), of: source.name)
+                    if !goesOn { break }
+                }
+            case .gap(let gap): say(gap)
+            case .end: break reading
+            }
+            if isatty(1) == 0 { bar.update(done: cursor.nextOffset - start, records: printer.seen) }
+        }
+        bar.end()
+        try printer.output.flush()
+        for report in cursor.reports { say(report) }
     }
 }

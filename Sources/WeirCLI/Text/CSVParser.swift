@@ -15,6 +15,8 @@ struct CSVReader {
     /// The line on which the last row began.
     private(set) var line = 0
     private var nextLine = 1
+    /// Of the last row, which fields were quoted.
+    private(set) var quoted: [Bool] = []
 
     init(_ source: InputSource) { self.source = source }
 
@@ -30,12 +32,14 @@ struct CSVReader {
 
     private mutating func row() throws -> [[UInt8]] {
         var fields: [[UInt8]] = []
+        quoted.removeAll(keepingCapacity: true)
         while true {
             var field: [UInt8] = []
             let isQuoted = try source.peek() == UInt8(ascii: "\"")
+            quoted.append(isQuoted)
             if isQuoted {
                 source.skip()
-                try quoted(&field)
+                try takeQuoted(&field)
             }
             let end = try plain(&field, isQuoted: isQuoted)
             fields.append(field)
@@ -47,7 +51,7 @@ struct CSVReader {
     }
 
     /// Up to the closing quote; a doubled quote is one.
-    private mutating func quoted(_ field: inout [UInt8]) throws {
+    private mutating func takeQuoted(_ field: inout [UInt8]) throws {
         while true {
             let quote = UInt8(ascii: "\"")
             let before = field.count

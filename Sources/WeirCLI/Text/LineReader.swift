@@ -51,6 +51,19 @@ final class InputSource {
 
     func skip() { position += 1 }
 
+    /// Whether the last byte that was taken ended a line.
+    var endsLine: Bool { position > 0 && chunk[position - 1] == 10 }
+
+    /// Of the bytes read, those that were taken.
+    var bytesTaken: Int { bytesRead - (end - position) }
+
+    /// What is there, at least a byte; `nil` at the end of the input.
+    func piece() throws -> [UInt8]? {
+        if position == end { try fill() }
+        defer { position = end }
+        return position < end ? Array(chunk[position..<end]) : nil
+    }
+
     /// Moves bytes up to a delimiter, which stays, to `target`; `false` at the end of the input.
     func take(until delimiter: UInt8, into target: inout [UInt8], limit: Int) throws -> Bool {
         while true {

@@ -13,8 +13,8 @@ struct LinesParser: RecordParser {
     }
 }
 
-/// A line is a JSON object, exactly as `read --format json` prints it; its offset is ignored, and
-/// its stream, where several were merged.
+/// A line is a JSON object, exactly as `read --format json` prints it; what is appended gets
+/// another offset, and goes to another stream than where several were merged.
 struct NDJSONParser: RecordParser {
     private var lines: LineReader
     var line: Int { lines.number }
@@ -33,7 +33,7 @@ struct NDJSONParser: RecordParser {
         return nil
     }
 
-    private func parse(_ line: [UInt8], number: Int) throws(WeirError) -> TextRecord {
+    func parse(_ line: [UInt8], number: Int) throws(WeirError) -> TextRecord {
         let object: [String: JSONInput]
         do {
             guard case .object(let members) = try decoder.decode(JSONInput.self, from: Data(line))
@@ -48,7 +48,8 @@ struct NDJSONParser: RecordParser {
         var hasValue = false
         for (name, value) in object {
             switch (name, value) {
-            case ("offset", .int), ("stream", .string): break
+            case ("offset", .int(let offset)): record.offset = UInt64(exactly: offset)
+            case ("stream", .string): break
             case ("time", .string(let text)):
                 guard let time = parseTime(text) else {
                     throw malformed(number, "the time \"\(text)\" cannot be parsed.")

@@ -20,8 +20,10 @@ struct RecordFormatter {
     /// What stands before the first record.
     func appendHead(to out: inout [UInt8]) {
         guard format == .csv else { return }
-        out += Array(((namesStream ? "stream," : "") + "offset,time,key,value,headers\n").utf8)
+        out += Array(((namesStream ? "stream," : "") + Self.columns + "\n").utf8)
     }
+
+    static let columns = "offset,time,key,value,headers"
 
     func append(_ record: Record, of stream: StreamName, to out: inout [UInt8]) {
         switch format {
@@ -63,9 +65,9 @@ struct RecordFormatter {
 
     private func appendCSV(_ record: Record, to out: inout [UInt8]) {
         out += Array("\(record.offset),\(record.time),".utf8)
-        appendField(record.key ?? [], to: &out)
+        if let key = record.key { appendField(key, to: &out) }
         out.append(UInt8(ascii: ","))
-        appendField(record.value ?? [], to: &out)
+        if let value = record.value { appendField(value, to: &out) }
         out.append(UInt8(ascii: ","))
         if !record.headers.isEmpty {
             var headers: [UInt8] = []
@@ -75,10 +77,10 @@ struct RecordFormatter {
         out.append(10)
     }
 
-    /// Quoted where it has to be (RFC 4180).
+    /// Quoted where it has to be (RFC 4180), and where it is empty: without quotes it is missing.
     private func appendField(_ field: [UInt8], to out: inout [UInt8]) {
         let special: Set<UInt8> = [UInt8(ascii: ","), UInt8(ascii: "\""), 10, 13]
-        guard field.contains(where: { special.contains($0) }) else {
+        guard field.isEmpty || field.contains(where: { special.contains($0) }) else {
             out += field
             return
         }

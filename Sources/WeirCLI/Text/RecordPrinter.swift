@@ -3,24 +3,38 @@ import Weir
 /// Prints the records that a command was asked for, when they are due, and knows when it has them
 /// all.
 struct RecordPrinter {
-    let output = StandardOutput()
+    let output: StandardOutput
     private let formatter: RecordFormatter
     private let notBefore: Timestamp?
     private let to: EndArgument?
-    private let count: Int?
+    private var count: Int?
     /// Of what is asked for, only the last ones: they wait here until all is seen.
     private var last: LastOnes<(record: Record, stream: StreamName)>?
     private var pace: Pace?
     private(set) var printed = 0
     private(set) var seen = 0
     private(set) var isDone = false
-    private var hasHead = false
+    /// What stands before the first record was printed, now or by an earlier command.
+    var hasHead = false
 
     init(
         _ formatter: RecordFormatter, from: StartPosition = .first, to: EndArgument? = nil,
         count: Int? = nil, last: Int? = nil, pace: Pace? = nil
     ) {
+        self.init(formatter, output: StandardOutput(), from: from, to: to)
+        self.count = count
+        self.last = last.map { LastOnes(countMax: $0) }
+        self.pace = pace
+        isDone = count == 0
+    }
+
+    /// Prints all of them, wherever they go.
+    init(
+        _ formatter: RecordFormatter, output: StandardOutput, from: StartPosition,
+        to: EndArgument?
+    ) {
         self.formatter = formatter
+        self.output = output
         // Record times may go back: with an end in time, each record is looked at.
         if case .time(let time) = from, case .time? = to {
             notBefore = time
@@ -28,10 +42,6 @@ struct RecordPrinter {
             notBefore = nil
         }
         self.to = to
-        self.count = count
-        self.last = last.map { LastOnes(countMax: $0) }
-        self.pace = pace
-        isDone = count == 0
     }
 
     /// `false` when nothing more is wanted.

@@ -56,10 +56,23 @@ enum Interrupt {
     }
 }
 
-/// Standard output, buffered. A reader that went away (`| head`) ends the command quietly.
+/// Standard output or a file, buffered. A reader that went away (`| head`) ends the command
+/// quietly.
 final class StandardOutput {
+    private let descriptor: Int32
+    private let name: String
+    private let advice: String
     private var buffer: [UInt8] = []
     private static let flushBytes = 64 << 10
+
+    init(
+        descriptor: Int32 = 1, name: String = "standard output",
+        advice: String = "make room, or send the output elsewhere"
+    ) {
+        self.descriptor = descriptor
+        self.name = name
+        self.advice = advice
+    }
 
     func write(_ fill: (inout [UInt8]) -> Void) throws {
         fill(&buffer)
@@ -87,7 +100,8 @@ final class StandardOutput {
         while written < buffer.count {
             let count = unsafe buffer.withUnsafeBytes { bytes in
                 unsafe Foundation.write(
-                    1, bytes.baseAddress.map { unsafe $0 + written }, bytes.count - written)
+                    descriptor, bytes.baseAddress.map { unsafe $0 + written },
+                    bytes.count - written)
             }
             if count > 0 {
                 written += count
@@ -95,9 +109,8 @@ final class StandardOutput {
                 throw ExitRequest(status: ExitStatus.done)
             } else if errno != EINTR {
                 throw WeirError(
-                    .system,
-                    "Writing to standard output failed: \(systemMessage()); make "
-                        + "room, or send the output elsewhere.", errno: errno)
+                    .system, "Writing to \(name) failed: \(systemMessage()); \(advice).",
+                    errno: errno)
             }
         }
         buffer.removeAll(keepingCapacity: true)

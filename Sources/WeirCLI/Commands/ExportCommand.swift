@@ -1,0 +1,185 @@
+import ArgumentParser
+import Foundation
+import Weir
+
+/// How a stream's records travel.
+enum MovingFormat: String, ExpressibleByArgument, CaseIterable {
+    case ndjson, csv, archive
+
+    /// What a file's name tells, unless the format is named.
+    init(_ named: MovingFormat?, file: String?) {
+        self = named ?? MovingFormat(rawValue: URL(filePath: file ?? "").pathExtension) ?? .ndjson
+    }
+
+    static let help = ArgumentHelp(
+        "ndjson, csv or archive (default: what the file's name ends with, else ndjson).")
+}
+
+struct ExportCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "export", abstract: "Write a stream's records to a file or a pipe.",
+        discussion: """
+            ndjson and csv are what `read` prints as json and csv, and have all of a record: its \
+            key, headers with their types, its time, binary values, tombstones. Their records get \
+            new offsets where they are imported.
+
+            archive has the stream's batches as they are, with its settings and with checksums \
+            that show what was cut or altered; imported into a new stream, its records keep their \
+            offsets.
+
+            A file bears its name only when it is whole. Until then it is FILE.partial; what an \
+            interruption leaves of it is completed by --resume.
+
+            EXAMPLES
+              weir export orders -o orders.archive
+              weir export orders --format csv --from time:-1d | gzip > day.csv.gz
+              weir export orders -o orders.ndjson --resume
+            """)
+
+    @OptionGroup var options: StoreOptions
+    @Argument(help: "The stream's name.", completion: streamNames) var stream: String
+    @Option(help: MovingFormat.help) var format: MovingFormat?
+    @Option(name: .shortAndLong, help: "The file (default: standard output).", completion: .file())
+    var output: String?
+    @Option(
+        help: ArgumentHelp(StartArgument.help + " (default: first)"),
+        completion: .list(StartArgument.kinds))
+    var from: StartArgument?
+    @Option(help: "offset:N: the first record that is left out; time:T: records before T only.")
+    var to: EndArgument?
+    @Flag(help: "Go on with what an interrupted export left of the file, if there is any.")
+    var resume = false
+
+    private var kind: MovingFormat { MovingFormat(format, file: output) }
+    private var start: StartPosition { from?.position ?? .first }
+    private var isToFile: Bool { output != nil && output != "-" }
+
+    func validate() throws {
+        if resume, !isToFile {
+            throw ValidationError("--resume goes on with a file; name it with --output.")
+        }
+        guard kind == .archive else { return }
+        if case .time = to {
+            throw ValidationError(
+                "An archive ends at an offset; give --to offset:N, or another format.")
+        }
+        if !isToFile, isatty(1) == 1 {
+            throw ValidationError("An archive is no text for a terminal; give --output FILE.")
+        }
+    }
+
+    func run() throws {
+        var opened = try options.open(.read)
+        if kind == .archive {
+            let source = try opened.store.streamBlocking(stream)
+            try writeArchive(of: source, &opened)
+        } else {
+            let sources = try ReadSources([stream], in: opened.store)
+            guard !sources.isMerged || !resume else {
+                throw WeirError(
+                    .invalidArgument,
+                    "The export of a partitioned stream cannot be resumed; export its partitions, "
+                        + "such as \(sources.streams[0].name), or begin anew.")
+            }
+            try writeText(of: sources, &opened)
+        }
+        try opened.finish()
+    }
+
+    // MARK: archives
+
+    private func writeArchive(of source: LogStream, _ opened: inout OpenedStore) throws {
+        let file = try ExportFile(output, isResuming: resume)
+        var export = try begin(source, in: file)
+        let bar = ProgressBar(
+            "export", total: export.range.upperBound - export.range.lowerBound)
+        writing: while true {
+            try Interrupt.check()
+            switch try export.next() {
+            case .bytes(let bytes): try file.output.write { $0 += bytes }
+            case .gap(let gap): opened.say(gap)
+            case .end: break writing
+            }
+            bar.update(
+                done: export.nextOffset - export.range.lowerBound, records: export.recordCount)
+        }
+        bar.end()
+        try file.finish()
+        for report in export.reports { opened.say(report) }
+        tell(export.recordCount)
+    }
+
+    /// Behind what an earlier export left, or anew.
+    private func begin(_ source: LogStream, in file: ExportFile) throws -> ArchiveExport {
+        var part = ArchivePart()
+        if resume, let left = try file.source() {
+            while let piece = try left.piece() { try part.add(piece) }
+        }
+        if part.byteCount > 0, !part.isComplete {
+            try file.goOn(at: part.byteCount)
+            return try source.exportArchive(resuming: part)
+        }
+        // One that is complete lacked only its name; it is made again, at its newest.
+        try file.goOn(at: 0)
+        guard case .offset(let end)? = to else { return try source.exportArchive(from: start) }
+        return try source.exportArchive(from: start, to: end)
+    }
+
+    // MARK: text
+
+    private func writeText(of sources: ReadSources, _ opened: inout OpenedStore) throws {
+        let file = try ExportFile(output, isResuming: resume)
+        var printer = RecordPrinter(
+            RecordFormatter(
+                format: kind == .csv ? .csv : .json, namesStream: sources.namesStream),
+            output: file.output, from: start, to: to)
+        var position = start
+        if resume, let left = try file.source() {
+            let part = try WholeText(left, kind)
+            try file.goOn(at: part.byteCount)
+            printer.hasHead = part.byteCount > 0
+            if let last = part.lastOffset { position = .offset(Offset(last) + 1) }
+        }
+        if sources.isMerged {
+            var cursor = try Store.merged(sources.streams, from: position)
+            try opened.forEach(&cursor) { try printer.print($0.record, of: $0.stream) }
+            opened.sayReports(of: cursor)
+        } else {
+            let source = sources.streams[0]
+            let first = try source.offset(of: position)
+            let bar = ProgressBar(
+                "export", total: isToFile || isatty(1) == 0 ? source.endOffset - first : nil)
+            try opened.print(source, from: position, &printer, bar, first)
+        }
+        try printer.finish()
+        try file.finish()
+        tell(printer.printed)
+    }
+
+    private func tell(_ count: Int) {
+        guard isToFile, let output else { return }
+        Words.say("weir: exported \(Numbers.records(count)) of \(stream) to \(output)")
+    }
+}
+
+/// What is whole of a text whose writing was interrupted.
+struct WholeText {
+    /// Up to here: behind the last whole line or row.
+    private(set) var byteCount = 0
+    private(set) var lastOffset: UInt64?
+
+    init(_ source: InputSource, _ format: MovingFormat) throws {
+        do {
+            var parser: any RecordParser =
+                format == .csv ? try ExportedCSVParser(source) : NDJSONParser(source)
+            if source.endsLine { byteCount = source.bytesTaken }
+            while let record = try parser.next(), source.endsLine {
+                byteCount = source.bytesTaken
+                lastOffset = record.offset
+            }
+        } catch let error as WeirError where error.code == .malformedInput {
+            // Here it was cut.
+            return
+        }
+    }
+}

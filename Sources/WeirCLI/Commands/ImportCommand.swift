@@ -1,0 +1,144 @@
+import ArgumentParser
+import Foundation
+import Weir
+
+struct ImportCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "import", abstract: "Put what `export` wrote into a stream.",
+        discussion: """
+            A stream that does not exist is made: by an archive with the settings and the offsets \
+            that it had, by ndjson and csv with the usual ones. Into a stream that exists, records \
+            are appended at its end.
+
+            The same command again goes on where an interrupted one ended, and appends nothing \
+            twice: an archive's batches tell how far its stream has come, and a file of ndjson or \
+            csv is known by its content. Text from a pipe is known by --producer.
+
+            An archive that was cut or altered is imported up to that place, and what is wrong is \
+            said. Other csv files, and lines, are for `append`.
+
+            EXAMPLES
+              weir import orders orders.archive
+              weir import orders orders.ndjson
+              gunzip -c day.csv.gz | weir import orders --format csv --producer day-2026-11-27
+              weir export orders --format archive | ssh host weir import orders --format archive
+            """)
+
+    @OptionGroup var options: StoreOptions
+    @Argument(help: "The stream's name; made if there is none.", completion: streamNames)
+    var stream: String
+    @Argument(help: "The file, or - for standard input.", completion: .file()) var file: String?
+    @Option(help: MovingFormat.help) var format: MovingFormat?
+    @Option(help: "ndjson, csv: the name under which the input is known.") var producer: String?
+
+    private var kind: MovingFormat { MovingFormat(format, file: file) }
+
+    func validate() throws {
+        guard kind != .archive || producer == nil else {
+            throw ValidationError("An archive is known by itself; leave --producer out.")
+        }
+    }
+
+    func run() throws {
+        let source = try InputSource(path: file)
+        if kind == .archive {
+            let opened = try options.open(.createOrWrite)
+            var moving = try ArchiveMoving(opened.store, into: stream)
+            let bar = ProgressBar("import", total: source.totalBytes)
+            do {
+                try moving.run(bar) {
+                    source.bytesRead
+                } from: {
+                    try source.piece()
+                }
+            } catch {
+                // Whatever came is durable then.
+                try opened.store.closeBlocking()
+                throw error
+            }
+            return try opened.finish()
+        }
+        let name = try producer ?? ContentName(file)?.description
+        let parser: any RecordParser =
+            kind == .csv ? try ExportedCSVParser(source) : NDJSONParser(source)
+        let opened = try options.open(.createOrWrite)
+        let appender = try Appender(
+            stream, in: opened.store, creating: StreamConfiguration(), producer: name,
+            batchRecords: 1000)
+        try opened.append(
+            parser, of: source, to: appender, ProgressBar("import", total: source.totalBytes))
+    }
+}
+
+/// A file's content as the name of a producer: its length, and a hash of all of it (FNV-1a).
+struct ContentName: CustomStringConvertible {
+    let description: String
+
+    /// `nil` for what cannot be read twice.
+    init?(_ path: String?) throws {
+        guard let path, path != "-" else { return nil }
+        let source = try InputSource(path: path)
+        guard source.totalBytes != nil else { return nil }
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        while let piece = try source.piece() {
+            for byte in piece { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
+        }
+        description = "weir.import.\(source.bytesRead).\(String(hash, radix: 16))"
+    }
+}
+
+/// An archive's way into a stream, from a file or another stream.
+struct ArchiveMoving: ~Copyable {
+    private var target: ArchiveImport
+    private let verb: String
+
+    init(_ store: Store, into stream: String, verb: String = "imported") throws {
+        target = try store.importArchive(into: stream)
+        self.verb = verb
+    }
+
+    /// Takes pieces up to the end, and says what became of them.
+    mutating func run(
+        _ bar: ProgressBar, done: () -> Int, from piece: () throws -> [UInt8]?
+    ) throws {
+        defer { bar.end() }
+        do {
+            while let bytes = try piece() {
+                try Interrupt.check()
+                try target.add(bytes)
+                bar.update(done: done(), records: target.outcome?.recordCount ?? 0)
+            }
+            let outcome = try target.finish()
+            bar.end()
+            tell(outcome)
+        } catch {
+            bar.end()
+            tellEarly(target.outcome)
+            throw error
+        }
+    }
+
+    /// What came before the damage, or before Ctrl-C, is kept.
+    private func tellEarly(_ outcome: ImportOutcome?) {
+        let count = outcome?.recordCount ?? 0
+        let were = count == 0 ? "no record was" : count == 1 ? "1 record was" : nil
+        let end = outcome.map { ", up to offset \($0.sourceEnd) of its source" } ?? ""
+        Words.say(
+            "weir: stopped early: \(were ?? Numbers.records(count) + " were") \(verb) before"
+                + end)
+    }
+
+    private func tell(_ outcome: ImportOutcome) {
+        let count = outcome.recordCount
+        var text = "weir: \(verb) \(Numbers.records(count)) "
+        text += "into \(outcome.stream)"
+        if let offsets = outcome.offsets {
+            text += ", offsets \(offsets.lowerBound) to before \(offsets.upperBound)"
+            text += outcome.keepsOffsets ? ", as they were" : ", which are new"
+        }
+        if outcome.repeatCount > 0 {
+            text += "; \(Numbers.grouped(outcome.repeatCount)) were there already"
+        }
+        Words.say(text)
+    }
+}

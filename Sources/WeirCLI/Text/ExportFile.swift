@@ -1,0 +1,93 @@
+import Foundation
+import Weir
+
+/// Where an export goes: standard output, or a file that bears its name only when it is whole.
+///
+///     NAME.partial   locked while it is written; what an interruption leaves, for --resume
+///     NAME           the same file, renamed when everything in it is on the medium
+final class ExportFile {
+    let output: StandardOutput
+    private let descriptor: Int32
+    /// `nil` for standard output.
+    private let path: String?
+
+    private var partial: String { ExportFile.partial(path ?? "") }
+    static func partial(_ path: String) -> String { path + ".partial" }
+
+    /// Throws `alreadyExists` where the file is there, or what an interrupted export left is and
+    /// `isResuming` is not wanted; `locked` while somebody else writes it; `permissionDenied`.
+    init(_ path: String?, isResuming: Bool) throws(WeirError) {
+        self.path = path == "-" ? nil : path
+        guard let path = self.path else {
+            descriptor = 1
+            output = StandardOutput()
+            return
+        }
+        guard unsafe access(path, F_OK) != 0 else {
+            throw WeirError(
+                .alreadyExists,
+                "The file \(path) exists; remove it, or choose another name for the export.")
+        }
+        let partial = ExportFile.partial(path)
+        let creation = isResuming ? O_CREAT : O_CREAT | O_EXCL
+        descriptor = unsafe open(partial, O_RDWR | O_CLOEXEC | creation, 0o600)
+        guard descriptor >= 0 else { throw ExportFile.refused(path) }
+        output = StandardOutput(
+            descriptor: descriptor, name: partial,
+            advice: "make room, and go on with the same command and --resume")
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            throw WeirError(
+                .locked,
+                "Another export writes \(partial) at this moment; wait for it, or choose another "
+                    + "name.")
+        }
+    }
+
+    deinit { if descriptor > 1 { close(descriptor) } }
+
+    private static func refused(_ path: String) -> WeirError {
+        let partial = partial(path)
+        guard errno == EEXIST else {
+            return WeirError(
+                errno == EACCES || errno == EPERM ? .permissionDenied : .system,
+                "The file \(partial) cannot be made: \(systemMessage()); give a place where you "
+                    + "may write.", errno: errno)
+        }
+        return WeirError(
+            .alreadyExists,
+            "The file \(partial) is there from an export that was interrupted; go on with it by "
+                + "--resume, or remove it.")
+    }
+
+    /// What is there, from the beginning.
+    func source() throws(WeirError) -> InputSource? {
+        path == nil ? nil : try InputSource(path: partial)
+    }
+
+    /// Drops what is behind `byteCount`, and goes on there.
+    func goOn(at byteCount: Int) throws(WeirError) {
+        guard path != nil else { return }
+        guard ftruncate(descriptor, off_t(byteCount)) == 0,
+            lseek(descriptor, off_t(byteCount), SEEK_SET) >= 0
+        else { throw failed("cutting", partial) }
+    }
+
+    /// Everything is there: syncs it, and gives it its name.
+    func finish() throws {
+        try output.flush()
+        guard let path else { return }
+        guard fsync(descriptor) == 0 else { throw failed("syncing", partial) }
+        guard unsafe rename(partial, path) == 0 else { throw failed("renaming", partial) }
+        let folder = unsafe open(
+            URL(filePath: path).deletingLastPathComponent().path, O_RDONLY | O_CLOEXEC)
+        defer { if folder >= 0 { close(folder) } }
+        guard folder >= 0, fsync(folder) == 0 else { throw failed("syncing the folder of", path) }
+    }
+
+    private func failed(_ what: String, _ name: String) -> WeirError {
+        WeirError(
+            .system,
+            "The \(what) of \(name) failed: \(systemMessage()); go on with the same command and "
+                + "--resume.", errno: errno)
+    }
+}

@@ -1,0 +1,155 @@
+#!/usr/bin/env bash
+# Streams are exported, imported and copied; each of that is killed with -9 in its middle and done again,
+# and at the end the records are the source's, each once. Damaged and wrong inputs are refused in a sentence.
+#
+#   WEIR_KILLS=200 Tests/Stages/59-moving.sh     more rounds than CI's 20
+set -uo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
+cd "$WEIR_ROOT" || exit 1
+rounds=${WEIR_KILLS:-20}
+weir=$WEIR_ROOT/.build/debug/weir
+[ -x "$weir" ] || swift build --product weir >&2 || { echo "not ok moving: weir does not build"; exit 1; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+source Tests/Stages/expect.sh
+export WEIR_STORE=$work/source
+formats=(archive ndjson csv)
+
+digest() { "$weir" read "$1" --store "$2" --format json 2>"$work/read.err" | md5sum; } # STREAM STORE
+# The same without offsets, which text does not bring along.
+values() { "$weir" read "$1" --store "$2" --format json 2>"$work/read.err" | sed 's/"offset":[0-9]*,//' | md5sum; }
+
+# Records of every kind, among many plain ones, in small batches.
+"$weir" create s --compression auto --durability flushed
+{
+    echo '{"key":"","value":""}'
+    echo '{"key":"gone","value":null}'
+    echo '{"keyBase64":"/w==","valueBase64":"AP8NCiwi","time":"2001-02-03T04:05:06.789Z","headers":{"i":5,"b":{"base64":"AA=="},"s":{"symbol":"x"},"d":1.5,"t":{"timestamp":"2020-01-01T00:00:00Z"},"n":null,"y":true}}'
+    echo '{"value":"a, \"quoted\"\nline\r"}'
+    seq 5996 | sed 's/.*/{"key":"k&","value":"value &","headers":{"n":&}}/'
+} | "$weir" append s --format ndjson --batch 4
+want=$(digest s "$WEIR_STORE")
+want_values=$(values s "$WEIR_STORE")
+
+# How long each of it takes here, in microseconds: what is killed is killed within that.
+declare -A took
+timed() { # NAME, then the command
+    local name=$1 start=${EPOCHREALTIME/[.,]/}
+    shift
+    check "$name" "$@"
+    took[$name]=$((${EPOCHREALTIME/[.,]/} - start))
+}
+for format in "${formats[@]}"; do
+    timed "export as $format" "$weir" export s -o "$work/s.$format"
+    timed "import of $format" "$weir" import s "$work/s.$format" --store "$work/in-$format"
+    if [ "$(values s "$work/in-$format")" = "$want_values" ]; then echo "ok $format brings every record as it was"; else echo "not ok $format: other records"; fi
+    "$weir" export s --format "$format" 2>"$work/err" | "$weir" import p --format "$format" --store "$work/in-$format" 2>"$work/err"
+    if [ "$(values p "$work/in-$format")" = "$want_values" ]; then echo "ok $format through a pipe"; else echo "not ok $format through a pipe: $(head -n 1 "$work/err")"; fi
+done
+if [ "$(digest s "$work/in-archive")" = "$want" ]; then echo "ok an archive brings the offsets along"; else echo "not ok an archive: other offsets"; fi
+
+# killed MICROSECONDS COMMAND…: starts it, and kills it somewhere within that time.
+killed() {
+    local most=$1 process
+    shift
+    "$@" >"$work/out" 2>"$work/err" </dev/null &
+    process=$!
+    sleep "$(printf '0.%06d' $((RANDOM * RANDOM % (most < 999999 ? most : 999999))))"
+    kill -9 $process 2>/dev/null && kills=$((kills + 1))
+    wait $process 2>/dev/null
+}
+tell() { # WHAT WRONG: how many rounds went wrong
+    if [ "$2" -eq 0 ]; then echo "ok $kills kills of $1 in $rounds rounds, and every record is there once"; else echo "not ok $1: $2 rounds of $rounds are wrong"; fi
+}
+
+kills=0 wrong=0
+for ((round = 1; round <= rounds; round++)); do
+    format=${formats[$((round % 3))]}
+    file=$work/killed.$format
+    for attempt in 1 2; do killed "${took[export as $format]}" "$weir" export s -o "$file" --resume; done
+    # Only a killed one is without its name.
+    [ -e "$file" ] || "$weir" export s -o "$file" --resume 2>"$work/err" || { head -n 1 "$work/err"; wrong=$((wrong + 1)); }
+    "$weir" import s "$file" --store "$work/back" 2>"$work/err" || head -n 1 "$work/err"
+    [ "$(values s "$work/back")" = "$want_values" ] || { echo "round $round: $format has other records"; wrong=$((wrong + 1)); }
+    [ ! -e "$file.partial" ] || wrong=$((wrong + 1))
+    rm -rf "$file" "$work/back"
+done
+tell "an export" $wrong
+
+kills=0 wrong=0
+for ((round = 1; round <= rounds; round++)); do
+    format=${formats[$((round % 3))]}
+    for attempt in 1 2 3; do killed "${took[import of $format]}" "$weir" import s "$work/s.$format" --store "$work/back"; done
+    "$weir" import s "$work/s.$format" --store "$work/back" 2>"$work/err" || { head -n 1 "$work/err"; wrong=$((wrong + 1)); }
+    [ "$(values s "$work/back")" = "$want_values" ] || { echo "round $round: $format has other records"; wrong=$((wrong + 1)); }
+    [ $format != archive ] || [ "$(digest s "$work/back")" = "$want" ] || { echo "round $round: other offsets"; wrong=$((wrong + 1)); }
+    rm -rf "$work/back"
+done
+tell "an import" $wrong
+
+kills=0 wrong=0
+for ((round = 1; round <= rounds; round++)); do
+    to=(--to-store "$work/back")
+    [ $((round % 2)) -eq 0 ] || { to=(); cp -r "$work/source" "$work/back"; export WEIR_STORE=$work/back; }
+    for attempt in 1 2 3; do killed "${took[import of archive]}" "$weir" copy s c ${to[@]+"${to[@]}"}; done
+    "$weir" copy s c ${to[@]+"${to[@]}"} 2>"$work/err" || { head -n 1 "$work/err"; wrong=$((wrong + 1)); }
+    [ "$(digest c "$work/back")" = "$want" ] || { echo "round $round: the copy has other records"; wrong=$((wrong + 1)); }
+    export WEIR_STORE=$work/source
+    rm -rf "$work/back"
+done
+tell "a copy" $wrong
+
+# What comes later is copied later; partitions go together.
+"$weir" copy s c --to-store "$work/later" 2>"$work/err"
+echo more | "$weir" append s
+expect "a copy goes on with what is new" 0 'copied 1 record into c, offsets 6000 to before 6001, as they were' "$weir" copy s c --to-store "$work/later"
+if [ "$(digest c "$work/later")" = "$(digest s "$WEIR_STORE")" ]; then echo "ok a copy in two parts is the source"; else echo "not ok a copy in two parts"; fi
+"$weir" create p --partitions 3
+seq 300 | sed 's/.*/{"key":"k&","value":"&"}/' | "$weir" append p --format ndjson
+check "a partitioned stream is copied" "$weir" copy p q --to-store "$work/later"
+if [ "$("$weir" read p --format json | sed 's/"stream":"p/"stream":"q/' | md5sum)" = "$(digest q "$work/later")" ]; then echo "ok a partitioned stream's copy has all partitions"; else echo "not ok a partitioned stream's copy"; fi
+
+# Refused, each in a sentence, and nothing lost.
+archive=$work/s.archive
+size=$(stat -c %s "$archive")
+head -c $((size - 30)) "$archive" >"$work/cut.archive"
+expect "a cut archive" 1 'before the archive.s trailer' "$weir" import t "$work/cut.archive" --store "$work/bad"
+expect "the whole one goes on behind it" 0 '6,000 were there already' "$weir" import t "$archive" --store "$work/bad"
+cp "$archive" "$work/altered.archive"
+printf 'X' | dd of="$work/altered.archive" bs=1 seek=$((size / 2)) conv=notrunc 2>/dev/null
+expect "an altered archive" 1 'At byte [0-9]+ of the archive' "$weir" import u "$work/altered.archive" --store "$work/bad"
+grep -q 'stopped early: .* imported before, up to offset' "$work/err" && echo "ok it says what was imported" || echo "not ok an altered archive: $(tail -n 1 "$work/err")"
+expect "the whole one mends it" 0 'imported .* as they were; .* were there already' "$weir" import u "$archive" --store "$work/bad"
+if [ "$(digest u "$work/bad")" = "$want" ]; then echo "ok nothing of a damaged batch was imported"; else echo "not ok an altered archive: other records"; fi
+expect "text for an archive" 1 'does not begin with WEIRARC1' "$weir" import v "$work/s.ndjson" --format archive --store "$work/bad"
+expect "an archive for text" 1 'no JSON object' "$weir" import v "$archive" --format ndjson --store "$work/bad"
+expect "another csv" 1 'expected are those of an export' "$weir" import v Tests/Fixtures/flights-january.csv --store "$work/bad"
+expect "a file that is not there" 1 'cannot be opened' "$weir" import v "$work/none" --store "$work/bad"
+expect "a stream that is not there" 1 'There is no stream nobody' "$weir" export nobody -o "$work/none.ndjson"
+expect "a stream that is not there is not copied" 1 'There is no stream nobody' "$weir" copy nobody c
+expect "a copy onto itself" 2 'give it another name' "$weir" copy s s
+expect "an archive of the stream itself" 1 'is of the stream s itself' "$weir" import s "$archive"
+expect "a target that exists" 1 'exists; remove it, or choose another name' "$weir" export s -o "$archive"
+expect "an archive that ends at a time" 2 'give --to offset:N' "$weir" export s --format archive --to time:2020-01-01 -o "$work/x"
+expect "resuming a pipe" 2 'name it with --output' "$weir" export s --resume
+expect "a partitioned archive" 1 'one of its partitions' "$weir" export p -o "$work/p.archive"
+head -c 5000 "$archive" >"$work/left.archive.partial"
+expect "what is left of an export" 1 'go on with it by --resume' "$weir" export s -o "$work/left.archive"
+"$weir" create other
+expect "what is left of another stream's export" 1 'and not of other' "$weir" export other -o "$work/left.archive" --resume
+if [ "$(id -u)" -ne 0 ]; then
+    mkdir -m 500 "$work/closed"
+    expect "a folder without permission" 1 'cannot be made' "$weir" export s -o "$work/closed/s.ndjson"
+else
+    echo "skip a folder without permission: privilege: root may write everywhere"
+fi
+if [ "$(id -u)" -eq 0 ] && mkdir "$work/full" && mount -t tmpfs -o size=128k tmpfs "$work/full" 2>/dev/null; then
+    trap 'umount "$work/full"; rm -rf "$work"' EXIT
+    expect "a full disk" 1 'No space left.*--resume' "$weir" export s -o "$work/full/s.archive"
+    mount -o remount,size=64m "$work/full"
+    check "the export goes on when there is room" "$weir" export s -o "$work/full/s.archive" --resume
+    "$weir" import s "$work/full/s.archive" --store "$work/back" 2>"$work/err"
+    if [ "$(digest s "$work/back")" = "$(digest s "$WEIR_STORE")" ]; then echo "ok it is whole"; else echo "not ok a full disk: other records"; fi
+else
+    echo "skip a full disk: privilege: mounting a tmpfs needs root"
+fi
