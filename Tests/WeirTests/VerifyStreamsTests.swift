@@ -63,6 +63,39 @@ struct VerifyStreamsTests {
         #expect(report.recordCount == 100)
     }
 
+    @Test func `finds batches healthy that were taken in from a compacted stream`() throws {
+        let other = TemporaryFolder()
+        let source = try Store.openBlocking(at: other.path)
+        let stream = try source.streamBlocking(
+            "s", creating: .init(compaction: CompactionPolicy()))
+        let writer = try stream.syncWriter()
+        for round in 0..<20 {
+            var batch = Batch()
+            for number in 0..<10 {
+                _ = try batch.append(key: bytes("k \(number * round % 7)"), value: bytes("v"))
+            }
+            try writer.append(&batch)
+        }
+        _ = try stream.compactBlocking(CompactionOptions(isNow: true))
+        let target = try Store.openBlocking(at: folder.path)
+        var export = try stream.exportArchive(from: .first, to: nil)
+        var taking = try target.importArchive(into: nil)
+        var isMore = true
+        while isMore {
+            switch try export.next() {
+            case .bytes(let part): try taking.add(part)
+            case .gap: continue
+            case .end: isMore = false
+            }
+        }
+        _ = try taking.finish()
+        try source.closeBlocking()
+        try target.closeBlocking()
+        let report = try Store.verify(at: folder.path, deep: true)
+        #expect(report.findings.isEmpty, "\(report.findings)")
+        #expect(report.recordCount > 0)
+    }
+
     @Test func `tells a torn edit of a manifest, which is no damage`() throws {
         let store = try DoctorStore.make(isClosed: false)
         let path = StoreLayout.manifest(store.id)

@@ -7,7 +7,7 @@ package import WeirFormat
 ///     |B 0–9|B 20–29|                          10 records are missing, and no byte is bad
 ///
 /// In a segment that was compacted offsets rise and have holes; elsewhere each batch begins where
-/// the one before it ended.
+/// the one before it ended, though one that was taken in from another log may have holes in itself.
 package struct BatchSequence: Sendable {
     /// Something that is not as a writer leaves it.
     package struct Defect: Sendable, Hashable {
@@ -83,11 +83,6 @@ package struct BatchSequence: Sendable {
         guard header.kind == .records else { return defects }
         if header.firstOffset < next {
             add("a batch begins with offset \(header.firstOffset); expected \(next)")
-        }
-        if !isCompacted, header.recordCount != header.offsetSpan {
-            add(
-                "a batch has \(header.recordCount) records for \(header.offsetSpan) offsets, in a "
-                    + "segment that was not compacted")
         }
         next = max(next, header.endOffset)
         return defects
