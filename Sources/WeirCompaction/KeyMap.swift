@@ -51,6 +51,8 @@ package struct KeyMap: ~Copyable {
     private var start: UInt64 = 0
     private var last: UInt64 = .max
     private let hash: (RawSpan) -> UInt64
+    /// What `fetch` read: kept, or the compiler would leave the reading out.
+    private var fetched: UInt64 = 0
 
     /// For at most `recordsMax` records. `hash` is another one in tests only: what the map answers
     /// must not depend on it.
@@ -69,12 +71,33 @@ package struct KeyMap: ~Copyable {
         keys.reserveCapacity(keyBytesMax)
     }
 
-    /// Takes a record in: the one at a place of a segment, with its size. Of one pass, later
-    /// segments come before earlier ones; within a segment records come in their order.
+    package func hash(of key: RawSpan) -> UInt64 { hash(key) }
+
+    /// Reads what `note` will look at for keys of these hashes: a hint, which changes no answer.
+    ///
+    /// Key by key, each would wait for memory twice. Here no reading waits for another, so the
+    /// processor does many at once.
+    package mutating func fetch(_ hashes: [UInt64]) {
+        var sum: UInt64 = 0
+        for hash in hashes where hash >= start && hash <= last {
+            let slot = slots[home(of: hash)]
+            sum &+= slot.hash ^ UInt64(slot.byteCount)
+        }
+        let mask = slots.count - 1
+        for hash in hashes where hash >= start && hash <= last {
+            var index = home(of: hash)
+            while !slots[index].isFree, slots[index].hash != hash { index = (index + 1) & mask }
+            // The last byte lies behind the length, which is read for it.
+            if !slots[index].isFree { sum &+= UInt64(keys[range(of: slots[index]).upperBound - 1]) }
+        }
+        fetched = sum
+    }
+
+    /// Takes a record in: the one at a place of a segment, with its key's hash and its size. Of one
+    /// pass, later segments come before earlier ones; within a segment records come in their order.
     package mutating func note(
-        _ key: RawSpan, segment: Int, record: Int, byteCount: Int
+        _ key: RawSpan, hash: UInt64, segment: Int, record: Int, byteCount: Int
     ) -> Finding {
-        let hash = hash(key)
         guard hash >= start, hash <= last else { return .notNow }
         var index = slot(of: key, hash)
         if !slots[index].isFree {
@@ -159,9 +182,23 @@ package struct KeyMap: ~Copyable {
         guard range.count == key.byteCount else { return false }
         return unsafe key.withUnsafeBytes { wanted in
             unsafe keys.withUnsafeBytes { known in
-                unsafe wanted.elementsEqual(known[range])
+                unsafe KeyMap.isEqual(wanted, UnsafeRawBufferPointer(rebasing: known[range]))
             }
         }
+    }
+
+    /// Of two keys of one length, eight bytes at a time.
+    private static func isEqual(
+        _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer
+    ) -> Bool {
+        var place = 0
+        while place + 8 <= first.count {
+            let word = unsafe first.loadUnaligned(fromByteOffset: place, as: UInt64.self)
+            let other = unsafe second.loadUnaligned(fromByteOffset: place, as: UInt64.self)
+            guard word == other else { return false }
+            place += 8
+        }
+        return unsafe first[place...].elementsEqual(second[place...])
     }
 
     /// Drops the keys that this pass takes no more; the others move up.

@@ -82,11 +82,11 @@ struct SegmentRewrite<Files: FileSystem>: ~Copyable {
     ) -> Bool {
         builder.removeAll()
         offsets.removeAll(keepingCapacity: true)
-        var place = first
-        while let record = records.next() {
-            defer { place += 1 }
+        // Keyless records are never marked, so no sub-batch is stepped over.
+        for place in first..<first + header.recordCount {
+            if gone[place], records.skip() { continue }
+            guard let record = records.next() else { break }
             guard record.shape != .opaque else { return false }
-            if gone[place] { continue }
             guard builder.append(entry: record.entry) else { return false }
             offsets.append(UInt32(record.offset - header.firstOffset))
         }

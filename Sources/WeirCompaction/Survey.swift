@@ -26,6 +26,10 @@ struct Survey<Files: FileSystem>: ~Copyable {
     private let view: LogView<Files>
     private let tombstonesBefore: Timestamp
     private var map: KeyMap
+    /// Of the next keys of a batch, so many at a time that what they lead to stays in the
+    /// processor's caches.
+    private var hashes: [UInt64] = []
+    private static var hashCount: Int { 256 }
 
     /// `readable` are sealed, oldest first. Only those of `marked` get marks; the ones behind them
     /// tell what supersedes, and the ones before them are not looked at.
@@ -86,12 +90,23 @@ struct Survey<Files: FileSystem>: ~Copyable {
         _ records: consuming RecordWalker, of header: BatchHeader, from first: Int, in index: Int
     ) {
         var place = first
+        var ahead = copy records
+        var hashed = 0
+        hashes.removeAll(keepingCapacity: true)
         let mayExpire = header.appendTime < tombstonesBefore
         while let record = records.next() {
             defer { place += 1 }
             guard let key = record.key else { continue }
+            if hashed == hashes.count {
+                look(&ahead)
+                hashed = 0
+            }
+            let hash = hashes[hashed]
+            hashed += 1
             let byteCount = record.storedByteCount
-            switch map.note(key, segment: index, record: place, byteCount: byteCount) {
+            let finding = map.note(
+                key, hash: hash, segment: index, record: place, byteCount: byteCount)
+            switch finding {
             case .superseded:
                 mark(place, byteCount, in: index)
                 continue
@@ -108,6 +123,15 @@ struct Survey<Files: FileSystem>: ~Copyable {
                 segments[index].expiredCount += 1
             }
         }
+    }
+
+    /// Goes on with the walk that is ahead, up to so many keys, and has the map fetch them.
+    private mutating func look(_ ahead: inout RecordWalker) {
+        hashes.removeAll(keepingCapacity: true)
+        while hashes.count < Self.hashCount, let record = ahead.next() {
+            if let key = record.key { hashes.append(map.hash(of: key)) }
+        }
+        map.fetch(hashes)
     }
 
     /// A record may be met again in a later pass, when its key was forgotten in this one.

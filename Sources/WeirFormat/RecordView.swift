@@ -162,15 +162,18 @@ package struct RecordWalker: ~Escapable {
     /// Steps over the records before an offset.
     private mutating func skip(before offset: Offset) {
         while index < Int.max, self.offset(of: index) < offset {
-            guard let length = length() else { return }
-            if length <= body.byteCount - position - 4 {
-                // Its length is all that is needed of it.
-                position += 4 + length
-                index += 1
-            } else if nextSubBatch() == nil {
-                return
-            }
+            guard skip() else { return }
         }
+    }
+
+    /// Steps over the next record without looking into it. `false` if there is none.
+    package mutating func skip() -> Bool {
+        guard let length = length() else { return false }
+        guard length <= body.byteCount - position - 4 else { return nextSubBatch() != nil }
+        // Its length is all that is needed of it.
+        position += 4 + length
+        index += 1
+        return true
     }
 
     @inlinable @inline(__always)

@@ -18,9 +18,12 @@ struct KeyMapTests {
             for segment in segments.indices.reversed() {
                 for (record, key) in segments[segment].enumerated() {
                     let bytes = Array(key.utf8)
-                    switch map.note(
-                        bytes.span.bytes, segment: segment, record: record, byteCount: 1)
-                    {
+                    let hash = map.hash(of: bytes.span.bytes)
+                    map.fetch([hash])
+                    let finding = map.note(
+                        bytes.span.bytes, hash: hash, segment: segment, record: record,
+                        byteCount: 1)
+                    switch finding {
                     case .superseded: dead.insert([segment, record])
                     case .supersedes(let earlier, _): dead.insert([segment, earlier])
                     case .first, .notNow, .tooLong: break
@@ -97,6 +100,8 @@ struct KeyMapTests {
     @Test func `says that a key is too long for it`() {
         var map = KeyMap(byteCount: 1000, hash: Self.mixed)
         let key = [UInt8](repeating: 1, count: 1 << 20)
-        #expect(map.note(key.span.bytes, segment: 0, record: 0, byteCount: 1) == .tooLong)
+        let finding = map.note(
+            key.span.bytes, hash: map.hash(of: key.span.bytes), segment: 0, record: 0, byteCount: 1)
+        #expect(finding == .tooLong)
     }
 }
