@@ -43,4 +43,4 @@ for patch in Tests/Mutants/*.patch; do
     git apply --check "$patch" ||
         echo "not ok mutant $(basename "$patch" .patch): the patch does not apply any more; make it anew"
 done
-tools/mutants acknowledge-before-sync unlisted-segments-left index-of-an-earlier-opening
+tools/mutants unlisted-segments-left index-of-an-earlier-opening
