@@ -243,7 +243,7 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
         guard let segment else { return .end }
         let limit = window?.limit ?? place
         if place < limit { damage = (damage?.lowerBound ?? place.value)..<limit.value }
-        if segment.sealed == nil, view.segment(after: segment) == nil {
+        if segment.sealed == nil, case .last = view.successor(of: segment) {
             // The active segment: what is shown but not there is damaged.
             guard damage != nil, nextOffset < shownEnd else { return .end }
             scanner.move(to: limit)
@@ -255,16 +255,17 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
     /// On to the next segment; what this one should have held and did not is a gap.
     private mutating func leave(because reason: LeaveReason) -> Step? {
         guard let segment else { return .end }
-        guard view.holds(segment) else { return lookAgain() }
+        let successor = view.successor(of: segment)
+        if case .left = successor { return lookAgain() }
         if reason == .ended, damage == nil, segment.generation > 0, let sealed = segment.sealed {
             // Compaction leaves holes, at its end too.
             nextOffset = max(nextOffset, min(sealed.endOffset, view.visibleEnd))
         }
         let detail = damage == nil ? "\(segment.path): \(reason.rawValue)" : describeDamage()
-        guard let next = view.segment(after: segment) else {
-            let end = view.visibleEnd
+        guard case .next(let next) = successor else {
+            // What is shown since may stand in a segment that came since.
             stand(in: nil)
-            return nextOffset < end ? jump(to: end, .damage, detail) : .end
+            return nextOffset < shownEnd ? jump(to: shownEnd, .damage, detail) : .end
         }
         damage = nil
         let goal = max(nextOffset, next.base)

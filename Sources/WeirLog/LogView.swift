@@ -141,14 +141,22 @@ package final class LogView<Files: FileSystem>: Sendable {
         state.withLock { $0.segments.first { $0.epoch > epoch }?.base } ?? flushedEnd
     }
 
-    package func segment(after segment: ReadableSegment<Files>) -> ReadableSegment<Files>? {
+    /// What comes behind a segment.
+    enum Successor {
+        case next(ReadableSegment<Files>)
+        case last
+        /// It was replaced or retired: another one has what comes next.
+        case left
+    }
+
+    /// Asked at once: between two questions the segment may be replaced together with the next.
+    func successor(of segment: ReadableSegment<Files>) -> Successor {
         state.withLock { state in
             // An empty segment may share its base with the next; identity decides.
-            let index = state.segments.partition { $0.base > segment.base }
-            if let place = state.segments.firstIndex(where: { $0 === segment }) {
-                return place + 1 < state.segments.count ? state.segments[place + 1] : nil
+            guard let place = state.segments.firstIndex(where: { $0 === segment }) else {
+                return .left
             }
-            return index < state.segments.count ? state.segments[index] : nil
+            return place + 1 < state.segments.count ? .next(state.segments[place + 1]) : .last
         }
     }
 }
