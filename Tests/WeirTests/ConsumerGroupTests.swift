@@ -116,6 +116,31 @@ struct ConsumerGroupTests {
         try await store.close()
     }
 
+    @Test func `takes its events in the order of their times`() async throws {
+        let ticks = Lock(Int64(0))
+        let surroundings = GroupSurroundings(
+            now: {
+                ticks.withLock { count in
+                    count += 1
+                    return Moment.zero + count
+                }
+            }, after: { _, _ in })
+        let (store, orders, _) = try await open(1, records: 0)
+        let group = try orders.group("audit", GroupOptions(), around: surroundings)
+        let times = Lock([Moment]())
+        await withTaskGroup { tasks in
+            for _ in 0..<4 {
+                tasks.addTask {
+                    for _ in 0..<2_000 { group.act { _, now in times.withLock { $0.append(now) } } }
+                }
+            }
+        }
+        let found = times.withLock { $0 }
+        #expect(found.count == 8_000)
+        #expect(zip(found, found.dropFirst()).allSatisfy { $0 < $1 })
+        try await store.close()
+    }
+
     @Test func `has another member take a stalled partition over from the cursor`() async throws {
         let (store, orders, group) = try await open()
         let (a, b) = (try await group.join("a"), try await group.join("b"))

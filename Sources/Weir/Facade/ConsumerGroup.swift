@@ -119,16 +119,17 @@ public final class ConsumerGroup: Sendable {
 
     // MARK: deciding and performing
 
-    /// Decides under the lock, and performs what was decided outside it.
+    /// Decides under the lock, and performs what was decided outside it. The clock is read under
+    /// the lock, too: whoever waited for it would come with an earlier time than the one before,
+    /// and a lease would begin in the past.
     func act<Result, Failure: Error>(
         _ body: (inout GroupState, Moment) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         var effects: [GroupEffect] = []
         defer { for effect in effects { perform(effect) } }
-        let now = around.now()
         return try state.withLock { state throws(Failure) in
             defer { swap(&effects, &state.effects) }
-            return try body(&state, now)
+            return try body(&state, around.now())
         }
     }
 
