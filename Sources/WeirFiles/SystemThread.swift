@@ -78,9 +78,18 @@ package enum SystemThread {
         }
     }
 
-    /// From now on the calling thread runs when no other wants to. Not for one that holds what
-    /// others wait for.
-    package static func yieldToOthers() { weir_yield_to_others() }
+    /// How a thread whose work can wait shares the processor.
+    package enum Courtesy: Int32 {
+        /// Whoever wakes runs at once; its share is that of others. For work that must keep up.
+        case interruptible = 0
+        /// And it runs little while others want to. Not for one that holds what others wait for.
+        case modest = 15
+    }
+
+    /// From now on others come before the calling thread.
+    package static func yieldToOthers(_ courtesy: Courtesy) {
+        weir_yield_to_others(courtesy.rawValue)
+    }
 
     /// Blocks the thread for so long; less if a signal comes.
     package static func pause(microseconds: Int) {

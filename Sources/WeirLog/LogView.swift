@@ -20,6 +20,7 @@ package final class LogView<Files: FileSystem>: Sendable {
     package let maps: SegmentMaps
     private let flushed: Atomic<UInt64>
     private let durable: Atomic<UInt64>
+    private let keyed = Atomic(UInt64.max)
     private let state: Lock<State>
 
     private struct State {
@@ -45,6 +46,8 @@ package final class LogView<Files: FileSystem>: Sendable {
     package var durableEnd: Offset { Offset(durable.load(ordering: .acquiring)) }
     /// The first offset that readers do not see yet.
     package var visibleEnd: Offset { visibility == .durable ? durableEnd : flushedEnd }
+    /// From here to the end no record has a key. Read it after the end; only the writer knows it.
+    package var keyedEnd: Offset { Offset(keyed.load(ordering: .acquiring)) }
     package var logStart: Offset { state.withLock { $0.logStart } }
     package var segments: [ReadableSegment<Files>] { state.withLock { $0.segments } }
 
@@ -54,6 +57,9 @@ package final class LogView<Files: FileSystem>: Sendable {
         flushed.store(flushedEnd.value, ordering: .releasing)
         durable.store(durableEnd.value, ordering: .releasing)
     }
+
+    /// Records below may have keys. Said before the end behind them is.
+    func note(keyedEnd: Offset) { keyed.store(keyedEnd.value, ordering: .releasing) }
 
     package func publish(segments: [ReadableSegment<Files>], logStart: Offset) {
         let old = state.withLock { state in

@@ -86,6 +86,7 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         self.durableEnd = recovered.durableEnd
         self.witnessedDurableEnd = recovered.durableEnd
         self.lastAppendMicroseconds = Atomic(recovered.lastAppendTime.microseconds)
+        view.note(keyedEnd: recovered.nextOffset)
     }
 
     package var epoch: Epoch { tenure.epoch }
@@ -284,6 +285,7 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         // Readable first: a walk that makes a summary then has every batch that was noted.
         current.readable.advance(readableEnd: current.position)
         current.readable.note(batch.header, at: position)
+        if batch.header.keyedCount > 0 { view.note(keyedEnd: nextOffset) }
         publish()
     }
 

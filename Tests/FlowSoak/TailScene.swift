@@ -93,6 +93,8 @@ struct TailScene {
         for _ in 0..<max(1, byteCount / piece.count) { try file.write(contentsOf: piece) }
         try file.close()
         try FileManager.default.removeItem(atPath: path)
+        // What the runs before left is written now, and not beside the one that is measured.
+        sync()
     }
 
     // MARK: to a schedule

@@ -26,6 +26,10 @@ struct KeyFeedTests {
     private func fill(_ writer: LogWriter<SimulatedFileSystem>) throws {
         try SmallStream.append(8, to: writer)
         writer.work()
+        try appendKeyed(to: writer)
+    }
+
+    private func appendKeyed(to writer: LogWriter<SimulatedFileSystem>) throws {
         let key: [UInt8] = [107]
         var builder = BatchBuilder(byteLimit: 4 << 10)
         let added = try builder.append(
@@ -51,6 +55,25 @@ struct KeyFeedTests {
         try disk.close(file)
         #expect(try read(writer.view).map(\.isUnread) == [false])
         #expect(try read(writer.view, keys: false).contains { $0.isUnread })
+    }
+
+    @Test func `looks at no batch while the writer has seen no key`() throws {
+        let engine = try StoreEngine.open(files: disk, host: machine.host, creating: true)
+        let writer = try SmallStream.create(in: engine)
+        try SmallStream.append(1, to: writer)
+        #expect(writer.view.segments.allSatisfy { $0.sealed == nil })
+        let path = try #require(writer.view.segments.first?.path)
+        let file = try disk.open(path, .readWrite)
+        try disk.writeAll(
+            file, [UInt8](repeating: 0xAA, count: 64),
+            at: FilePosition(UInt64(SegmentHeader.alignment)))
+        try disk.close(file)
+        let runs = try read(writer.view)
+        #expect(runs.map(\.end) == [1] && runs.map(\.isUnread) == [false])
+        // With a key in the log, what is before it is walked.
+        try appendKeyed(to: writer)
+        #expect(try read(writer.view).contains { $0.isUnread })
+        #expect(try read(writer.view).flatMap(\.entries).map(\.offset) == [1])
     }
 
     @Test func `takes nothing for read where pages vanished, and reads by copies`() throws {

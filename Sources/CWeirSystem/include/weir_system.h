@@ -24,8 +24,9 @@ int weir_clone(int source, int target);
 // Has a range's dirty pages be written, and does not wait for them.
 void weir_start_writing(int descriptor, off_t start, off_t byte_count);
 
-// Lets other threads have the processor before this one, for as long as it lives.
-void weir_yield_to_others(void);
+// Lets threads that wake have the processor at once, for as long as this one lives; with a niceness
+// above 0, its share becomes smaller, too.
+void weir_yield_to_others(int niceness);
 
 // Open-file-description locks. Both return 0 for yes, 1 for "somebody else holds it", or -1 with
 // errno. The query takes nothing.

@@ -104,6 +104,8 @@ final class IndexFeeder: Sendable {
     // MARK: the thread
 
     private func work() {
+        // A pass takes milliseconds, four times a second: whoever is at the tail must not wait.
+        SystemThread.yieldToOthers(.interruptible)
         var feeding = Feeding()
         defer { feeding.close() }
         var failureMilliseconds = Self.failureMillisecondsFirst

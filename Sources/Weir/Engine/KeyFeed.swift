@@ -15,8 +15,9 @@ enum KeyFeed {
     ///
     /// Runs follow each other without a hole. What cannot be read because it is damaged becomes a
     /// run that says so: should it be readable later, nothing is missing then. Where only keys are
-    /// indexed, batches without a key cost their header, and sealed segments in front that have
-    /// none their footer. Throws what the medium said.
+    /// indexed, batches without a key cost their header, sealed segments in front that have none
+    /// their footer, and what this writer appended since it last saw a key nothing. Throws what the
+    /// medium said.
     static func read<Files: FileSystem>(
         _ fields: IndexedFields, of stream: StreamID, _ view: LogView<Files>,
         from start: Offset, mode: ReadingMode = .mapped, isStopped: () -> Bool
@@ -71,7 +72,8 @@ enum KeyFeed {
     }
 
     /// Behind the sealed segments from an offset on of which the footer says that no record has a
-    /// key. Where one cannot be read, the walk over the batches tells.
+    /// key, and behind all if the writer says so. Where a footer cannot be read, the walk over the
+    /// batches tells.
     private static func endOfKeyless<Files: FileSystem>(
         _ view: LogView<Files>, from start: Offset, _ isStopped: () -> Bool
     ) -> Offset {
@@ -84,7 +86,7 @@ enum KeyFeed {
             }
             end = sealed.endOffset
         }
-        return end
+        return end >= view.keyedEnd ? max(end, visibleEnd) : end
     }
 
     private static func isKeyless<Files: FileSystem>(

@@ -99,7 +99,7 @@ final class Upkeep: Sendable {
     func pause() { monitor.signal { $0.isPaused = true } }
 
     private func work(_ open: (StreamName) throws(WeirError) -> LogStream) {
-        SystemThread.yieldToOthers()
+        SystemThread.yieldToOthers(.modest)
         engine.reserve.make()
         while true {
             let isEnding = monitor.wait(milliseconds: Limits.upkeepMilliseconds) { state in

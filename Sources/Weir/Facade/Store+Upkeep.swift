@@ -181,7 +181,7 @@ private final class UpkeepJobs: Sendable {
             return job
         }
         try SystemThread.start {
-            SystemThread.yieldToOthers()
+            SystemThread.yieldToOthers(.modest)
             do throws(WeirError) {
                 let finish = try body { phase, done, all in
                     self.change(job.id) { job in
