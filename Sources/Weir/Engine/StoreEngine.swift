@@ -10,7 +10,7 @@ import WeirRecovery
 /// facade runs it on threads, the crash simulation drives it directly.
 package final class StoreEngine<Files: FileSystem>: Sendable {
     /// A stream as the engine keeps it.
-    package struct OpenStream: Sendable {
+    package final class OpenStream: Sendable {
         package let id: StreamID
         package let name: StreamName
         package let configuration: StreamConfiguration
