@@ -51,6 +51,9 @@ public enum Limits {
     package static let growthStepMax = 16 << 20
     /// What is appended without a sync is sent to the medium in pieces of so many bytes.
     package static let writeBackBytes = 256 << 10
+    /// Streams of a store whose segment is open for appending: beyond it, and in good time before,
+    /// those that were appended to longest ago are put to rest.
+    package static let openFilesMax = 512
     /// Segments that a stream may have left without having sealed them.
     package static let rollsMax = 4
     /// Bytes and records that a stream's producers may have under way unless its policy says

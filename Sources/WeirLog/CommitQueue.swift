@@ -152,6 +152,22 @@ package struct CommitQueue<Waiter: Sendable>: ~Copyable, Sendable {
         return true
     }
 
+    /// Ends a lead that was begun for another reason; `false` if something waits for the leader.
+    package mutating func endLead() -> Bool {
+        precondition(isLed, "a lead was ended that nobody had")
+        guard isEmpty else { return false }
+        isLed = false
+        return true
+    }
+
+    /// Lets the memory of finished batches go, where nothing waits.
+    package mutating func releaseMemory() {
+        guard isEmpty else { return }
+        open = nil
+        ready = []
+        spare = []
+    }
+
     /// Whether nothing is taken any more.
     package var isClosed: Bool { refusal != nil }
 

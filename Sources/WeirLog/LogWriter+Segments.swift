@@ -293,8 +293,8 @@ extension LogWriter {
         try commit([
             .closed(
                 CleanClose(
-                    epoch: epoch, segment: active?.readable.id,
-                    position: active?.position ?? .zero, end: nextOffset,
+                    epoch: epoch, segment: place?.segment,
+                    position: place?.position ?? .zero, end: nextOffset,
                     durableEnd: durableEnd, lastAppendTime: lastAppendTime))
         ])
     }

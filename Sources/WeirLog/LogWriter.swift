@@ -52,9 +52,8 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         var isResumed = false
     }
     var active: Active?
-    /// What an earlier writer left, until the first append opens its file: so a store may have more
-    /// streams than a process may have files open.
-    var dormant: (tail: SegmentTail, readable: ReadableSegment<Files>)?
+    /// The segment while its file is not open, see `LogWriter+Rest.swift`.
+    var asleep: Asleep?
     package internal(set) var nextOffset: Offset
     package internal(set) var durableEnd: Offset
     /// The highest `durableEnd` that stands in a batch header: evidence that survives.
@@ -130,33 +129,6 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
             readableEnd: entry.sealed?.batchesEnd ?? .zero, summary: nil)
     }
 
-    /// Goes on in a segment that an earlier writer left in good order. Throws `newerFormat` for one
-    /// that may only be read.
-    package func resume(_ tail: SegmentTail, in readable: ReadableSegment<Files>) throws(WeirError)
-    {
-        let file = try files.open(readable.path, .readWrite)
-        let head = try files.read(file, at: .zero, byteCount: SegmentHeader.alignment)
-        try files.close(file)
-        do throws(WeirError) {
-            let header = try SegmentHeader.decode(head).header
-            try SegmentHeader.expectWritable(header.roCompat, path: readable.path)
-        } catch {
-            // A damaged header costs nothing.
-            if error.code == .newerFormat { throw error }
-        }
-        dormant = (tail, readable)
-    }
-
-    /// Opens the segment that an earlier writer left, before the first append.
-    func wake() throws(WeirError) {
-        guard let (tail, readable) = dormant else { return }
-        active = Active(
-            file: try files.open(readable.path, .readWrite), readable: readable,
-            position: tail.position, isEmpty: tail.summary.batchCount == 0,
-            allocatedEnd: tail.position, isResumed: true)
-        dormant = nil
-    }
-
     /// Writes a batch and returns its first offset. It is flushed, not durable.
     ///
     /// With `needsSync`, a change of segment is made durable before the batch is written, so that
@@ -226,12 +198,17 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
     /// know that the last batches had been acknowledged.
     package func mark() throws(WeirError) {
         if let poison { throw poison }
-        guard active != nil, durableEnd > witnessedDurableEnd else { return }
+        if try writeMarker() { try sync() }
+    }
+
+    /// Whether one was due: a segment at rest has nothing to add to.
+    func writeMarker() throws(WeirError) -> Bool {
+        guard active != nil, durableEnd > witnessedDurableEnd else { return false }
         try checkTenure()
         try write(at: emptyTime) { seal, scratch in
             BatchBuilder.sealEmpty(.marker, seal, scratch: &scratch)
         }
-        try sync()
+        return true
     }
 
     /// Of batches without records. Not the present: batches of another log may follow, whose own
@@ -351,9 +328,8 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         tail?.publish(
             TailSlot(
                 streamID: streamID, flushedEnd: nextOffset, durableEnd: durableEnd,
-                epoch: epoch,
-                segment: active?.readable.id ?? dormant?.readable.id ?? SegmentID(0),
-                writtenEnd: active?.position ?? dormant?.tail.position ?? .zero))
+                epoch: epoch, segment: place?.segment ?? SegmentID(0),
+                writtenEnd: place?.position ?? .zero))
     }
 }
 

@@ -5,7 +5,7 @@ import WeirFormat
 /// The file of the next segment, made before it is needed, with room that is written already.
 ///
 ///     none ──want──▶ wanted ──▶ being made ──▶ ready ──take──▶ none
-///                                    └─ refused by the disk ──▶ none
+///                                    └─ refused by the disk ──▶ none ◀── the stream rests
 ///
 /// It has a name of its own until a segment takes it, so that what a crash leaves of it is known to
 /// hold nothing. The leader wants and takes; any thread makes.
@@ -95,10 +95,15 @@ final class NextFile<Files: FileSystem>: Sendable {
     }
 
     /// Makes nothing more, and removes what was made for nobody.
-    func end() throws(WeirError) {
+    func end() throws(WeirError) { try giveUp(until: .ended) }
+
+    /// Removes what was made, or is being made: a stream at rest needs none for a while.
+    func giveUp() throws(WeirError) { try giveUp(until: .none) }
+
+    private func giveUp(until next: State) throws(WeirError) {
         let left = monitor.wait { state -> State? in
             if case .beingMade = state { return nil }
-            defer { state = .ended }
+            defer { state = next }
             return state
         }
         if case .ready(let file, let path, _)? = left {

@@ -7,7 +7,6 @@ import Weir
 struct StreamScene {
     private let arguments: Arguments
     private static let streamCount = 10_000
-    private static let streamsAtOnce = 500
     private static let records = 20
     private static let rounds = 4
 
@@ -18,16 +17,8 @@ struct StreamScene {
     func fill() throws {
         if FileManager.default.fileExists(atPath: folder) { return }
         let start = ContinuousClock.now
-        for first in stride(from: 0, to: Self.streamCount, by: Self.streamsAtOnce) {
-            try fill(first..<first + Self.streamsAtOnce)
-        }
-        report("make and fill 10,000 streams", (ContinuousClock.now - start).seconds, "s")
-    }
-
-    /// A stream that was appended to has its segment open: no more of them than a process may have.
-    private func fill(_ numbers: Range<Int>) throws {
         let store = try Store.openBlocking(at: folder)
-        for number in numbers {
+        for number in 0..<Self.streamCount {
             let stream = try store.streamBlocking(
                 "stream-\(number)", creating: .init(durability: .flushed))
             var batch = Batch()
@@ -38,6 +29,7 @@ struct StreamScene {
             try stream.syncWriter().append(&batch)
         }
         try store.closeBlocking()
+        report("make and fill 10,000 streams", (ContinuousClock.now - start).seconds, "s")
     }
 
     func play() throws {
@@ -65,18 +57,31 @@ struct StreamScene {
         report("open, median", seconds[seconds.count / 2], "s", "<= 1")
     }
 
-    /// Every stream is taken up, read to its end, and appended to.
+    /// Every stream is taken up, read to its end, and appended to; and once more in turn.
     private func use(_ store: Store) throws {
-        let start = ContinuousClock.now
-        for name in store.streamNames {
-            let stream = try store.streamBlocking(name.description)
+        try walk(store, "read and append in each", "once") { stream in
             var cursor = try stream.cursor(from: .first)
-            guard case .batch = try cursor.next() else { throw Usage("\(name) is empty.") }
+            guard case .batch = try cursor.next() else { throw Usage("\(stream.name) is empty.") }
             try stream.syncWriter().append(value: Array("one more".utf8))
         }
-        report("read and append in each", (ContinuousClock.now - start).seconds, "s")
-        report("resident with all in use", try residentMebibytes(), "MiB")
-        report("descriptors with all in use", Double(try descriptors()), "files", "<= 1024")
+        try walk(store, "append in each again", "twice") { stream in
+            try stream.syncWriter().append(value: Array("and another".utf8))
+        }
+    }
+
+    private func walk(
+        _ store: Store, _ what: String, _ howOften: String, _ use: (LogStream) throws -> Void
+    ) throws {
+        let start = ContinuousClock.now
+        var descriptorsMost = 0
+        for (number, name) in store.streamNames.enumerated() {
+            try use(try store.streamBlocking(name.description))
+            if number % 100 == 0 { descriptorsMost = max(descriptorsMost, try descriptors()) }
+        }
+        report(what, (ContinuousClock.now - start).seconds, "s")
+        let all = "all appended to \(howOften)"
+        report("resident, \(all)", try residentMebibytes(), "MiB", "<= 100")
+        report("descriptors at most, \(all)", Double(descriptorsMost), "files", "<= 1024")
     }
 
     private func residentMebibytes() throws -> Double {

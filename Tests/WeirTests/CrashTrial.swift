@@ -117,11 +117,12 @@ struct CrashTrial {
         }
         guard let writer = engine.stream(name)?.writer else { return }
         if random.oneIn(10) { machine.moveClock(microseconds: Int64(random.below(2000)) - 1000) }
-        switch random.below(9) {
+        switch random.below(10) {
         case 0: try writer.mark()
         case 1: try sync(writer)
         // Rolls and the next file, as another thread would do them: soon, late, or never.
         case 2: writer.work()
+        case 3: try rest(writer)
         default:
             try append(writer)
             if random.oneIn(2) { try sync(writer) }
@@ -155,8 +156,19 @@ struct CrashTrial {
         for (index, value) in values.enumerated() { model.flushed[first + UInt64(index)] = value }
     }
 
+    /// As where the store has other streams that need the room.
+    private mutating func rest(_ writer: LogWriter<SimulatedFileSystem>) throws {
+        try writer.rest()
+        if let poison = writer.poison { throw poison }
+        try noteDurable(writer)
+    }
+
     private mutating func sync(_ writer: LogWriter<SimulatedFileSystem>) throws {
         try writer.sync()
+        try noteDurable(writer)
+    }
+
+    private mutating func noteDurable(_ writer: LogWriter<SimulatedFileSystem>) throws {
         let end = writer.durableEnd.value
         guard end == writer.nextOffset.value else { throw broken("a sync that left something") }
         for (offset, value) in model.flushed where offset < end { model.durable[offset] = value }

@@ -73,6 +73,7 @@ extension Committer {
     func performErrands() {
         guard hasErrands.load(ordering: .relaxed) else { return }
         for errand in takeErrands() { errand(nil) }
+        noteUse()
     }
 
     /// By whoever keeps the lead for ever.

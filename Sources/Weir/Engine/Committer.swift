@@ -39,9 +39,13 @@ final class Committer: PoolWorker {
     let releaseRequests: ReleaseRequests
     /// The gate has a lag bound; spares everybody else the lock.
     let watchesLag = Atomic(false)
-    private let pool: ThreadPool
+    let pool: ThreadPool
     let watch: TailWatch
-    private let housekeeper: Housekeeper
+    let housekeeper: Housekeeper
+    /// Since it was asked last whether it may rest, see `Committer+Rest.swift`.
+    let wasUsed = Atomic(false)
+    /// Counted among those that have a file open. Changed by whoever leads.
+    let isCounted = Atomic(false)
     /// Spares streams without a quota, and those that have room, the lock.
     let hasQuota: Atomic<Bool>
     let isOverQuota = Atomic(false)
@@ -202,6 +206,7 @@ final class Committer: PoolWorker {
             for batch in group.batches { shared.queue.recycle(batch) }
         }
         countQuota()
+        noteUse()
     }
 
     /// Those of batches that could not be written.
@@ -363,5 +368,7 @@ final class Committer: PoolWorker {
         }
         refuseErrands(error)
         refuse(error)
+        // Whoever ends the stream closes its file.
+        isCounted.store(false, ordering: .relaxed)
     }
 }

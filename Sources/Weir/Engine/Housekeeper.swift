@@ -2,7 +2,8 @@ import WeirBase
 import WeirFiles
 
 /// Calls committers back some time after they asked for it: for syncs at intervals, and for the
-/// marker that a stream leaves when it goes quiet. One thread a store, asleep unless asked.
+/// marker that a stream leaves when it goes quiet. One thread a store, asleep unless asked. Has the
+/// list of those that keep a file open, too.
 final class Housekeeper: Sendable {
     /// Well below the second after which a quiet stream has its marker.
     static let idleMilliseconds = 500
@@ -14,6 +15,9 @@ final class Housekeeper: Sendable {
     }
     private let monitor = Monitor(State())
     private let start = ContinuousClock.now
+    let openFiles: OpenFiles
+
+    init(openFiles: OpenFiles) { self.openFiles = openFiles }
 
     /// Since the store was opened, by a clock that nobody sets: what an interval promises must not
     /// wait for an hour when the wall clock goes back by one.
@@ -81,6 +85,7 @@ final class Housekeeper: Sendable {
             $0.isEnding = true
             $0.due = [:]
         }
+        openFiles.end()
     }
 }
 

@@ -29,7 +29,7 @@ public final class Store: Sendable {
     package let flowSources = FlowSources()
     /// For other processes; `nil` for a reader, and where the socket could not be made.
     private let control = Lock<ControlServer?>(nil)
-    private let housekeeper: Housekeeper
+    let housekeeper: Housekeeper
     let index: StoreIndex
     let flow: StoreFlow
     /// Of a writer: compaction and what else is done beside the appends.
@@ -54,7 +54,7 @@ public final class Store: Sendable {
         self.index = StoreIndex(engine: engine, use: index, logger: logger)
         self.pool = pool
         self.logger = logger
-        self.housekeeper = Housekeeper()
+        self.housekeeper = Housekeeper(openFiles: OpenFiles(pool: pool))
         self.flow = StoreFlow(
             budgetBytes: subscriptionBytes, flags: FlowFlags())
         self.cursors = CursorBook(engine: engine)
