@@ -1,4 +1,5 @@
-/// How many bytes a stream may take up on the disk, and what appends do that find no room.
+/// How many bytes a stream, or a whole store, may take up on the disk, and what appends do that
+/// find no room.
 public struct Quota: Sendable, Hashable {
     /// What an append does.
     public enum Policy: String, Sendable, Hashable, CaseIterable {
@@ -9,7 +10,7 @@ public struct Quota: Sendable, Hashable {
         case failFast = "fail"
     }
 
-    /// Bytes of the stream's files, sealed and active: 1 to 2^60.
+    /// Bytes of the files of the stream, or of all streams, sealed and active: 1 to 2^60.
     public var bytesMax: Int
     public var policy: Policy
 
@@ -18,7 +19,7 @@ public struct Quota: Sendable, Hashable {
         self.policy = policy
     }
 
-    func validate() throws(WeirError) {
+    package func validate() throws(WeirError) {
         try StreamConfiguration.expect(
             (1...Limits.retentionMax).contains(bytesMax), "quota", bytesMax,
             "1 to \(Limits.retentionMax) bytes")

@@ -33,6 +33,11 @@ public struct StreamName: Sendable, Hashable, CustomStringConvertible {
         self.description = text
     }
 
+    /// One of Weir's own streams, under a name that is written in the code.
+    package init(own name: StaticString) {
+        description = "weir.\(name)"
+    }
+
     /// Whether the name is one of Weir's own streams.
     public var isSystem: Bool { description.hasPrefix("weir.") }
 

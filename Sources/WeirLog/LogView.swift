@@ -26,6 +26,8 @@ package final class LogView<Files: FileSystem>: Sendable {
     private struct State {
         var segments: [ReadableSegment<Files>]
         var logStart: Offset
+        /// Of the files before the last one, where all of them are sealed and so never change.
+        var sealedBytes: UInt64?
         /// Reads the manifest again: in a process that does not write the stream.
         var reload: (@Sendable () throws(WeirError) -> Void)?
     }
@@ -65,6 +67,7 @@ package final class LogView<Files: FileSystem>: Sendable {
         let old = state.withLock { state in
             defer {
                 state.segments = segments
+                state.sealedBytes = nil
                 state.logStart = max(logStart, state.logStart)
             }
             return state.segments
@@ -74,7 +77,10 @@ package final class LogView<Files: FileSystem>: Sendable {
     }
 
     package func append(segment: ReadableSegment<Files>) {
-        state.withLock { $0.segments.append(segment) }
+        state.withLock { state in
+            state.segments.append(segment)
+            state.sealedBytes = nil
+        }
     }
 
     /// One segment takes the place of its neighbours, which hold the same records and older ones.
@@ -94,15 +100,24 @@ package final class LogView<Files: FileSystem>: Sendable {
             let old = state.segments
             let gone = Set(ids)
             state.segments.removeAll { gone.contains($0.id) }
+            state.sealedBytes = nil
             state.logStart = max(state.logStart, logStart)
             return old
         }
         withExtendedLifetime(left) {}
     }
 
-    /// Bytes of the files, as far as they are written.
+    /// Bytes of the files, as far as they are written. Asked after each group of appends where
+    /// there is a quota: costs a look at the last segment, as long as the others stay.
     package var byteCount: UInt64 {
-        segments.reduce(0) { $0 + ($1.sealed?.fileBytes ?? $1.readableEnd.value) }
+        state.withLock { state in
+            guard let last = state.segments.last else { return 0 }
+            if let before = state.sealedBytes { return before + last.fileBytes }
+            let others = state.segments.dropLast()
+            let before = others.reduce(0) { $0 + $1.fileBytes }
+            if others.allSatisfy({ $0.sealed != nil }) { state.sealedBytes = before }
+            return before + last.fileBytes
+        }
     }
 
     /// Gives the list as it was, to be let go outside the lock: it may close files.
@@ -112,6 +127,7 @@ package final class LogView<Files: FileSystem>: Sendable {
         state.withLock { state in
             let old = state.segments
             body(&state.segments)
+            state.sealedBytes = nil
             return old
         }
     }

@@ -66,6 +66,9 @@ package final class ReadableSegment<Files: FileSystem>: Sendable {
     }
     package var sealed: SealedSegment? { state.withLock { $0.sealed } }
 
+    /// Of the file, as far as it is written.
+    var fileBytes: UInt64 { sealed?.fileBytes ?? readableEnd.value }
+
     package func advance(readableEnd: FilePosition) {
         readable.store(readableEnd.value, ordering: .releasing)
     }

@@ -97,6 +97,28 @@ check "leave what had room" [ "$("$weir" read q | wc -l)" -ge 15 ]
 expect "room by a trim" 0 '' "$weir" trim q --before offset:"$("$weir" read q | wc -l)"
 expect "appends behind it" 0 '' bash -c "echo x | '$weir' append q"
 
+# A quota of the whole store, set without a writer and through one.
+"$weir" create r --durability flushed
+used=$("$weir" ls --json | python3 -c 'import json, sys; print(sum(s["logicalBytes"] for s in json.load(sys.stdin)))')
+expect "a quota of the store" 0 '' "$weir" config . set quota.bytes=$((used + 20000))
+check "is recorded" bash -c "'$weir' config . get --json | grep -q '\"quota.bytes\":\"$((used + 20000))\"'"
+expect "appends beyond it" 1 "The streams of the store have [0-9]+ bytes, and its quota is $((used + 20000))" "$weir" append r "$work/lines" --batch 5
+expect "to another stream" 1 'The streams of the store' bash -c "echo x | '$weir' append s"
+expect "a cursor goes on" 0 '' "$weir" cursor set r c 5
+check "and told as text" bash -c "'$weir' config . | grep -qE '^quota.policy +fail'"
+expect "a stream's setting" 1 'is for a stream: name one' "$weir" config . set linger=3
+expect "a size that is none" 1 'quota.bytes is "much"' "$weir" config . set quota.bytes=much
+expect "a policy that is none" 1 'expected wait or fail' "$weir" config . set quota.policy=perhaps
+expect "a store that is none" 1 'no store' env WEIR_STORE="$work/nowhere" "$weir" config . set quota.bytes=1k
+begin
+expect "taken away through the writer" 0 '' "$weir" config . set quota.bytes=none
+check "lets appends go on" bash -c "echo x >&8"
+expect "set through the writer, to wait" 0 '' "$weir" config . set quota.bytes=1 quota.policy=wait
+seq 2000 2009 >&8
+expect "room by a higher one" 0 '' "$weir" config . set quota.bytes=none
+end
+check "nothing that waited is lost" [ "$("$weir" read s | tail -n 10 | tr '\n' ' ')" = "$(seq 2000 2009 | tr '\n' ' ')" ]
+
 # A trim that is killed leaves the old beginning or the new, and every record behind it.
 rm -rf "$WEIR_STORE"
 bad=0 old=0 new=0

@@ -20,7 +20,7 @@ enum GateOutcome: Sendable {
     case closed(WeirError)
 }
 
-/// A place in the gate's line, or among those who wait for room under the stream's quota.
+/// A place in the gate's line, or among those who wait for room under a quota.
 struct GateWait: Sendable {
     enum Place: Sendable {
         case gate(AppendGate.Ticket)
@@ -69,7 +69,9 @@ extension Committer {
         _ size: Credit, _ passage: Passage,
         add: (inout Queue) throws(WeirError) -> Queue.Action
     ) throws(WeirError) -> Entry {
-        if isOverQuota.load(ordering: .relaxed), let wait = try waitForRoom(passage) {
+        if isOverQuota.load(ordering: .relaxed) || flow.quota.isOver,
+            let wait = try waitForRoom(passage)
+        {
             return .atGate(wait)
         }
         let entry = try withGate { shared, chores throws(WeirError) -> Entry? in

@@ -3,7 +3,7 @@ import WeirBase
 import WeirFormat
 import WeirLog
 
-/// What a stream knows of its quota.
+/// What a stream knows of its quota, and who waits for room under it or under the store's.
 struct QuotaState: Sendable {
     /// As it was counted last.
     fileprivate(set) var usedBytes: UInt64 = 0
@@ -37,11 +37,12 @@ struct QuotaState: Sendable {
 ///     the store's look, every 15 seconds ───────────────┘             wait; room: they come again
 ///
 /// Asked before an append takes its permits, so a stream may go beyond its quota by what is under
-/// way. Weir's own streams have none.
+/// way. The store's quota (`StoreQuota`) is asked behind it, and has its waiting appends in the
+/// same line. Weir's own streams have none.
 extension Committer {
     /// Looks how many bytes there are. Does nothing for a stream without a quota.
     func countQuota() {
-        guard hasQuota.load(ordering: .relaxed) else { return }
+        guard hasQuota.load(ordering: .relaxed), !name.isSystem else { return }
         let (freed, isReached) = queue.withLock { shared in
             let wasOver = shared.quota.isOver
             // Under the lock, so that of two counts the later one holds.
@@ -49,7 +50,9 @@ extension Committer {
             shared.quota.usedBytes = writer.view.byteCount
             let isOver = shared.quota.isOver
             isOverQuota.store(isOver, ordering: .relaxed)
-            return (isOver ? [] : shared.quota.takeWaiting(), isOver && !wasOver)
+            // Those who wait for room in the store are not of this quota's making.
+            let isFree = wasOver && !isOver
+            return (isFree ? shared.quota.takeWaiting() : [], isOver && !wasOver)
         }
         for slot in freed { slot.finish(.admitted) }
         if isReached {
@@ -63,25 +66,37 @@ extension Committer {
     /// not wait.
     func waitForRoom(_ passage: Passage) throws(WeirError) -> GateWait? {
         // It waited before the gate, and is under way.
-        if passage == .holds { return nil }
+        if passage == .holds || name.isSystem { return nil }
         let refusal = overQuota()
         return try queue.withLock { shared throws(WeirError) in
-            guard shared.quota.isOver, let quota = shared.quota.quota else { return nil }
+            let own = shared.quota.isOver ? shared.quota.quota : nil
+            guard let quota = own ?? flow.quota.reached else { return nil }
             if let closed = shared.queue.refusal { throw closed }
             guard passage == .asks, quota.policy == .wait,
                 case .wait(let timeout) = shared.policy.admission
             else { throw refusal }
+            // Under the lock, which whoever is told has to take: it finds the place in the line.
+            if own == nil, !flow.quota.tellOfRoom(writer.streamID, { [weak self] in self?.free() })
+            {
+                return nil
+            }
             let slot = Slot<GateOutcome>()
             return GateWait(place: shared.quota.stand(slot), slot: slot, timeout: timeout)
         }
     }
 
+    /// There is room in the store: who waits comes again.
+    private func free() {
+        for slot in queue.withLock({ $0.quota.takeWaiting() }) { slot.finish(.admitted) }
+    }
+
     func overQuota() -> WeirError {
-        let (usedBytes, quota) = queue.withLock { ($0.quota.usedBytes, $0.quota.quota) }
+        let state = queue.withLock { $0.quota }
+        if !state.isOver, flow.quota.isOver { return flow.quota.refusal(of: name) }
         return WeirError(
             .noSpace,
-            "The stream \(name) has \(usedBytes) bytes, and its quota is "
-                + "\(quota.map { "\($0.bytesMax)" } ?? "none"); nothing was appended. Let "
+            "The stream \(name) has \(state.usedBytes) bytes, and its quota is "
+                + "\(state.quota.map { "\($0.bytesMax)" } ?? "none"); nothing was appended. Let "
                 + "retention, `weir trim` or compaction make room, or raise quota.bytes.",
             at: .init(stream: name.description))
     }

@@ -207,6 +207,7 @@ final class Committer: PoolWorker {
         }
         countQuota()
         noteUse()
+        if !name.isSystem { flow.countQuota(writer.streamID, writer.view) }
     }
 
     /// Those of batches that could not be written.

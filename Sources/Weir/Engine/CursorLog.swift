@@ -15,12 +15,8 @@ package struct CursorLog: Sendable {
 
     package init() {}
 
-    /// `weir.cursors`; the one place that makes its name.
-    package static let streamName: StreamName = {
-        do throws(WeirError) { return try StreamName("weir.cursors") } catch {
-            preconditionFailure("the name of Weir's own stream is not allowed: \(error)")
-        }
-    }()
+    /// The one place that makes its name.
+    package static let streamName = StreamName(own: "cursors")
 
     /// Durable, whatever the streams are whose cursors it keeps, and in small batches.
     package static let configuration = StreamConfiguration(

@@ -11,6 +11,7 @@ final class StoreFlow: Sendable {
     let signals = SignalBook()
     let timers = Timers()
     let tail = TailClock()
+    let quota = StoreQuota()
     private let flags: Lock<FlowFlags>
     private let keys = Atomic<UInt64>(0)
     /// Goes up with each group of appends: what is not urgent makes way for them.

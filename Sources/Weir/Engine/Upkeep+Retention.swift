@@ -37,6 +37,12 @@ extension Upkeep {
         }
     }
 
+    /// Retention, a trim or a compaction may have made room in a stream.
+    func countQuotas(_ committer: Committer) {
+        committer.countQuota()
+        flow.recountQuota(engine)
+    }
+
     /// Compaction may have made room.
     func countQuota(
         of stream: SystemStream, _ open: (StreamName) throws(WeirError) -> LogStream
@@ -77,7 +83,7 @@ extension Upkeep {
                 end: writer.view.flushedEnd, policy: policy,
                 committed: committed(policy, stream.id), now: now)
         }
-        committer.countQuota()
+        countQuotas(committer)
         if !isDryRun { tell(report, of: stream) }
         return report
     }

@@ -113,6 +113,7 @@ final class Upkeep: Sendable {
                 look(at: stream)
                 countQuota(of: stream, open)
             }
+            flow.recountQuota(engine)
             sweep()
         }
         monitor.signal { $0.isWorking = false }

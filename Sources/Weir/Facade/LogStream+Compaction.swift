@@ -82,7 +82,7 @@ extension LogStream {
         request.isDryRun = options.isDryRun
         request.mapBytes = options.mapBytes
         request.takesAll = options.isNow
-        defer { committer.countQuota() }
+        defer { parts.upkeep.countQuotas(committer) }
         return try parts.upkeep.compact(open, request, progress)
     }
 }

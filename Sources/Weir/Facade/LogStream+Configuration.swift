@@ -89,4 +89,5 @@ private struct ConfigureRequest: Codable {
     var settings: [String]
 }
 
-private struct Done: Codable {}
+/// What the writer answers where there is nothing to say.
+struct Done: Codable {}

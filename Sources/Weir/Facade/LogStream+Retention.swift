@@ -43,7 +43,7 @@ extension LogStream {
         }
         // A log never begins behind what is durable; and what ends here ends in a sealed file.
         if !isDryRun, offset == end || offset > view.durableEnd { try committer.sealActive() }
-        defer { committer.countQuota() }
+        defer { parts.upkeep.countQuotas(committer) }
         return try parts.upkeep.trim(open, before: offset, isDryRun: isDryRun)
     }
 

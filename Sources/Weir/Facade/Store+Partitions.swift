@@ -79,6 +79,7 @@ extension Store {
         let name = try StreamName(name)
         let ids = engine.partitions(claiming: name).map { (id: $0.id, name: $0.name) }
         defer {
+            flow.recountQuota(engine)
             // A deletion that failed half way has taken some of them.
             let left = Set(engine.partitions(claiming: name).map(\.id))
             for (id, partition) in ids where !left.contains(id) {

@@ -65,12 +65,14 @@ public final class Store: Sendable {
         _ = flowSources.register(flow.signals)
         _ = flowSources.register(OpenStreams(store: self))
         guard !engine.isReadOnly else { return }
+        flow.loadQuota(engine)
         let commands = ControlCommands()
         serveCursors(commands)
         serveGroups(commands)
         serveUpkeep(commands)
         serveIndex(commands)
         serveConfiguration(commands)
+        serveQuota(commands)
         startUpkeep()
         let server = Store.serveControl(engine, flowSources, commands)
         control.withLock { $0 = server }
@@ -323,6 +325,7 @@ public final class Store: Sendable {
             if let id { upkeep.bar(id) }
             state.withLock { $0.streams.removeValue(forKey: name) }?.drain(Self.deleted(name))
         }
+        flow.recountQuota(engine)
         logger.debug("deleted stream \(name)")
         if let id { forgetCursors(of: id, called: name) }
     }

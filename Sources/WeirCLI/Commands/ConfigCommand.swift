@@ -3,12 +3,13 @@ import Weir
 
 struct ConfigCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "config", abstract: "Show a stream's settings, and change them.",
+        commandName: "config", abstract: "Show settings of a stream or the store, and change them.",
         discussion: """
             `get` prints all settings, with their defaults where they differ. `set` changes \
             some, without a restart: the process that has the store open for writing is asked; \
             where none has, the store is opened. They hold from the next appends on and survive \
-            power loss when the command ends. Of a partitioned stream all partitions are set.
+            power loss when the command ends. Of a partitioned stream all partitions are set. \
+            The name . stands for the store as a whole, which has a quota for all streams together.
 
             Sizes are bytes or 64MiB, 8GiB …, times are seconds or 15m, 12h, 7d; `none` takes \
             a limit away.
@@ -19,12 +20,14 @@ struct ConfigCommand: ParsableCommand {
               weir config orders set compression=auto linger=200
               weir config orders set retention.age=7d retention.held-by=billing
               weir config states set compaction=on compaction.dirty=30
+              weir config . set quota.bytes=200GiB quota.policy=wait
             """)
 
     enum Action: String, ExpressibleByArgument, CaseIterable { case get, set }
 
     @OptionGroup var options: StoreOptions
-    @Argument(help: "The stream's name.", completion: streamNames) var stream: String
+    @Argument(help: "The stream's name, or . for the whole store.", completion: streamNames)
+    var stream: String
     @Argument(help: "get (the default), or set.") var action = Action.get
     @Argument(help: ArgumentHelp("With set: what to change.", valueName: "key=value"))
     var settings: [String] = []
@@ -40,12 +43,17 @@ struct ConfigCommand: ParsableCommand {
         if action == .set, json { throw ValidationError("--json is for get: set prints nothing.") }
     }
 
+    /// No stream has this name.
+    private var isWholeStore: Bool { stream == "." }
+
     func run() throws {
         if action == .set {
+            if isWholeStore { return try Store.configure(storeAt: options.path, settings) }
             return try Store.configure(storeAt: options.path, stream: stream, settings)
         }
         let opened = try options.open(.read)
-        let words = try opened.store.settings(of: stream)
+        let words =
+            isWholeStore ? opened.store.settingWords : try opened.store.settings(of: stream)
         if json {
             let report = JSONReport.object(words.map { ($0.key, .text($0.value)) })
             try StandardOutput.print(report.description + "\n")

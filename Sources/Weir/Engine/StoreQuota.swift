@@ -1,0 +1,154 @@
+import Synchronization
+import WeirBase
+import WeirFiles
+import WeirFormat
+import WeirLog
+
+/// What the streams of users take up together, and whether that is as much as they may.
+struct StoreUsage: Sendable {
+    var quota: Quota?
+    private var byteCounts: [StreamID: UInt64] = [:]
+    private(set) var usedBytes: UInt64 = 0
+
+    var isOver: Bool { quota.map { usedBytes >= UInt64($0.bytesMax) } ?? false }
+
+    /// A stream has so many bytes now.
+    mutating func count(_ byteCount: UInt64, of stream: StreamID) {
+        let before = byteCounts.updateValue(byteCount, forKey: stream) ?? 0
+        usedBytes = usedBytes - before + byteCount
+    }
+
+    /// There are these streams and no others.
+    mutating func recount(_ streams: [(id: StreamID, byteCount: UInt64)]) {
+        byteCounts = [:]
+        usedBytes = 0
+        for stream in streams { count(stream.byteCount, of: stream.id) }
+    }
+}
+
+/// The quota of a whole store: all streams but Weir's own, counted together.
+///
+///     leaders, after each group: their stream ────────────────┐
+///     retention, trim, compaction, deletion: every stream ────┼─▶ over: appends are refused, or
+///     the store's look, every 15 seconds: every stream ───────┤   wait in their stream's line;
+///     another quota: every stream ────────────────────────────┘   room: the lines are told
+///
+/// It is kept as the quota in the settings of `weir.store`, a stream without records: what reads,
+/// recovers, backs up and checks streams does so with it, and there is no file of another kind.
+final class StoreQuota: Sendable {
+    private struct State {
+        var usage = StoreUsage()
+        /// Lines that wait for room.
+        var lines: [StreamID: @Sendable () -> Void] = [:]
+    }
+    private let state = Lock(State())
+    /// Spare stores without a quota, and those that have room, the lock.
+    private let isSet = Atomic(false)
+    private let isReached = Atomic(false)
+
+    /// The one place that makes its name.
+    static let streamName = StreamName(own: "store")
+
+    static let configuration = StreamConfiguration(
+        segmentBytes: Limits.segmentBytesMin, batchBytesMax: 64 << 10, keyIndex: false)
+
+    /// Whether the streams have as many bytes as they may.
+    var isOver: Bool { isReached.load(ordering: .relaxed) }
+
+    /// The quota, if it is reached.
+    var reached: Quota? {
+        state.withLock { $0.usage.isOver ? $0.usage.quota : nil }
+    }
+
+    /// Of one stream, after a group of its appends. Says whether the quota came to be reached.
+    func count(_ stream: StreamID, _ view: LogView<RealFileSystem>) -> Bool {
+        // Whoever sets a quota looks at the view behind that: this group is counted there, or here.
+        guard isSet.load(ordering: .relaxed) else { return false }
+        return change { $0.count(view.byteCount, of: stream) }
+    }
+
+    /// Of all streams, whatever made room.
+    func recount(_ engine: SystemEngine) -> Bool {
+        guard isSet.load(ordering: .relaxed) else { return false }
+        return change { $0.recount(Self.byteCounts(engine)) }
+    }
+
+    /// Goes by the quota that is recorded now.
+    func load(_ engine: SystemEngine) -> Bool {
+        isSet.store(true, ordering: .relaxed)
+        return change { usage in
+            usage.quota = engine.quota
+            usage.recount(Self.byteCounts(engine))
+            isSet.store(usage.quota != nil, ordering: .relaxed)
+        }
+    }
+
+    private static func byteCounts(
+        _ engine: SystemEngine
+    ) -> [(id: StreamID, byteCount: UInt64)] {
+        engine.streams { !$0.name.isSystem }.map { ($0.id, $0.view.byteCount) }
+    }
+
+    /// Calls once when there is room; `false` where there is some by now.
+    func tellOfRoom(_ stream: StreamID, _ tell: @escaping @Sendable () -> Void) -> Bool {
+        state.withLock { state in
+            guard state.usage.isOver else { return false }
+            state.lines[stream] = tell
+            return true
+        }
+    }
+
+    /// Counted under the lock, so that of two counts the later one holds.
+    private func change(_ body: (inout StoreUsage) -> Void) -> Bool {
+        let (lines, isNewlyOver) = state.withLock { state -> ([@Sendable () -> Void], Bool) in
+            let wasOver = state.usage.isOver
+            body(&state.usage)
+            let isOver = state.usage.isOver
+            isReached.store(isOver, ordering: .relaxed)
+            if isOver { return ([], !wasOver) }
+            defer { state.lines = [:] }
+            return (Array(state.lines.values), false)
+        }
+        for tell in lines { tell() }
+        return isNewlyOver
+    }
+
+    func refusal(of stream: StreamName) -> WeirError {
+        let usage = state.withLock { $0.usage }
+        return WeirError(
+            .noSpace,
+            "The streams of the store have \(usage.usedBytes) bytes, and its quota is "
+                + "\(usage.quota.map { "\($0.bytesMax)" } ?? "none"); nothing was appended. Let "
+                + "retention, `weir trim` or compaction make room in any of them, delete one, or "
+                + "raise the quota of the store: `weir config . set quota.bytes=SIZE`.",
+            at: .init(stream: stream.description))
+    }
+}
+
+extension StoreEngine {
+    /// What all streams of users together may take up. Of a reader, as it was at the opening.
+    package var quota: Quota? { stream(StoreQuota.streamName)?.settings.quota }
+}
+
+extension StoreFlow {
+    /// A stream's appends were written.
+    func countQuota(_ stream: StreamID, _ view: LogView<RealFileSystem>) {
+        if quota.count(stream, view) { tellQuotaReached() }
+    }
+
+    /// Streams may have become smaller, or gone.
+    func recountQuota(_ engine: SystemEngine) {
+        if quota.recount(engine) { tellQuotaReached() }
+    }
+
+    func loadQuota(_ engine: SystemEngine) {
+        if quota.load(engine) { tellQuotaReached() }
+    }
+
+    private func tellQuotaReached() {
+        let store = StoreQuota.streamName
+        signals.note(
+            .quotaReached, SignalSource(stream: store.description),
+            detail: quota.refusal(of: store).message)
+    }
+}
