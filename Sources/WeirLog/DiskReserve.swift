@@ -16,8 +16,13 @@ import WeirFormat
 package final class DiskReserve<Files: FileSystem>: Sendable {
     private let files: Files
     private let lent = Atomic(false)
-    /// Whether the file is there with all of its blocks, as far as this process knows.
-    private let isMade = Lock(false)
+    private struct State {
+        /// Whether the file is there with all of its blocks, as far as this process knows.
+        var isMade = false
+        /// Those who are about to use what was lent: nobody takes it from under them.
+        var borrowers = 0
+    }
+    private let state = Lock(State())
 
     package init(files: Files) { self.files = files }
 
@@ -26,8 +31,8 @@ package final class DiskReserve<Files: FileSystem>: Sendable {
 
     /// Gives the room away; `false` where there is none to give.
     package func lend() -> Bool {
-        isMade.withLock { isMade in
-            isMade = false
+        state.withLock { state in
+            state.isMade = false
             do throws(WeirError) {
                 try files.removeFile(StoreLayout.reserve)
             } catch {
@@ -42,15 +47,16 @@ package final class DiskReserve<Files: FileSystem>: Sendable {
     /// changed. Costs a few system calls.
     @discardableResult
     package func make() -> Bool {
-        isMade.withLock { isMade in
-            if isMade { return true }
+        state.withLock { state in
+            if state.isMade { return true }
+            if state.borrowers > 0 { return false }
             do throws(WeirError) {
-                isMade = try reserve()
+                state.isMade = try reserve()
             } catch {
-                isMade = false
+                state.isMade = false
             }
-            if isMade { lent.store(false, ordering: .relaxed) }
-            return isMade
+            if state.isMade { lent.store(false, ordering: .relaxed) }
+            return state.isMade
         }
     }
 
@@ -65,16 +71,20 @@ package final class DiskReserve<Files: FileSystem>: Sendable {
     }
 
     /// Does something that is to go on when the disk is full: once more with the room of the
-    /// reserve, if there was none.
+    /// reserve, if there was none. Also where there is nothing to lend: a try to make the reserve
+    /// takes all room for a moment, and gives it back when that is too little.
     package func lending<Result, Failure: Error>(
         isFull: (Failure) -> Bool, _ body: () throws(Failure) -> Result
     ) throws(Failure) -> Result {
         do throws(Failure) {
             return try body()
         } catch {
-            guard isFull(error), lend() else { throw error }
+            guard isFull(error) else { throw error }
+            state.withLock { $0.borrowers += 1 }
+            defer { state.withLock { $0.borrowers -= 1 } }
+            _ = lend()
+            return try body()
         }
-        return try body()
     }
 
     /// Throws `noSpace` for a user's append while the room is lent.

@@ -48,14 +48,26 @@ struct ReserveTests {
             return "done"
         }
         #expect(result == "done")
-        // There is nothing to lend any more.
+        // There is nothing to lend any more, but somebody may have given room back.
         #expect(throws: WeirError.self) {
             try reserve.lending(isFull: WeirError.isNoSpace) { () throws(WeirError) in
                 tries += 1
                 throw Self.full
             }
         }
-        #expect(tries == 3)
+        #expect(tries == 4)
+    }
+
+    @Test func `is not made again from under those whom it was lent to`() throws {
+        let (_, reserve) = try open()
+        reserve.make()
+        var made: [Bool] = []
+        try reserve.lending(isFull: WeirError.isNoSpace) { () throws(WeirError) in
+            made.append(reserve.make())
+            if made.count == 1 { throw Self.full }
+        }
+        #expect(made == [true, false])
+        #expect(reserve.make())
     }
 
     @Test func `is not touched by other errors`() throws {
