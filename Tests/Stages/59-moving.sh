@@ -150,6 +150,26 @@ if [ "$(id -u)" -eq 0 ] && mkdir "$work/full" && mount -t tmpfs -o size=128k tmp
     check "the export goes on when there is room" "$weir" export s -o "$work/full/s.archive" --resume
     "$weir" import s "$work/full/s.archive" --store "$work/back" 2>"$work/err"
     if [ "$(digest s "$work/back")" = "$(digest s "$WEIR_STORE")" ]; then echo "ok it is whole"; else echo "not ok a full disk: other records"; fi
+
+    # What comes onto a full disk goes on behind what had room, and is whole then.
+    filled() { # WHAT, STORE, then the command that fills it; again with room for all
+        local what=$1 store=$2
+        shift 2
+        "$weir" create other --store "$store"
+        cat /dev/zero >"$work/full/filler" 2>/dev/null
+        truncate -s -256K "$work/full/filler"
+        expect "$what onto a full disk" 1 'No space left|disk is full' "$@"
+        check "$what: what had room can be read" "$weir" verify --store "$store" --deep
+        rm "$work/full/filler"
+        expect "$what goes on when there is room" 0 'were there already|copied' "$@"
+    }
+    for format in "${formats[@]}"; do
+        filled "an import of $format" "$work/full/$format" "$weir" import s "$work/s.$format" --store "$work/full/$format"
+        if [ "$(values s "$work/full/$format")" = "$want_values" ]; then echo "ok an import of $format is whole"; else echo "not ok an import of $format onto a full disk: other records"; fi
+        rm -r "$work/full/$format"
+    done
+    filled "a copy" "$work/full/copy" "$weir" copy s c --to-store "$work/full/copy"
+    if [ "$(digest c "$work/full/copy")" = "$(digest s "$WEIR_STORE")" ]; then echo "ok a copy is whole"; else echo "not ok a copy onto a full disk: other records"; fi
 else
     echo "skip a full disk: privilege: mounting a tmpfs needs root"
 fi

@@ -190,6 +190,34 @@ check "behind what there was" [ "$("$weir" read s --from offset:"$held" | tail -
 rm "$mounted/filler"
 expect "nothing is damaged" 0 '' "$weir" read s
 
+# Appends that wait for a quota when the disk is full as well. A trim lets them go on; whether the disk has
+# room at once depends on who still reads what was trimmed. Either way nothing is lost, and the rest can follow.
+rm -rf "$WEIR_STORE" "$mounted/filler"
+"$weir" create s --set quota.bytes=9m --set quota.policy=wait
+seq -f "%095.0f" 0 99999 >"$work/many"
+"$weir" append s "$work/many" >/dev/null 2>"$work/writer" </dev/null &
+writer=$!
+end_of_s() { "$weir" info s --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["streams"][0]["end"])'; }
+reached() { "$weir" flow --once --json | grep -q '"quotaReached"'; }
+ended() { ! kill -0 "$writer"; }
+check "appends come to the quota" until_true reached
+cat /dev/zero >"$mounted/filler" 2>/dev/null
+check "the disk is full" bash -c "! echo x >>'$mounted/more'"
+start=$(end_of_s)
+check "appends wait, and do not fail" kill -0 "$writer"
+check "a trim is done on a full disk" until_true "$weir" trim s --before offset:"$start"
+check "lets the appends go on" until_true ended
+kill -9 "$writer" 2>/dev/null
+if wait "$writer" || grep -qE 'No space left|disk is full' "$work/writer"; then echo "ok to their end, or to that of the disk"; else echo "not ok an append failed: $(tail -n 1 "$work/writer")"; fi
+writer=
+rm "$mounted/filler"
+"$weir" append s <(tail -n "+$(($(end_of_s) + 1))" "$work/many") 2>/dev/null
+check "nothing is lost, and the rest follows" cmp -s <(tail -n "+$((start + 1))" "$work/many") <("$weir" read s)
+cat /dev/zero >"$mounted/filler" 2>/dev/null
+expect "room under the quota only" 1 'No space left|disk is full' "$weir" append s "$work/many"
+rm "$mounted/filler"
+check "what had room is whole" "$weir" verify --deep
+
 # A compaction without room for its new segment leaves the log as it was, and nothing else.
 rm -rf "$WEIR_STORE" "$mounted/filler"
 "$weir" create k --set compaction=on
