@@ -51,6 +51,11 @@ package struct EntryLayout: Sendable, Hashable {
     /// Reads an entry that is not a plain value. Costs one walk over it; takes no memory.
     @usableFromInline
     package static func parse(_ base: UnsafeRawPointer, byteCount: Int) -> EntryLayout {
+        if let (key, value) = unsafe KeyedValue.parts(base, byteCount: byteCount) {
+            var layout = EntryLayout(shape: .value, value: value)
+            layout.key = key
+            return layout
+        }
         var reader = unsafe AmqpReader(base: base, position: 0, end: byteCount)
         var layout = EntryLayout(shape: .other, value: 0..<byteCount)
         var bodyCount = 0

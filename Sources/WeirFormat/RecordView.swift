@@ -132,24 +132,28 @@ package struct RecordWalker: ~Escapable {
                     fromUncheckedByteOffset: position, as: UInt32.self)))
     }
 
-    /// Steps over plain values, up to the first record that is none, and says how many they were:
-    /// for whoever counts records and looks at none of these.
-    package mutating func skipPlainValues() -> Int {
+    /// Steps over records that have a value and at most a key, up to the first that is another, and
+    /// says how many they were: for whoever counts records and looks at none of these.
+    package mutating func skipValues() -> (all: Int, keyed: Int) {
         let first = index
+        var keyedCount = 0
         let bytes = body
         unsafe bytes.withUnsafeBytes { bytes in
             guard let base = bytes.baseAddress else { return }
             while bytes.count - position >= 4 {
                 let length: Int = unsafe Int(base.big(position, as: UInt32.self))
                 // The entry lies within the body before any byte of it is looked at.
-                guard length <= bytes.count - position - 4,
-                    unsafe PlainValue.valueStart(base + position + 4, byteCount: length) > 0
-                else { return }
+                guard length <= bytes.count - position - 4 else { return }
+                let entry = unsafe base + position + 4
+                if unsafe PlainValue.valueStart(entry, byteCount: length) == 0 {
+                    guard unsafe KeyedValue.parts(entry, byteCount: length) != nil else { return }
+                    keyedCount += 1
+                }
                 position += 4 + length
                 index += 1
             }
         }
-        return index - first
+        return (index - first, keyedCount)
     }
 
     /// Begins at the first record that is not before an offset.

@@ -68,6 +68,32 @@ struct EntryTests {
         #expect(builder.minRecordTime == Timestamp(microseconds: 77))
     }
 
+    /// A message may begin with an empty header section, and then it is walked over.
+    @Test(arguments: [0, 1, 29, 231, 232], [0, 5, 255, 256])
+    func `with key and value says the same by its first bytes as when it is walked over`(
+        _ keyByteCount: Int, _ valueByteCount: Int
+    ) throws {
+        var builder = BatchBuilder()
+        let key = [UInt8](repeating: 0x61, count: keyByteCount)
+        let value = [UInt8](repeating: 0x42, count: valueByteCount)
+        let added = try builder.append(
+            key: key.span.bytes, time: nil, value: value.span.bytes
+        ) { _ in }
+        #expect(added)
+        #expect(readBack(builder) == [Read(key: key, value: value, shape: .value)])
+        let good = Array(builder.body.array().dropFirst(4))
+        for place in 0..<min(good.count, 29 + keyByteCount + 8) {
+            for byte in [0, 2, 0xA1, good[place] &+ 1] as [UInt8] {
+                var altered = good
+                altered[place] = byte
+                let told = try #require(entry(altered))
+                let walked = try #require(entry([0x00, 0x53, 0x70, 0x45] + altered))
+                #expect(told.shape == walked.shape && told.key == walked.key)
+                if told.shape == .value { #expect(told.value == walked.value) }
+            }
+        }
+    }
+
     @Test func `widens its maps for many and for large headers`() throws {
         var builder = BatchBuilder()
         let key = [UInt8](repeating: 0xFF, count: 1000)

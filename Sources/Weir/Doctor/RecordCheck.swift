@@ -3,8 +3,8 @@ package import WeirFormat
 
 /// Whether a batch's records are what its header says, counted one by one: a decider.
 ///
-/// A plain value costs a look at its first bytes, as in reading; an entry with a key or a time is
-/// parsed.
+/// A value with or without a key costs a look at its first bytes; an entry with a time or headers
+/// is parsed.
 package struct RecordCheck: Sendable, Hashable {
     private var recordCount = 0
     private var keyedCount = 0
@@ -24,9 +24,10 @@ package struct RecordCheck: Sendable, Hashable {
     package init(_ records: consuming RecordWalker, hasTable: Bool) {
         while true {
             // Nothing can be wrong with the offset of one that the table does not tell.
-            let plainCount = hasTable ? 0 : records.skipPlainValues()
-            recordCount += plainCount
-            hasUntimed = hasUntimed || plainCount > 0
+            let skipped = hasTable ? (all: 0, keyed: 0) : records.skipValues()
+            recordCount += skipped.all
+            keyedCount += skipped.keyed
+            hasUntimed = hasUntimed || skipped.all > 0
             guard let record = records.next() else { break }
             if let last, record.offset <= last { isInOrder = false }
             last = record.offset
