@@ -2,10 +2,10 @@
 """Reads Weir's files without Weir: written from Docs/FORMAT.md, to check document and program.
 
     weirformat.py batches SEGMENT             every batch: position, kind, offsets, times, validity
-    weirformat.py records SEGMENT... | DIR    records as `weir read --format json` prints them
-    weirformat.py check-entries SEGMENT...    decodes each message a second time, with rstream
+    weirformat.py records FILE... | DIR       records as `weir read --format json` prints them
+    weirformat.py check-entries FILE...       decodes each message a second time, with rstream
 
-SEGMENT is a segment file, DIR a stream's directory. A segment whose header is damaged needs its
+SEGMENT is a segment file, FILE that or an archive, DIR a stream's directory. A segment whose header is damaged needs its
 usual name, which holds its id. Damage is told on stderr and read past. The exit status is 0, or 1
 if anything was damaged or differed, or 2 for wrong use. Needs Python 3.11 and `lz4`.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import weiramqp
 import weirtext
+from weirarchive import MAGIC, Archive
 from weirbytes import Batch, Damaged, Newer
 from weirmanifest import id_in_name, stream_segments
 from weirsegment import Segment
@@ -61,7 +62,11 @@ def print_batches(path):
 
 
 def rows(path):
-    """Each (batch, offset, entry, whether opaque) of a segment, past damage."""
+    """Each (batch, offset, entry, whether opaque): of a segment past damage, of an archive up to it."""
+    with open(path, "rb") as file:
+        if file.read(len(MAGIC)) == MAGIC:
+            yield from Archive(MAGIC + file.read()).rows()
+            return
     for step in open_segment(path).steps():
         if not isinstance(step, Batch):
             complain(f"{path}: bytes {step[0]} to {step[1]} are no batch")
