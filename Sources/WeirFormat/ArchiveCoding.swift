@@ -189,12 +189,21 @@ package struct ArchiveDecoder: Sendable {
                     + "checksums")
         }
         switch BatchExtension.examine(batch.sections) {
-        case .understood: return
+        case .understood: break
         case .malformed: throw damaged("the sections of the batch's extension do not fit")
         case .newer(let type):
             throw WeirError.newerFormat(
                 "The batch at byte \(tally?.position ?? .zero) of the archive has an extension of "
                     + "type \(type); use a newer version of Weir.")
+        }
+        // Its checksums hold, so somebody made it so.
+        guard let table = BatchExtension.offsetTable(in: batch.sections), !table.isEmpty else {
+            return
+        }
+        guard BatchExtension.isGood(table, of: header) else {
+            throw damaged(
+                "the batch's table of offsets does not rise from record to record within the "
+                    + "\(header.offsetSpan) that its header says")
         }
     }
 

@@ -20,6 +20,19 @@ package enum BatchExtension {
         payload(of: SectionType.offsetTable, in: bytes)
     }
 
+    /// Whether a table has an offset for each record, and these rise within the batch's.
+    package static func isGood(_ table: RawSpan, of header: BatchHeader) -> Bool {
+        guard table.byteCount == header.recordCount * 4 else { return false }
+        var next: UInt32 = 0
+        for place in stride(from: 0, to: table.byteCount, by: 4) {
+            let offset = unsafe UInt32(
+                littleEndian: table.unsafeLoadUnaligned(fromByteOffset: place, as: UInt32.self))
+            guard offset >= next, offset < header.offsetSpan else { return false }
+            next = offset + 1
+        }
+        return true
+    }
+
     /// The sections of a batch with appends of these producers. Not critical: a reader that does
     /// not know it misses no record.
     package static func encode(producers: [ProducerRow]) -> [UInt8] {

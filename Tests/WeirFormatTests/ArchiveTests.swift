@@ -118,6 +118,32 @@ struct ArchiveTests {
         }
     }
 
+    @Test(arguments: [[0, 0], [1, 0], [0, 8], [0], [0, 1, 2]] as [[UInt32]])
+    func `with a table of offsets that do not rise within the batch is refused`(
+        _ offsets: [UInt32]
+    ) throws {
+        var maker = SegmentMaker()
+        var batch = builder([[1], [2]])
+        let sections = unsafe BatchExtension.encode(offsets: offsets, keeping: RawSpan())
+        maker.add(&batch, extension: sections, span: 8)
+        guard case .head(let head)? = decodeArchive(bytes).items.first,
+            case .batch(let header, let position)? = steps(
+                maker.bytes, maker.header.segmentID, from: maker.positions[0]
+            ).first
+        else { throw WeirError.damaged("no batch") }
+        var encoder = ArchiveEncoder(head)
+        let start = Int(position.value)
+        let forged =
+            encoder.begin()
+            + encoder.put(
+                header,
+                stored: maker.bytes.span.bytes.extracting(start..<start + header.storedByteCount))
+            + encoder.end()
+        let (items, error) = decodeArchive(forged)
+        #expect(items.count == 1 && error?.code == .damaged)
+        #expect(error?.message.contains("table of offsets") ?? false)
+    }
+
     @Test func `goes on behind what an interrupted writer left`() throws {
         var decoder = ArchiveDecoder()
         decoder.add(Array(bytes.prefix(parts.starts[1] + 9)))

@@ -2,6 +2,7 @@ import Foundation
 import Testing
 import Weir
 import WeirBase
+import WeirFormat
 
 /// Two stores, and a stream in the first with records of every kind.
 private struct Pair {
@@ -214,6 +215,32 @@ struct ArchiveTransferTests {
             if step == .end { break }
             #expect(step == .batch)
         }
+        try pair.close()
+    }
+
+    @Test func `with more records in a batch than its header says is refused`() throws {
+        let pair = try Pair()
+        var batch = Batch()
+        for _ in 0..<10 {
+            _ = try batch.append(key: nil, value: [UInt8](repeating: 7, count: 1000))
+        }
+        try pair.stream.syncWriter().append(&batch)
+        var decoder = ArchiveDecoder()
+        decoder.add(try archive(of: pair.stream))
+        guard case .head(let head)? = try decoder.next(),
+            case .batch(let found)? = try decoder.next()
+        else { throw WeirError.damaged("no batch") }
+        var header = found.header
+        (header.recordCount, header.entryCount, header.offsetSpan) = (2, 2, 2)
+        var encoder = ArchiveEncoder(head)
+        var forged = encoder.begin()
+        forged += encoder.put(header, stored: found.bytes.span.bytes)
+        forged += encoder.end()
+        let target = try pair.target.streamBlocking(
+            "s", creating: StreamConfiguration(batchBytesMax: 4 << 10))
+        let error = #expect(throws: WeirError.self) { try bring(forged, into: pair.target) }
+        #expect(error?.code == .damaged)
+        #expect(target.endOffset == .zero)
         try pair.close()
     }
 

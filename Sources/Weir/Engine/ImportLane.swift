@@ -134,7 +134,12 @@ final class ImportLane {
         batch.removeAll()
         offsets.removeAll(keepingCapacity: true)
         var first = max(wanted, header.firstOffset)
+        var next = first
         while let record = records.next(), record.offset < head.end {
+            guard record.offset >= next, record.offset < header.endOffset else {
+                throw falseBatch(header)
+            }
+            next = record.offset + 1
             guard record.shape != .opaque else { return try appendWhole(found) }
             if try !put(record, of: header, needsTimes: needsTimes) {
                 try flush(header, first..<record.offset, needsTimes: needsTimes)
@@ -145,11 +150,7 @@ final class ImportLane {
             }
             offsets.append(UInt32(clamping: record.offset - first))
         }
-        guard records.isComplete || records.isBeyond(head.end) else {
-            throw WeirError.damaged(
-                "The batch with the offsets \(header.firstOffset) to before \(header.endOffset) of "
-                    + "the archive cannot be walked to its end.")
-        }
+        guard records.isComplete || records.isBeyond(head.end) else { throw falseBatch(header) }
         let end = min(header.endOffset, head.end)
         try flush(header, first..<end, needsTimes: needsTimes)
         wanted = end
@@ -197,6 +198,14 @@ final class ImportLane {
             throw tooLarge(header.firstOffset)
         }
         try append(found, needsTime: false)
+    }
+
+    /// Its checksums hold: somebody made it so.
+    private func falseBatch(_ header: BatchHeader) -> WeirError {
+        WeirError.damaged(
+            "The batch with the offsets \(header.firstOffset) to before \(header.endOffset) of the "
+                + "archive holds other records than its header says; make the archive again from "
+                + "its stream.")
     }
 
     private func tooLarge(_ offset: Offset) -> WeirError {
