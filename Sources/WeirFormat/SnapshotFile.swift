@@ -64,6 +64,8 @@ package struct SnapshotFile: Sendable, Hashable {
     /// "WEIRBAK1" as its bytes stand in the file.
     package static let magic: UInt64 = 0x314B_4142_5249_4557
     package static let version: UInt32 = 1
+    /// Of one file, and far beyond any segment: so the sum over all that a snapshot can name fits.
+    private static let byteCountMax: UInt64 = 1 << 37
 
     package struct Stream: Sendable, Hashable {
         package var manifest: ManifestState
@@ -181,7 +183,7 @@ package struct SnapshotFile: Sendable, Hashable {
             let id = try reader.id(SegmentID.self)
             let byteCount: UInt64 = try reader.get()
             let checksum: UInt64 = try reader.get()
-            guard let checksum = UInt32(exactly: checksum), byteCount <= UInt64(Int64.max) else {
+            guard let checksum = UInt32(exactly: checksum), byteCount <= byteCountMax else {
                 throw WeirError.damaged("The snapshot's file of segment \(id) does not hold.")
             }
             files[id] = StoredSegment(byteCount: byteCount, checksum: checksum)

@@ -82,6 +82,16 @@ struct SnapshotFileTests {
         #expect(failure(resealed(counted)) == .damaged)
     }
 
+    @Test func `whose files are larger than any can be is damaged: their sum must fit`() throws {
+        var forged = try snapshot()
+        for index in forged.streams.indices {
+            forged.streams[index].files = forged.streams[index].files.mapValues { _ in
+                StoredSegment(byteCount: UInt64(Int64.max), checksum: 0)
+            }
+        }
+        #expect(failure(try forged.encode()) == .damaged)
+    }
+
     @Test func `that has a stream twice is damaged`() throws {
         var twice = try snapshot()
         twice.streams[1] = twice.streams[0]
