@@ -23,11 +23,7 @@ final class ExportFile {
             output = StandardOutput()
             return
         }
-        guard unsafe access(path, F_OK) != 0 else {
-            throw WeirError(
-                .alreadyExists,
-                "The file \(path) exists; remove it, or choose another name for the export.")
-        }
+        try ExportFile.expectFree(path)
         let partial = ExportFile.partial(path)
         let creation = isResuming ? O_CREAT : O_CREAT | O_EXCL
         descriptor = unsafe open(partial, O_RDWR | O_CLOEXEC | creation, 0o600)
@@ -40,6 +36,16 @@ final class ExportFile {
                 .locked,
                 "Another export writes \(partial) at this moment; wait for it, or choose another "
                     + "name.")
+        }
+        // Whoever had the lock may have finished meanwhile: then this is its file.
+        try ExportFile.expectFree(path)
+    }
+
+    private static func expectFree(_ path: String) throws(WeirError) {
+        guard unsafe access(path, F_OK) != 0 else {
+            throw WeirError(
+                .alreadyExists,
+                "The file \(path) exists; remove it, or choose another name for the export.")
         }
     }
 
