@@ -13,6 +13,8 @@ package struct SurveyedSegment: Sendable, Hashable {
     package var expiredCount = 0
     /// Why it is set aside: some of its bytes do not hold.
     package var damage: String?
+    /// Where epochs begin in it that are later than its own.
+    package var epochStarts: [EpochStart] = []
 
     package init(entry: SegmentEntry, sealed: SealedSegment) {
         self.entry = entry
@@ -23,8 +25,8 @@ package struct SurveyedSegment: Sendable, Hashable {
 /// Which segments a compaction looks at, and which of them it writes anew.
 ///
 /// Pure: numbers in, numbers out. A segment is written anew if so much of it is of no more use as
-/// the policy says; neighbours go into one file as long as they fill one, and never across an
-/// epoch, whose beginning tells consumers what a power failure took.
+/// the policy says; neighbours go into one file as long as they fill one, of whatever epochs: its
+/// header tells where each began, and that it has room for this bounds them, too.
 package struct CompactionPlan: Sendable, Hashable {
     /// Neighbours that one new segment replaces.
     package struct Group: Sendable, Hashable {
@@ -41,44 +43,68 @@ package struct CompactionPlan: Sendable, Hashable {
     /// A neighbour that holds little is taken along, since files are to be few.
     private static let smallShare: UInt64 = 8
 
-    /// `startsClean`: nothing of no more use is left before the first of them.
+    /// `startsClean`: nothing of no more use is left before the first of them. `headerBytesMax`:
+    /// what a new segment's header may say of those that it replaces.
     package init(
         _ segments: [SurveyedSegment], startsClean: Bool = true, dirtyPercent: Int,
-        segmentBytes: Int
+        segmentBytes: Int, headerBytesMax: Int
     ) {
         var isClean = startsClean
         tombstonesEnd = startsClean ? segments.count : 0
-        var open: Group?
-        var isDirtyOpen = false
-        func isWorth(_ group: Group, _ isDirty: Bool) -> Bool {
-            isDirty || group.segments.count > 1
-        }
+        var open: Draft?
         for (index, segment) in segments.enumerated() {
             let gone = segment.deadBytes + (isClean ? segment.expiredBytes : 0)
             let raw = max(segment.sealed.rawBytes, 1)
-            let isDirty =
-                segment.damage == nil && gone > 0 && gone * 100 >= raw * UInt64(dirtyPercent)
+            let header =
+                SegmentHeader.replacedByteCount
+                + SegmentHeader.epochStartByteCount * (segment.epochStarts.count + 1)
+            let mayGo = segment.damage == nil && header <= headerBytesMax
+            let isDirty = mayGo && gone > 0 && gone * 100 >= raw * UInt64(dirtyPercent)
             if isClean, segment.damage != nil || segment.deadCount > 0 && !isDirty {
                 isClean = false
                 tombstonesEnd = index
             }
             let live = CompactionPlan.live(segment, without: isDirty ? gone : 0)
             let isSmall = live * CompactionPlan.smallShare <= UInt64(segmentBytes)
-            let takesPart = segment.damage == nil && (isDirty || isSmall)
-            if let group = open, takesPart, segments[index - 1].entry.epoch == segment.entry.epoch,
-                group.liveBytes + live <= UInt64(segmentBytes)
-            {
-                open = Group(
-                    segments: group.segments.lowerBound..<index + 1,
-                    liveBytes: group.liveBytes + live)
-                isDirtyOpen = isDirtyOpen || isDirty
+            let next = Draft(
+                segments: index..<index + 1, liveBytes: live, headerBytes: header,
+                isDirty: isDirty)
+            guard isDirty || mayGo && isSmall else {
+                close(&open, with: nil)
                 continue
             }
-            if let group = open, isWorth(group, isDirtyOpen) { groups.append(group) }
-            open = takesPart ? Group(segments: index..<index + 1, liveBytes: live) : nil
-            isDirtyOpen = isDirty
+            if open?.take(next, UInt64(segmentBytes), headerBytesMax) != true {
+                close(&open, with: next)
+            }
         }
-        if let group = open, isWorth(group, isDirtyOpen) { groups.append(group) }
+        close(&open, with: nil)
+    }
+
+    /// A group to be, which its next neighbour may join.
+    private struct Draft {
+        var segments: Range<Int>
+        var liveBytes: UInt64
+        var headerBytes: Int
+        var isDirty: Bool
+
+        /// `false` if both together are too much for one file.
+        mutating func take(_ next: Draft, _ segmentBytes: UInt64, _ headerBytesMax: Int) -> Bool {
+            guard liveBytes + next.liveBytes <= segmentBytes,
+                headerBytes + next.headerBytes <= headerBytesMax
+            else { return false }
+            segments = segments.lowerBound..<next.segments.upperBound
+            liveBytes += next.liveBytes
+            headerBytes += next.headerBytes
+            isDirty = isDirty || next.isDirty
+            return true
+        }
+    }
+
+    private mutating func close(_ open: inout Draft?, with next: Draft?) {
+        if let group = open, group.isDirty || group.segments.count > 1 {
+            groups.append(Group(segments: group.segments, liveBytes: group.liveBytes))
+        }
+        open = next
     }
 
     /// Stored bytes that would be left, by the share of raw bytes that is: bodies may be

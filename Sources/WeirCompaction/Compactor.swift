@@ -78,7 +78,8 @@ package struct Compactor<Files: FileSystem>: Sendable {
             let plan = CompactionPlan(
                 Array(survey.segments[round.marked]), startsClean: isClean,
                 dirtyPercent: request.takesAll ? 0 : request.policy.dirtyPercent,
-                segmentBytes: writer.manifest.state.configuration.segmentBytes)
+                segmentBytes: writer.manifest.state.configuration.segmentBytes,
+                headerBytesMax: header(at: .zero, Epoch(0)).byteCountLeft)
             isClean = isClean && plan.tombstonesEnd == round.marked.count
             try perform(plan, survey, round.marked, readable, request, &report)
         }
@@ -173,13 +174,27 @@ package struct Compactor<Files: FileSystem>: Sendable {
     private func header(
         replacing old: [SurveyedSegment], _ first: SurveyedSegment
     ) -> SegmentHeader {
-        var header = SegmentHeader(
-            segmentID: SegmentID(random()), streamID: writer.streamID, epoch: first.entry.epoch,
-            base: first.entry.base, creationTime: now, logStart: view.logStart, name: view.name,
-            configuration: writer.manifest.state.configuration)
+        var header = header(at: first.entry.base, first.entry.epoch)
         header.generation = (old.map(\.entry.generation).max() ?? 0) + 1
         header.replaced = old.map(\.entry.id)
+        for segment in old {
+            let own = EpochStart(epoch: segment.entry.epoch, offset: segment.entry.base)
+            for start in [own] + segment.epochStarts where start.epoch > header.lastEpoch {
+                // One that left nothing ends where it began; the next one's start says so, too.
+                if header.epochStarts.last?.offset == start.offset {
+                    header.epochStarts.removeLast()
+                }
+                header.epochStarts.append(start)
+            }
+        }
         return header
+    }
+
+    private func header(at base: Offset, _ epoch: Epoch) -> SegmentHeader {
+        SegmentHeader(
+            segmentID: SegmentID(random()), streamID: writer.streamID, epoch: epoch, base: base,
+            creationTime: now, logStart: view.logStart, name: view.name,
+            configuration: writer.manifest.state.configuration)
     }
 
     /// The commit point is the edit: before it the new file is nobody's, after it the old ones are.

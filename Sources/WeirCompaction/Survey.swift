@@ -56,6 +56,7 @@ struct Survey<Files: FileSystem>: ~Copyable {
     }
 
     mutating func run(_ pace: any CompactionPace) throws(WeirError) {
+        for index in marked { try readHeader(at: index) }
         repeat {
             passCount += 1
             pace.begin(
@@ -66,6 +67,16 @@ struct Survey<Files: FileSystem>: ~Copyable {
             }
             keyCount += map.count
         } while map.beginNextPass()
+    }
+
+    /// The header alone tells what was merged: without it the segment stays as it is.
+    private mutating func readHeader(at index: Int) throws(WeirError) {
+        do throws(WeirError) {
+            segments[index].epochStarts = try readable[index].epochStarts()
+        } catch {
+            guard error.code == .damaged else { throw error }
+            segments[index].damage = error.message
+        }
     }
 
     private mutating func look(

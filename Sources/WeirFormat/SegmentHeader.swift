@@ -7,7 +7,8 @@ package import WeirBase
 ///      32           40          48      56            64              72          80
 ///     | segment id | stream id | epoch | base offset | creation time | log start |
 ///      80           84         88
-///     | generation | reserved | sections …: stream name, configuration, replaced segments
+///     | generation | reserved | sections …: stream name, configuration, replaced segments,
+///                               starts of later epochs
 ///
 /// With it, names, configuration and replacements can be rebuilt when the manifest is lost.
 package struct SegmentHeader: Sendable, Hashable {
@@ -19,6 +20,7 @@ package struct SegmentHeader: Sendable, Hashable {
     }
     package enum SectionType {
         package static let name: UInt16 = 1, configuration: UInt16 = 2, replaced: UInt16 = 3
+        package static let epochStarts: UInt16 = 4
     }
     /// "WEIRSEG1" as its bytes stand in the file.
     package static let magic: UInt64 = 0x3147_4553_5249_4557
@@ -36,6 +38,9 @@ package struct SegmentHeader: Sendable, Hashable {
     package var name: StreamName
     package var configuration: StreamConfiguration
     package var replaced: [SegmentID] = []
+    /// Of neighbours that were merged, where those began that are of a later epoch than the first:
+    /// epochs rise, offsets never fall.
+    package var epochStarts: [EpochStart] = []
     /// Features of a newer version: batches may be read and none may be added to the file.
     package var roCompat: UInt32 = 0
 
@@ -54,6 +59,21 @@ package struct SegmentHeader: Sendable, Hashable {
         self.configuration = configuration
     }
 
+    /// Of all that is merged in the segment.
+    package var lastEpoch: Epoch { epochStarts.last?.epoch ?? epoch }
+
+    /// What each replaced segment, and each epoch's start, adds to the header.
+    package static let replacedByteCount = 8
+    package static let epochStartByteCount = 16
+
+    /// How much of these fits before batches that begin at `alignment`, as readers expect whom
+    /// nothing but the segment's name tells where they begin.
+    package var byteCountLeft: Int {
+        var bare = self
+        (bare.replaced, bare.epochStarts) = ([], [])
+        return SegmentHeader.alignment - bare.sections().count - 2 * Section.headByteCount
+    }
+
     /// Asked before a byte is added to the file. Throws `newerFormat`.
     package static func expectWritable(_ roCompat: UInt32, path: String) throws(WeirError) {
         guard roCompat == 0 else {
@@ -65,6 +85,16 @@ package struct SegmentHeader: Sendable, Hashable {
 
     /// The header with zeros up to where batches begin.
     package func encode() -> [UInt8] {
+        var writer = sections()
+        precondition(writer.count <= SegmentHeader.byteCountMax, "a segment header over its limit")
+        writer.set(UInt32(writer.count), at: Field.length)
+        writer.set(SegmentHeader.checksum(writer.bytes[...]), at: Field.checksum)
+        writer.pad(to: SegmentHeader.alignment)
+        return writer.bytes
+    }
+
+    /// All of it but its length and its checksum.
+    private func sections() -> ByteWriter {
         var writer = ByteWriter(capacity: SegmentHeader.alignment)
         writer.put(SegmentHeader.magic)
         writer.put(UInt32(0))
@@ -91,11 +121,15 @@ package struct SegmentHeader: Sendable, Hashable {
             for id in replaced { ids.put(id) }
             Section(type: SectionType.replaced, payload: ids.bytes).encode(to: &writer)
         }
-        precondition(writer.count <= SegmentHeader.byteCountMax, "a segment header over its limit")
-        writer.set(UInt32(writer.count), at: Field.length)
-        writer.set(SegmentHeader.checksum(writer.bytes[...]), at: Field.checksum)
-        writer.pad(to: SegmentHeader.alignment)
-        return writer.bytes
+        if !epochStarts.isEmpty {
+            var starts = ByteWriter()
+            for start in epochStarts {
+                starts.put(start.epoch)
+                starts.put(start.offset)
+            }
+            Section(type: SectionType.epochStarts, payload: starts.bytes).encode(to: &writer)
+        }
+        return writer
     }
 
     /// `bytes` is exactly the header, `length` bytes long.
@@ -141,24 +175,23 @@ package struct SegmentHeader: Sendable, Hashable {
         let logStart = try reader.offset()
         let generation: UInt32 = try reader.get()
         let sections = try Section.decodeAll(
-            bytes[Field.end..<length], known: [1, 2, 3], "segment header")
-        let (name, configuration, replaced) = try decode(sections)
+            bytes[Field.end..<length], known: [1, 2, 3, 4], "segment header")
+        let (name, configuration) = try decode(sections)
         var header = SegmentHeader(
             segmentID: segmentID, streamID: streamID, epoch: epoch, base: base,
             creationTime: creationTime, logStart: logStart, name: name,
             configuration: configuration)
         header.generation = generation
-        header.replaced = replaced
+        for section in sections { try header.take(section) }
         header.roCompat = roCompat
         return (header, FilePosition(UInt64(roundedUp(length, to: alignment))))
     }
 
     private static func decode(
         _ sections: [Section]
-    ) throws(WeirError) -> (StreamName, StreamConfiguration, [SegmentID]) {
+    ) throws(WeirError) -> (StreamName, StreamConfiguration) {
         var name: StreamName?
         var configuration = StreamConfiguration()
-        var replaced: [SegmentID] = []
         for section in sections {
             switch section.type {
             case SectionType.name:
@@ -166,13 +199,42 @@ package struct SegmentHeader: Sendable, Hashable {
                 name = try text.streamName(byteCount: text.left)
             case SectionType.configuration:
                 configuration = try ConfigurationCoding.decode(section.payload)
-            case SectionType.replaced:
-                var ids = ByteReader(section.payload, "segment header")
-                while !ids.isAtEnd { replaced.append(try ids.id(SegmentID.self)) }
             default: break
             }
         }
         guard let name else { throw WeirError.damaged("The segment header has no stream name.") }
-        return (name, configuration, replaced)
+        return (name, configuration)
+    }
+
+    /// What compaction tells of the segments that it merged.
+    private mutating func take(_ section: Section) throws(WeirError) {
+        var payload = ByteReader(section.payload, "segment header")
+        switch section.type {
+        case SectionType.replaced:
+            while !payload.isAtEnd { replaced.append(try payload.id(SegmentID.self)) }
+        case SectionType.epochStarts:
+            while !payload.isAtEnd {
+                let start = EpochStart(epoch: try payload.epoch(), offset: try payload.offset())
+                let before = epochStarts.last ?? EpochStart(epoch: epoch, offset: base)
+                guard start.epoch > before.epoch, start.offset >= before.offset else {
+                    throw WeirError.damaged(
+                        "The segment header has epoch \(start.epoch) begin at \(start.offset), "
+                            + "behind epoch \(before.epoch) at \(before.offset).")
+                }
+                epochStarts.append(start)
+            }
+        default: break
+        }
+    }
+}
+
+/// The first offset that an epoch may have given to a record.
+package struct EpochStart: Sendable, Hashable {
+    package let epoch: Epoch
+    package let offset: Offset
+
+    package init(epoch: Epoch, offset: Offset) {
+        self.epoch = epoch
+        self.offset = offset
     }
 }

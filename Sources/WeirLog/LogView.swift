@@ -159,8 +159,29 @@ package final class LogView<Files: FileSystem>: Sendable {
     }
 
     /// Where what an epoch left ends: the first offset of a later epoch, or else the log's end.
-    package func end(of epoch: Epoch) -> Offset {
-        state.withLock { $0.segments.first { $0.epoch > epoch }?.base } ?? flushedEnd
+    ///
+    /// A merged segment's header tells of the epochs in it; the first question may wait for the
+    /// disk. Of one that does not hold nothing is known, and no record is said to be lost.
+    package func end(of epoch: Epoch) throws(WeirError) -> Offset {
+        while true {
+            let (last, next) = state.withLock { state in
+                let segments = state.segments
+                let place = segments.firstIndex { $0.epoch > epoch } ?? segments.endIndex
+                return (
+                    place > 0 ? segments[place - 1] : nil,
+                    place < segments.count ? segments[place].base : nil
+                )
+            }
+            let end = next ?? flushedEnd
+            guard let last else { return end }
+            do throws(WeirError) {
+                return try last.epochStarts().first { $0.epoch > epoch }?.offset ?? end
+            } catch {
+                if error.code == .damaged { return end }
+                // Another process may have put a new one in its place.
+                guard error.code == .notFound, try hasLeft(last) else { throw error }
+            }
+        }
     }
 
     /// What comes behind a segment.

@@ -30,6 +30,8 @@ package final class ReadableSegment<Files: FileSystem>: Sendable {
         var summary: SegmentSummary?
         /// Batches that came while there was no summary to note them in.
         var unnoted = 0
+        /// What the header says of them, once it was read.
+        var epochStarts: [EpochStart]?
         /// What is done when the last reader lets go of it.
         var farewell: (@Sendable () -> Void)?
     }
@@ -116,6 +118,23 @@ package final class ReadableSegment<Files: FileSystem>: Sendable {
             state.map = made
             return made
         }
+    }
+
+    /// Where epochs begin in it that are later than its own: of neighbours that were merged. The
+    /// header is read once. Throws `damaged` where it does not hold.
+    package func epochStarts() throws(WeirError) -> [EpochStart] {
+        guard generation > 0 else { return [] }
+        if let known = state.withLock({ $0.epochStarts }) { return known }
+        let bytes = try files.read(
+            try file(), at: .zero, byteCount: SegmentHeader.alignment)
+        let header: SegmentHeader
+        do throws(WeirError) {
+            header = try SegmentHeader.decode(bytes).header
+        } catch {
+            throw error.located(.init(path: path))
+        }
+        state.withLock { $0.epochStarts = header.epochStarts }
+        return header.epochStarts
     }
 
     /// Counts, ranges and block index: live ones of an active segment, the footer of a sealed one.

@@ -137,7 +137,7 @@ package enum ManifestLoader {
             if let header {
                 replaced.formUnion(header.replaced)
                 logStart = max(logStart, header.logStart)
-                if newest.map({ $0.epoch <= header.epoch }) ?? true { newest = header }
+                if newest.map({ $0.lastEpoch <= header.lastEpoch }) ?? true { newest = header }
             }
             if let footer { logStart = max(logStart, footer.logStart) }
         }
@@ -152,7 +152,7 @@ package enum ManifestLoader {
         if !replaced.isEmpty { edits.append(.retired(Array(replaced))) }
         if logStart > .zero { edits.append(.logStart(logStart)) }
         // Nobody closed it, as far as can be known: its tail is scanned.
-        edits.append(.opened(newest?.epoch ?? Epoch(0)))
+        edits.append(.opened(newest?.lastEpoch ?? Epoch(0)))
         for edit in edits { try state.apply(edit) }
         let report = DamageReport(
             kind: kind, stream: name.description, path: StoreLayout.manifest(directory.id),

@@ -134,6 +134,23 @@ for twin in "${twins[@]}"; do
     fi
 done
 
+# Of merged segments the header tells where epochs began; in its damaged twin it tells nothing.
+theirs=$("$WEIR_PYTHON" tools/format/weirformat.py batches "$golden/merged.segment")
+ours=$("$weir" dump "$golden/merged.segment" --json | head -n 1)
+if [ "$(grep -c 'epoch 5 begins at offset 202\|epoch 7 begins at offset 203' <<<"$theirs")" -eq 2 ] &&
+    [[ $ours == *'"epochs":"5 at 202, 7 at 203"'* ]]; then
+    echo "ok starts of epochs are read alike by Swift and by Python"
+else
+    echo "not ok starts of epochs: $(head -n 3 <<<"$theirs") and $ours"
+fi
+twin=$golden/damaged/merged-bit.segment
+if ! "$WEIR_PYTHON" tools/format/weirformat.py batches "$twin" >"$work/theirs" 2>&1 &&
+    grep -q 'header' "$work/theirs" && ! grep -q begins "$work/theirs"; then
+    echo "ok starts of epochs behind a damaged bit are told by none"
+else
+    echo "not ok damaged starts of epochs: $(head -n 2 "$work/theirs")"
+fi
+
 # Killed between a roll and the edit that lists it: the second segment is unlisted, and the log's end.
 rm -rf "$work/golden" && cp -r "$golden/store" "$work/golden"
 stream=("$work"/golden/streams/*/)

@@ -20,8 +20,9 @@ struct Structure: Sendable, CustomTestStringConvertible {
     static func segmentHeader() throws -> Structure {
         var header = try Golden.header(SegmentID(3), base: Offset(9), epoch: 2)
         header.replaced = [SegmentID(1), SegmentID(2)]
+        header.epochStarts = [EpochStart(epoch: Epoch(3), offset: Offset(9))]
         let bytes = header.encode()
-        let length = 192 + 24
+        let length = 192 + 24 + 24
         return Structure(name: "segment header", bytes: bytes, careless: length..<bytes.count) {
             found in code { () throws(WeirError) in _ = try SegmentHeader.decode(found) }
         }

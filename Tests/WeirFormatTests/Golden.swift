@@ -35,6 +35,7 @@ enum Golden {
             let unsealedName = StoreLayout.segmentName(unsealedID, base: parts.sealed.endOffset)
             return [
                 "small.segment": parts.small, "producers.segment": try producers(),
+                "merged.segment": try merged(),
                 "small.archive": try archive().bytes, "store/WEIR": storeHeader, "store/LOCK": lock,
                 "store/EPOCHS": epochs,
                 "store/tail": parts.tail, streamPath + "MANIFEST": manifest,
@@ -42,6 +43,8 @@ enum Golden {
                 streamPath + unsealedName: parts.unsealed.bytes,
                 "backup/" + BackupLayout.snapshot(snapshotName): snapshot,
                 "damaged/snapshot-bit.snapshot": snapshot.flipping(bit: 100 * 8),
+                "damaged/merged-bit.segment":
+                    try merged().flipping(bit: mergedStartPlace * 8),
                 "damaged/header-bit.segment": parts.headerBit,
                 "damaged/body-bit.segment": parts.bodyBit,
                 "damaged/torn-tail.segment": parts.tornTail,

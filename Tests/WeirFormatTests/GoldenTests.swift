@@ -130,6 +130,22 @@ struct GoldenTests {
         #expect(table["zähler"] == .init(lastPublishingID: .max, offset: Offset(103)))
     }
 
+    @Test func `of merged segments tells where each epoch began, and its damaged twin does not`()
+        throws
+    {
+        let bytes = try golden("merged.segment")
+        let (header, start) = try SegmentHeader.decode(bytes)
+        #expect(header.epoch == Epoch(4) && header.lastEpoch == Epoch(7))
+        #expect(header.epochStarts.map(\.epoch.value) == [5, 7])
+        #expect(header.epochStarts.map(\.offset.value) == [202, 203])
+        let found = steps(bytes, header.segmentID, from: start, to: bytes.count)
+        var epochs: [UInt64] = []
+        for case .batch(let batch, _) in found { epochs.append(batch.epoch.value) }
+        #expect(epochs == [4, 5, 7])
+        let twin = try golden("merged-bit.segment")
+        #expect(code { () throws(WeirError) in _ = try SegmentHeader.decode(twin) } == .damaged)
+    }
+
     @Test func `of a sealed segment is read`() throws {
         let parts = try Parts()
         let bytes = try golden("-\(Golden.sealedID).segment")

@@ -13,6 +13,10 @@ private func sample() throws -> SegmentHeader {
         configuration: StreamConfiguration(durability: .flushed, compression: .lz4))
     header.generation = 3
     header.replaced = [SegmentID(1), SegmentID(.max)]
+    header.epochStarts = [
+        EpochStart(epoch: Epoch(8), offset: Offset(1000)),
+        EpochStart(epoch: Epoch(11), offset: Offset(1500)),
+    ]
     return header
 }
 
@@ -112,7 +116,41 @@ struct SegmentHeaderTests {
         #expect(failure(resealed(bytes)) == .newerFormat)
     }
 
-    @Test(arguments: [(497, 8192), (7000, 57_344)])
+    @Test(arguments: [(8, 1501), (7, 1501), (12, 999), (12, 1499)])
+    func `with epochs that do not rise, or start before one another, is damaged`(
+        epoch: UInt64, offset: UInt64
+    ) throws {
+        var header = try sample()
+        header.epochStarts.append(EpochStart(epoch: Epoch(epoch), offset: Offset(offset)))
+        #expect(failure(header.encode()) == .damaged)
+    }
+
+    @Test func `with half a start of an epoch is damaged`() throws {
+        let bytes = try sample().encode()
+        let payload = 2 * SegmentHeader.epochStartByteCount
+        let length = Int(bytes.number(UInt32.self, at: Field.length))
+        let place = length - payload - 4
+        #expect(bytes.number(UInt32.self, at: place) == UInt32(payload))
+        #expect(failure(resealed(bytes.setting(UInt32(payload - 8), at: place))) == .damaged)
+    }
+
+    @Test func `says how much more fits before batches at 4096`() throws {
+        var header = try sample()
+        header.replaced = []
+        header.epochStarts = []
+        let count = header.byteCountLeft / SegmentHeader.epochStartByteCount
+        header.replaced = [SegmentID(1)]
+        header.epochStarts = (0..<UInt64(count)).map {
+            EpochStart(epoch: Epoch(8 + $0), offset: Offset(1000))
+        }
+        header.epochStarts.removeLast()
+        #expect(header.encode().count == 4096)
+        header.epochStarts += [EpochStart(epoch: Epoch(900), offset: Offset(1000))]
+        header.replaced += [SegmentID(2), SegmentID(3)]
+        #expect(header.encode().count == 8192)
+    }
+
+    @Test(arguments: [(492, 8192), (7000, 57_344)])
     func `of many replaced segments moves the batches back`(
         _ count: Int, _ start: UInt64
     ) throws {

@@ -9,12 +9,15 @@ struct SegmentMaker {
     private(set) var summary: SegmentSummary
     /// Where each batch begins.
     private(set) var positions: [FilePosition] = []
+    /// Of the next batch; the header's at first.
+    var epoch: Epoch
     var appendTime: Timestamp
     var durableEnd: Offset
     private var scratch = ScratchBox()
 
     init(_ header: SegmentHeader, appendTime: Timestamp) {
         self.header = header
+        self.epoch = header.epoch
         self.bytes = header.encode()
         self.summary = SegmentSummary(base: header.base)
         self.appendTime = appendTime
@@ -36,7 +39,7 @@ struct SegmentMaker {
     private var seal: BatchSeal {
         BatchSeal(
             place: BatchPlace(segment: header.segmentID, position: position),
-            firstOffset: summary.endOffset, epoch: header.epoch, durableEnd: durableEnd,
+            firstOffset: summary.endOffset, epoch: epoch, durableEnd: durableEnd,
             appendTime: appendTime)
     }
 
@@ -67,7 +70,7 @@ struct SegmentMaker {
         body: [UInt8], extension: [UInt8] = [], _ set: (inout BatchHeader) -> Void
     ) {
         var made = BatchHeader(
-            kind: .records, firstOffset: summary.endOffset, epoch: header.epoch,
+            kind: .records, firstOffset: summary.endOffset, epoch: epoch,
             durableEnd: durableEnd, appendTime: appendTime)
         made.bodyLength = body.count
         made.rawBodyLength = body.count

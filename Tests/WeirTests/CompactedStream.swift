@@ -36,6 +36,8 @@ struct CompactedStream {
     /// What was appended to each offset, and whether it is promised to survive power loss.
     var appended: [UInt64: Entry] = [:]
     var durableEnd: UInt64 = 0
+    /// Of the stream, when it is made.
+    var segmentBytes = 8 << 10
 
     init(machine: SimulatedMachine) { self.machine = machine }
 
@@ -50,7 +52,7 @@ struct CompactedStream {
             try engine.create(
                 Self.name,
                 StreamConfiguration(
-                    durability: .flushed, compression: compression, segmentBytes: 8 << 10,
+                    durability: .flushed, compression: compression, segmentBytes: segmentBytes,
                     batchBytesMax: 2 << 10, compaction: Self.policy))
         }
         guard let writer = engine.stream(Self.name)?.writer else {
@@ -107,9 +109,22 @@ struct CompactedStream {
         request.takesAll = takesAll
         request.mapBytes = mapBytes
         request.markBytesMax = 40
+        let ends = try Self.ends(writer.view, before: writer.epoch)
         let report = try compactor.run(request)
+        guard try Self.ends(writer.view, before: writer.epoch) == ends else {
+            throw .damaged("An epoch ends elsewhere than before the compaction: \(ends)")
+        }
         try leftovers.sweep()
         return report
+    }
+
+    /// What a power failure took is told by where each epoch ended.
+    static func ends(
+        _ view: LogView<SimulatedFileSystem>, before epoch: Epoch
+    ) throws(WeirError) -> [Offset] {
+        var ends: [Offset] = []
+        for earlier in 0..<epoch.value { ends.append(try view.end(of: Epoch(earlier))) }
+        return ends
     }
 
     // MARK: what must hold

@@ -7,13 +7,21 @@ import WeirTesting
 
 @Suite("A compaction that is interrupted")
 struct CompactionCrashTests {
-    /// Some sealed segments, all durable, and the engine that is about to compact them.
+    private static let seedOfEpochs: UInt64 = 3
+
+    /// Some sealed segments, all durable, and the engine that is about to compact them. With one
+    /// seed they are of epochs that power failures ended, and small beside a segment's size.
     private func prepared(
         seed: UInt64
     ) throws -> (CompactedStream, SimulatedFileSystem, CompactedStream.Engine) {
         var random = SeededRandom(seed: seed)
-        let disk = SimulatedFileSystem(seed: seed, capacity: 64 << 10)
+        var disk = SimulatedFileSystem(seed: seed, capacity: 64 << 10)
         var stream = CompactedStream(machine: SimulatedMachine(seed: seed))
+        if seed == Self.seedOfEpochs {
+            disk = SimulatedFileSystem(seed: seed, capacity: 1 << 20)
+            stream.segmentBytes = 128 << 10
+            for _ in 0..<3 { try dieInEpoch(&random, &stream, &disk) }
+        }
         let engine = try stream.open(disk)
         let writer = try stream.writer(engine, seed % 2 == 0 ? .lz4 : .off)
         for _ in 0..<14 { try stream.append(&random, to: writer) }
@@ -22,16 +30,35 @@ struct CompactionCrashTests {
         return (stream, disk, engine)
     }
 
+    /// Records that are durable, and one batch that power failure may take.
+    private func dieInEpoch(
+        _ random: inout SeededRandom, _ stream: inout CompactedStream,
+        _ disk: inout SimulatedFileSystem
+    ) throws {
+        let writer = try stream.writer(try stream.open(disk))
+        for _ in 0..<2 { try stream.append(&random, to: writer) }
+        try stream.sync(writer)
+        try stream.append(&random, to: writer)
+        disk = disk.afterPowerLoss(seed: random.next())
+        stream.machine.restart()
+        let end = try stream.writer(try stream.open(disk)).nextOffset.value
+        stream.appended = stream.appended.filter { $0.key < end }
+        disk = disk.afterKill()
+    }
+
     /// How many operations a whole compaction takes.
     private func operationCount(seed: UInt64) throws -> Int {
         let (stream, disk, engine) = try prepared(seed: seed)
         let before = disk.operationCount
-        try stream.compact(try stream.writer(engine), on: disk)
+        let report = try stream.compact(try stream.writer(engine), on: disk)
+        if seed == Self.seedOfEpochs {
+            #expect(report.segmentsBefore >= 4 && report.segmentsAfter == 1)
+        }
         return disk.operationCount - before
     }
 
     /// Every operation, done or not, and every subset of the names that were not synced.
-    @Test(arguments: [UInt64(1), 2])
+    @Test(arguments: [UInt64(1), 2, seedOfEpochs])
     func `leaves the old or the new, wherever the power fails`(seed: UInt64) throws {
         let count = try operationCount(seed: seed)
         #expect(count > 15)
@@ -55,6 +82,8 @@ struct CompactionCrashTests {
         _ seed: UInt64, _ operation: Int, _ takesEffect: Bool, keptNames: UInt64
     ) throws -> UInt64 {
         let (stream, disk, engine) = try prepared(seed: seed)
+        let ends = try CompactedStream.ends(
+            try writer(stream, engine).view, before: engine.epoch)
         disk.stop(after: operation, takingEffect: takesEffect)
         do throws(WeirError) {
             try stream.compact(try writer(stream, engine), on: disk)
@@ -66,7 +95,7 @@ struct CompactionCrashTests {
             seed: seed &+ UInt64(operation) &* 31, keptNames: keptNames)
         stream.machine.restart()
         do {
-            try finish(stream, after)
+            try finish(stream, after, ends)
         } catch {
             Issue.record("seed \(seed), operation \(operation), names \(keptNames): \(error)")
         }
@@ -84,8 +113,14 @@ struct CompactionCrashTests {
 
     /// What is there is right; a second opening finds the same, and no file is left over; and the
     /// next compaction comes to the end of it.
-    private func finish(_ stream: CompactedStream, _ disk: SimulatedFileSystem) throws {
-        let first = try stream.check(try stream.open(disk))
+    private func finish(
+        _ stream: CompactedStream, _ disk: SimulatedFileSystem, _ ends: [Offset]
+    ) throws {
+        let opened = try stream.open(disk)
+        let first = try stream.check(opened)
+        #expect(
+            try CompactedStream.ends(
+                try stream.writer(opened).view, before: Epoch(UInt64(ends.count))) == ends)
         let again = disk.afterKill()
         let engine = try stream.open(again)
         #expect(try stream.check(engine) == first)
@@ -123,6 +158,7 @@ struct CompactionTrial {
         var random = SeededRandom(seed: seed)
         var disk = SimulatedFileSystem(seed: seed &* 17, capacity: 96 << 10)
         var stream = CompactedStream(machine: SimulatedMachine(seed: seed &* 31))
+        if seed % 2 == 1 { stream.segmentBytes = 64 << 10 }
         for _ in 0..<4 {
             if random.oneIn(6) { disk.failWrite(after: 1 + random.below(60)) }
             disk.stop(after: 20 + random.below(400))

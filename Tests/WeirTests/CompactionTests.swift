@@ -151,6 +151,19 @@ struct CompactionTests {
         try store.closeBlocking()
     }
 
+    @Test func `merges what many openings left`() async throws {
+        for number in 0..<6 {
+            let (store, stream) = try open()
+            try await stream.append(key: "key \(number)", value: bytes("\(number)"))
+            let report = try stream.compactBlocking(.init(isNow: true))
+            #expect(report.segmentsAfter == 1)
+            try store.closeBlocking()
+        }
+        let (store, stream) = try open()
+        #expect(try stream.all().map { text($0.key) } == (0..<6).map { "key \($0)" })
+        try store.closeBlocking()
+    }
+
     @Test func `is not compacted without a policy`() async throws {
         let (store, stream) = try open(policy: nil)
         try await stream.append(key: "a", value: bytes("1"))

@@ -50,6 +50,8 @@ def batch_line(batch):
 
 def print_batches(path):
     segment = open_segment(path)
+    for epoch, offset in segment.header.epoch_starts if segment.header else []:
+        print(f"{'':>10} epoch {epoch} begins at offset {offset}")
     for step in segment.steps():
         if isinstance(step, Batch):
             print(batch_line(step))

@@ -17,6 +17,7 @@ class SegmentHeader:
     generation: int
     name: str
     start: int
+    epoch_starts: list
 
     @staticmethod
     def decode(data):
@@ -32,11 +33,24 @@ class SegmentHeader:
             raise Newer(f"the segment has version {version}, features {incompat}")
         segment, stream, epoch, base = struct.unpack_from("<QQQQ", data, 32)
         (generation,) = struct.unpack_from("<I", data, 80)
-        parts = sections(data[88:length], {1, 2, 3}, "segment header")
+        parts = sections(data[88:length], {1, 2, 3, 4}, "segment header")
         if 1 not in parts:
             raise Damaged("the segment header has no stream name")
         return SegmentHeader(
-            segment, stream, epoch, base, generation, parts[1].decode(), up(length, 4096))
+            segment, stream, epoch, base, generation, parts[1].decode(), up(length, 4096),
+            starts_of_epochs(parts.get(4, b""), epoch, base))
+
+
+def starts_of_epochs(payload, epoch, base):
+    """Each (epoch, first offset) of a merged segment behind the first."""
+    if len(payload) % 16:
+        raise Damaged("a start of an epoch is cut")
+    starts = list(struct.iter_unpack("<QQ", payload))
+    for start in starts:
+        if start[0] <= epoch or start[1] < base:
+            raise Damaged(f"epoch {start[0]} begins at {start[1]}, behind {epoch} at {base}")
+        epoch, base = start
+    return starts
 
 
 def footer_position(data, segment):

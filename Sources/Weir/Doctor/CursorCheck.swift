@@ -35,7 +35,7 @@ enum CursorCheck {
                 }
                 continue
             }
-            switch standing.settled(in: view) {
+            switch try standing.settled(in: view) {
             case .at(_, lost: nil): continue
             case .at(let commit, let lost?):
                 found.append(

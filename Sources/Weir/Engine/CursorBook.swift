@@ -49,7 +49,8 @@ final class CursorBook: Sendable {
         try log.walk(stream.view)
         let views = views
         log.keep(streams: Set(views.keys).union(engine.unreadableStreams))
-        ledger.withLock { $0.load(log.settled(views)) }
+        let settled = try log.settled(views)
+        ledger.withLock { $0.load(settled) }
         report(log)
     }
 
@@ -82,9 +83,10 @@ final class CursorBook: Sendable {
     func standing(of key: CursorKey) throws(WeirError) -> CursorStanding? {
         if let failure = state.withLock({ $0.failure }) { throw failure }
         guard engine.isReadOnly else { return ledger.withLock { $0.standing(of: key) } }
-        return try following { log in
+        return try following { log throws(WeirError) in
             guard let standing = log.standings[key] else { return nil }
-            return views[key.stream].map { standing.settled(in: $0) } ?? standing
+            guard let view = views[key.stream] else { return standing }
+            return try standing.settled(in: view)
         }
     }
 
@@ -101,13 +103,16 @@ final class CursorBook: Sendable {
         if let failure = state.withLock({ $0.failure }) { throw failure }
         let standings =
             engine.isReadOnly
-            ? try following { $0.settled(views) } : ledger.withLock { $0.standings }
+            ? try following { log throws(WeirError) in try log.settled(views) }
+            : ledger.withLock { $0.standings }
         return standings.filter { stream == nil || $0.key.stream == stream }
             .map { ($0.key, $0.value) }.sorted { $0.key.name < $1.key.name }
     }
 
     /// What a reading process finds in the stream now.
-    private func following<Result>(_ body: (CursorLog) -> Result) throws(WeirError) -> Result {
+    private func following<Result>(
+        _ body: (CursorLog) throws(WeirError) -> Result
+    ) throws(WeirError) -> Result {
         _ = walking.wait { isBusy -> Void? in
             if isBusy { return nil }
             isBusy = true
@@ -125,7 +130,7 @@ final class CursorBook: Sendable {
         }
         // The streams after their cursors: none of these was committed beyond what is seen now.
         for stream in engine.streams { try engine.refresh(stream) }
-        return body(log)
+        return try body(log)
     }
 
     // MARK: committing

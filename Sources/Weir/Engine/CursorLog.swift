@@ -64,10 +64,10 @@ package struct CursorLog: Sendable {
     /// Where they stand in what there is of their streams.
     package func settled<Files: FileSystem>(
         _ views: [StreamID: LogView<Files>]
-    ) -> [CursorKey: CursorStanding] {
+    ) throws(WeirError) -> [CursorKey: CursorStanding] {
         var settled = standings
         for (key, standing) in standings {
-            if let view = views[key.stream] { settled[key] = standing.settled(in: view) }
+            if let view = views[key.stream] { settled[key] = try standing.settled(in: view) }
         }
         return settled
     }
@@ -75,10 +75,12 @@ package struct CursorLog: Sendable {
 
 extension CursorStanding {
     /// A cursor beyond what power loss left of its epoch is moved back to there.
-    package func settled<Files: FileSystem>(in view: LogView<Files>) -> CursorStanding {
+    package func settled<Files: FileSystem>(
+        in view: LogView<Files>
+    ) throws(WeirError) -> CursorStanding {
         guard case .at(let commit, lost: nil) = self else { return self }
         let position = commit.position
-        let end = view.end(of: position.epoch)
+        let end = try view.end(of: position.epoch)
         guard position.offset > end else { return self }
         let moved = CursorCommit(
             position: CursorPosition(epoch: position.epoch, offset: end), time: commit.time)

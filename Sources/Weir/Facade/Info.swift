@@ -270,7 +270,8 @@ public enum SegmentDump {
     }
 
     private static func item(_ header: SegmentHeader) -> Item {
-        Item(
+        let starts = header.epochStarts.map { "\($0.epoch) at \($0.offset)" }
+        return Item(
             isDamaged: false,
             fields: [
                 ("kind", "header"), ("segment", "\(header.segmentID)"),
@@ -278,7 +279,7 @@ public enum SegmentDump {
                 ("epoch", "\(header.epoch)"), ("base", "\(header.base)"),
                 ("created", "\(header.creationTime)"), ("logStart", "\(header.logStart)"),
                 ("generation", "\(header.generation)"),
-            ])
+            ] + (starts.isEmpty ? [] : [("epochs", starts.joined(separator: ", "))]))
     }
 
     private static func item(

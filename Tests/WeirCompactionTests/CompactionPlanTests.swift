@@ -1,0 +1,78 @@
+import Testing
+import WeirBase
+import WeirCompaction
+import WeirFormat
+
+@Suite("A plan of a compaction")
+struct CompactionPlanTests {
+    /// A sealed segment of 1,000 records and 100,000 bytes.
+    private func segment(
+        _ number: UInt64, epoch: UInt64 = 1, storedBytes: UInt64 = 100_000
+    ) -> SurveyedSegment {
+        var summary = SegmentSummary(base: Offset(number * 1000))
+        summary.endOffset = Offset(number * 1000 + 1000)
+        summary.recordCount = 1000
+        summary.rawBytes = 100_000
+        let sealed = SealedSegment(
+            summary: summary, batchesEnd: FilePosition(storedBytes), fileBytes: storedBytes,
+            footerChecksum: 0)
+        let entry = SegmentEntry(
+            id: SegmentID(number), base: summary.base, epoch: Epoch(epoch), sealed: sealed)
+        return SurveyedSegment(entry: entry, sealed: sealed)
+    }
+
+    private func plan(
+        _ segments: [SurveyedSegment], segmentBytes: Int = 1 << 30, headerBytesMax: Int = 3000
+    ) -> CompactionPlan {
+        CompactionPlan(
+            segments, dirtyPercent: 50, segmentBytes: segmentBytes,
+            headerBytesMax: headerBytesMax)
+    }
+
+    @Test func `merges small neighbours, of whatever epochs`() {
+        let segments = (0..<5).map { segment($0, epoch: $0 / 2) }
+        #expect(plan(segments).groups.map(\.segments) == [0..<5])
+    }
+
+    @Test func `leaves alone what is large, or fills a file together`() {
+        let segments = (0..<5).map { segment($0) }
+        #expect(plan(segments, segmentBytes: 400_000).groups == [])
+        let groups = plan(segments + segments, segmentBytes: 800_000).groups
+        #expect(groups.map(\.segments) == [0..<8, 8..<10])
+    }
+
+    @Test func `merges no more than a header can tell of`() {
+        // 24 bytes each.
+        let segments = (0..<10).map { segment($0, epoch: $0) }
+        let groups = plan(segments, headerBytesMax: 100).groups
+        #expect(groups.map(\.segments) == [0..<4, 4..<8, 8..<10])
+    }
+
+    @Test func `counts the epochs that were merged before`() {
+        var segments = (0..<3).map { segment($0, epoch: $0 * 10) }
+        segments[1].epochStarts = [
+            EpochStart(epoch: Epoch(11), offset: Offset(1200)),
+            EpochStart(epoch: Epoch(12), offset: Offset(1300)),
+        ]
+        #expect(plan(segments, headerBytesMax: 79).groups == [])
+        #expect(plan(segments, headerBytesMax: 80).groups.map(\.segments) == [0..<2])
+        #expect(plan(segments, headerBytesMax: 104).groups.map(\.segments) == [0..<3])
+    }
+
+    @Test func `keeps tombstones behind a segment whose epochs do not fit any more`() {
+        var segments = (0..<3).map { segment($0) }
+        segments[1].deadBytes = 90_000
+        segments[1].deadCount = 900
+        segments[1].epochStarts = [EpochStart(epoch: Epoch(2), offset: Offset(1500))]
+        segments[2].expiredBytes = 90_000
+        segments[2].expiredCount = 900
+        #expect(plan(segments, headerBytesMax: 39).tombstonesEnd == 1)
+        #expect(plan(segments, headerBytesMax: 40).tombstonesEnd == 3)
+    }
+
+    @Test func `sets a damaged segment aside, and merges on both sides of it`() {
+        var segments = (0..<5).map { segment($0) }
+        segments[2].damage = "bad bytes"
+        #expect(plan(segments).groups.map(\.segments) == [0..<2, 3..<5])
+    }
+}
