@@ -7,12 +7,11 @@ import WeirFormat
 import WeirLog
 import WeirTesting
 
-/// Every operation of trims and their deletions as the last one, and of each many disks that power
-/// loss may leave: unsynced names and bytes kept and lost in every mixture.
+/// Every operation of trims and their deletions as the last one, done or not, and of each every
+/// disk that power loss may leave: with any of the names that were not synced, and without.
 @Suite("A crash while records go")
 struct RetentionCrashTests {
     typealias Engine = StoreEngine<SimulatedFileSystem>
-    private static let disksEach: UInt64 = 24
     private static let goals: [UInt64] = [5, 9, 17]
     private static let recordCount: UInt64 = 20
 
@@ -59,22 +58,27 @@ struct RetentionCrashTests {
     }
 
     @Test func `leaves the log at its old start or the new, and no file behind`() throws {
-        var operation = 1
+        var operation = 0
         var deletions = 0
-        while true {
-            let machine = SimulatedMachine(seed: 1)
-            let disk = try prepare(machine)
-            disk.stop(after: operation)
-            let promise = trim(disk, machine)
-            for seed in 0..<Self.disksEach {
-                let left = disk.afterPowerLoss(seed: seed &* 7919 &+ UInt64(operation))
-                machine.restart()
-                deletions += try check(left, promise, machine, "operation \(operation), \(seed)")
-            }
-            // Last, since it is the same disk.
-            deletions += try check(disk.afterKill(), promise, machine, "kill at \(operation)")
-            if promise.isDone { break }
+        var isDone = false
+        while !isDone {
             operation += 1
+            for takesEffect in [false, true] {
+                let machine = SimulatedMachine(seed: 1)
+                let disk = try prepare(machine)
+                disk.stop(after: operation, takingEffect: takesEffect)
+                let promise = trim(disk, machine)
+                let place = "operation \(operation), \(takesEffect)"
+                for names in 0..<UInt64(1) << UInt64(disk.unsyncedNameCount) {
+                    let left = disk.afterPowerLoss(
+                        seed: names &* 7919 &+ UInt64(operation), keptNames: names)
+                    machine.restart()
+                    deletions += try check(left, promise, machine, "\(place), names \(names)")
+                }
+                // Last, since it is the same disk.
+                deletions += try check(disk.afterKill(), promise, machine, "\(place), killed")
+                isDone = promise.isDone
+            }
         }
         #expect(operation > 20, "the trims were over before they were interrupted")
         #expect(deletions > 100, "no opening ever had a file left to remove")
