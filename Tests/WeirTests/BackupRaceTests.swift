@@ -19,26 +19,38 @@ struct BackupRaceTests {
     /// What the writing thread says, and what it is told.
     private struct Talk {
         var durableEnd: UInt64 = 0
+        var appended = 0
+        /// So many appends may have been made.
+        var allowed = 0
         var isEnding = false
         var hasEnded = false
         var failure: String?
     }
+    /// Beside each backup; so that the last one holds more than the first, however slow each is.
+    private static let appendsABackup = 800
 
     /// Segments of two batches each, so that they change all the while.
-    private func write(_ writer: LogWriter<RealFileSystem>, isDurable: Bool, _ talk: Lock<Talk>) {
+    private func write(
+        _ writer: LogWriter<RealFileSystem>, isDurable: Bool, _ talk: Monitor<Talk>
+    ) {
         do {
-            // Bounded, whatever becomes of the other side.
-            for _ in 0..<5_000 where !talk.withLock({ $0.isEnding }) {
+            while talk.wait(until: { talk -> Bool? in
+                if talk.isEnding { return false }
+                return talk.appended < talk.allowed ? true : nil
+            }) == true {
                 try SmallStream.append(to: writer)
                 if isDurable { try writer.sync() }
                 writer.work()
                 let end = writer.durableEnd.value
-                talk.withLock { $0.durableEnd = end }
+                talk.signal { talk in
+                    talk.durableEnd = end
+                    talk.appended += 1
+                }
             }
         } catch {
-            talk.withLock { $0.failure = "\(error)" }
+            talk.signal { $0.failure = "\(error)" }
         }
-        talk.withLock { $0.hasEnded = true }
+        talk.signal { $0.hasEnded = true }
     }
 
     @Test(.timeLimit(.minutes(2)), arguments: [Durability.durable, .flushed])
@@ -48,25 +60,28 @@ struct BackupRaceTests {
         let source = try root("source")
         let engine = try StoreEngine.open(files: source, host: .system(), creating: true)
         let writer = try SmallStream.create(in: engine, durability: durability)
-        let talk = Lock(Talk())
+        let talk = Monitor(Talk())
         try SystemThread.start { write(writer, isDurable: durability == .durable, talk) }
-        defer { talk.withLock { $0.isEnding = true } }
+        defer { talk.signal { $0.isEnding = true } }
         let target = try root("backup")
         var counts: [Int] = []
         while counts.count < 6 {
-            let before = talk.withLock { $0.durableEnd }
+            let before = talk.wait { talk -> UInt64? in
+                talk.appended == talk.allowed || talk.hasEnded ? talk.durableEnd : nil
+            }
+            talk.signal { $0.allowed += Self.appendsABackup }
             let report = try BackupRun.run(
                 source: source, target: target, host: .system(), options: .init(keep: 2)
             ) { _, _ in true }
             #expect(report.damage.isEmpty)
             let found = try restored(report.snapshot.name, target, into: "r\(counts.count)")
             #expect(found == Array(0..<UInt64(found.count)))
-            #expect(UInt64(found.count) >= before)
+            #expect(UInt64(found.count) >= before ?? 0)
             counts.append(found.count)
         }
-        talk.withLock { $0.isEnding = true }
-        while !talk.withLock({ $0.hasEnded }) { sched_yield() }
-        #expect(talk.withLock { $0.failure } == nil)
+        talk.signal { $0.isEnding = true }
+        _ = talk.wait { $0.hasEnded ? true : nil }
+        #expect(talk.read { $0.failure } == nil)
         #expect(counts == counts.sorted() && counts[0] < counts[5])
         try engine.close()
     }
