@@ -21,7 +21,7 @@ package struct BodyUnpacker: ~Copyable {
         // A sub-batch that stays packed may be longer than its raw bytes: it is bounded by both.
         let bound = header.rawBodyLength + body.byteCount
         let scratch = takeScratch()
-        scratch.reserve(max(bound, 1))
+        scratch.reserve(bound + LZ4Frame.blockBytes)
         var read = 0
         var written = 0
         while read < body.byteCount {
@@ -92,8 +92,10 @@ package struct BodyUnpacker: ~Copyable {
     ) throws(WeirError) {
         if decompressor == nil { decompressor = try LZ4Decompressor() }
         guard let decompressor else { return }
+        let end = min(range.upperBound + LZ4Frame.blockBytes, scratch.capacity)
         let whole = unsafe packed.withUnsafeBytes {
-            unsafe decompressor.decompress($0, into: scratch.bytes(range))
+            unsafe decompressor.decompress(
+                $0, into: scratch.bytes(range.lowerBound..<end), byteCount: range.count)
         }
         guard whole else {
             throw WeirError.damaged(

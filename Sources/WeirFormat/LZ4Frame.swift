@@ -3,6 +3,9 @@ package import WeirBase
 
 /// LZ4 frames: the one codec that is built in.
 package enum LZ4Frame {
+    /// A block of contents as `compress` makes it, at most.
+    package static let blockBytes = 64 << 10
+
     /// Bytes that compressing `byteCount` may need at most.
     package static func bound(_ byteCount: Int) -> Int {
         LZ4F_compressFrameBound(byteCount, nil)
@@ -38,13 +41,18 @@ package final class LZ4Decompressor {
 
     deinit { unsafe LZ4F_freeDecompressionContext(context) }
 
-    /// Unpacks exactly one frame to exactly the target's length.
+    /// Unpacks exactly one frame to exactly so many bytes at the target's start.
     ///
     /// `false` for anything else: a frame that is cut, followed by more bytes, or whose contents
-    /// are shorter or longer than was declared. Never writes beyond the target.
+    /// are shorter or longer than was declared. Never writes beyond the target. Where that is a
+    /// block longer than the contents, the last block is unpacked in place, not by a copy.
     package func decompress(
-        _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
+        _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer,
+        byteCount: Int
     ) -> Bool {
+        // What was unpacked stays where it is until the frame ends.
+        var options = LZ4F_decompressOptions_t(
+            stableDst: 1, skipChecksums: 0, reserved1: 0, reserved0: 0)
         unsafe LZ4F_resetDecompressionContext(context)
         var read = 0
         var written = 0
@@ -53,11 +61,11 @@ package final class LZ4Decompressor {
             var sourceCount = source.count - read
             let hint = unsafe LZ4F_decompress(
                 context, target.baseAddress.map { unsafe $0 + written }, &targetCount,
-                source.baseAddress.map { unsafe $0 + read }, &sourceCount, nil)
+                source.baseAddress.map { unsafe $0 + read }, &sourceCount, &options)
             guard LZ4F_isError(hint) == 0 else { return false }
             read += sourceCount
             written += targetCount
-            if hint == 0 { return read == source.count && written == target.count }
+            if hint == 0 { return read == source.count && written == byteCount }
             if sourceCount == 0 && targetCount == 0 { return false }
         }
     }
