@@ -58,6 +58,32 @@ struct BackupCrashTests {
         }
     }
 
+    @Test func `in a first backup, and power loss behind the next one, leave that whole`() throws {
+        var stop = 0
+        while true {
+            stop += 1
+            var trial = SimulatedBackup(seed: UInt64(stop))
+            let engine = try trial.open()
+            let writer = try SmallStream.create(in: engine)
+            try SmallStream.append(5, to: writer)
+            try engine.close()
+            trial.target.stop(after: stop)
+            var isStopped = false
+            do throws(WeirError) {
+                try trial.backup()
+            } catch {
+                #expect(error.code == .machineStopped)
+                isStopped = true
+            }
+            trial.target = trial.target.afterKill()
+            let name = try trial.backup().snapshot.name
+            // No name is left that was not synced.
+            trial.target = trial.target.afterPowerLoss(seed: 1, keptNames: 0)
+            #expect(try trial.offsets(name) == Array(0..<5), "stop \(stop)")
+            if !isStopped { return }
+        }
+    }
+
     /// Every snapshot that is there can be restored whole, and there is one at least.
     private func check(
         _ trial: SimulatedBackup, _ first: String, _ finished: String?, _ keep: Int?,

@@ -177,6 +177,8 @@ struct BackupRun<Files: FileSystem> {
             guard let one = try copy(stream) else { return nil }
             copied.append(one)
         }
+        // Those that were there as well: a backup that was killed may have left their names so.
+        try directory.files.syncDirectory(StoreLayout.streams)
         return copied
     }
 
@@ -188,7 +190,6 @@ struct BackupRun<Files: FileSystem> {
         let path = StoreLayout.stream(stream.id)
         do throws(WeirError) {
             try directory.files.createDirectory(path)
-            try directory.files.syncDirectory(StoreLayout.streams)
         } catch {
             if error.code != .alreadyExists { throw error }
         }
