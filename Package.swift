@@ -122,6 +122,13 @@ let package = Package(
                 "WeirRecovery", "WeirCompaction", "Weir", "WeirTesting",
             ], products: [logging, lifecycle]),
         tests("WeirSQLTests", of: ["WeirBase", "Weir", "WeirSQL"], products: [database]),
+        // What is run with the optimiser too, and compiled with it: the fewer files, the better.
+        tests(
+            "WeirSimulations",
+            of: [
+                "WeirBase", "WeirFormat", "WeirFiles", "WeirFlow", "WeirIndex", "WeirLog",
+                "WeirRecovery", "Weir", "WeirTesting",
+            ], products: [logging]),
         .target(name: "CMallocCount", path: "Tests/CMallocCount"),
         tests("AllocationTests", of: ["Weir", "CMallocCount"]),
         tests("WeirCLITests", of: ["Weir", "WeirCLI"], products: [argumentParser]),
@@ -139,3 +146,9 @@ let package = Package(
             path: "Tests/IndexBench", swiftSettings: settings),
     ]
 )
+
+// `tools/lib.sh` sets it for the tests with the optimiser.
+if Context.environment["WEIR_SIMULATIONS"] != nil {
+    let optimised = ["WeirSimulations", "AllocationTests"]
+    package.targets.removeAll { $0.type == .test && !optimised.contains($0.name) }
+}

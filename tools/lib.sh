@@ -87,9 +87,30 @@ python_venv() {
 }
 
 # The tests in release: a build of its own, as they look into modules, and the product's build must
-# not let them.
-release_options=(-c release --scratch-path .build-sim -Xswiftc -enable-testing)
-build_release_tests() { swift build --build-tests "${release_options[@]}"; }
+# not let them. Package.swift then leaves out what is not run so.
+release_tree=$WEIR_ROOT/.build-sim/tree
 
-# release_tests OPTION…: runs some of what `build_release_tests` built.
-release_tests() { swift test --skip-build "${release_options[@]}" "$@"; }
+# build_release_tests [PATCH]: builds them from a copy of the tree, or of the tree with a patch.
+build_release_tests() {
+    local place
+    mkdir -p "$release_tree" || return
+    for place in Package.swift Package.resolved Sources Tests; do
+        rm -rf "${release_tree:?}/$place"
+        [ -e "$WEIR_ROOT/$place" ] || continue
+        # Of links: what the patch does not touch is the file that was compiled, and stays compiled.
+        cp -al "$WEIR_ROOT/$place" "$release_tree/$place" || return
+    done
+    # Without the ceiling git would take the copy for a part of the repository around it, skip files
+    # that it does not know there, and call that a success. It makes new files, and so the tree's
+    # own stay as they are.
+    [ $# -eq 0 ] ||
+        (cd "$release_tree" && GIT_CEILING_DIRECTORIES=$WEIR_ROOT git apply "$1") || return
+    WEIR_SIMULATIONS=1 swift build -c release --package-path "$release_tree" \
+        --scratch-path "$WEIR_ROOT/.build-sim" --product weirPackageTests -Xswiftc -enable-testing
+}
+
+# release_tests OPTION…: runs some of what `build_release_tests` built. Not by `swift test`, of which
+# one waits for the other.
+release_tests() {
+    "$WEIR_ROOT/.build-sim/release/weirPackageTests.xctest" --testing-library swift-testing "$@"
+}

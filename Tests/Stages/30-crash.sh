@@ -7,37 +7,31 @@
 set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
 cd "$WEIR_ROOT" || exit 1
-log=.build/crash.log
-export WEIR_TRIALS=${WEIR_TRIALS:-10000}
+log=$WEIR_ROOT/.build/crash.log
 if ! build_release_tests >"$log" 2>&1; then
     grep -E 'error: ' "$log" | head -n 5
     echo "not ok crash simulation: the tests do not build in release"
     exit 1
 fi
-release_tests --filter CrashSimulation >"$log" 2>&1
-if line=$(grep -o 'crash simulation: .*' "$log") && ! grep -q '✘' "$log"; then
-    echo "ok $line"
-else
-    grep -E 'seed|Repeat' "$log" | head -n 3
-    echo "not ok crash simulation: a promise does not hold"
-fi
-# Histories of the index, half of them on each of two cores.
-half=$((${WEIR_INDEX_TRIALS:-4000} / 2))
-tests=$(swift build --show-bin-path "${release_options[@]}")/weirPackageTests.xctest
-for first in 1 $((half + 1)); do
-    WEIR_SEED=$first WEIR_TRIALS=$half "$tests" --testing-library swift-testing \
-        --filter IndexSimulation >"$log.index-$first" 2>&1 &
-done
-wait
-for first in 1 $((half + 1)); do
-    if line=$(grep -o 'index simulation: .*' "$log.index-$first") &&
-        ! grep -q '✘' "$log.index-$first"; then
-        echo "ok $line"
-    else
-        grep -E 'seed|Repeat' "$log.index-$first" | head -n 3
-        echo "not ok index simulation: an answer is not what a walk over the log gives"
-    fi
-done
+# simulate SUITE TRIALS CLAIM: half of them on each of two cores.
+simulate() {
+    local half=$(($2 / 2)) first line
+    for first in 1 $((half + 1)); do
+        WEIR_SEED=$first WEIR_TRIALS=$half release_tests --filter "$1" >"$log.$1-$first" 2>&1 &
+    done
+    wait
+    for first in 1 $((half + 1)); do
+        if line=$(grep -o '[a-z]* simulation: .*' "$log.$1-$first") &&
+            ! grep -q '✘' "$log.$1-$first"; then
+            echo "ok $line"
+        else
+            grep -E 'seed|Repeat' "$log.$1-$first" | head -n 3
+            echo "not ok $1: $3"
+        fi
+    done
+}
+simulate CrashSimulation "${WEIR_TRIALS:-10000}" "a promise does not hold"
+simulate IndexSimulation "${WEIR_INDEX_TRIALS:-4000}" "an answer is not what a walk over the log gives"
 # Each mutant is a build of its own: some of them here, all by `tools/mutants`.
 for patch in Tests/Mutants/*.patch; do
     git apply --check "$patch" ||

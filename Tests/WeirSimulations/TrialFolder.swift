@@ -18,10 +18,18 @@ final class TrialFolder {
             + UUID().uuidString
     }
 
-    deinit { TemporaryFolder.remove(store) }
+    deinit { remove() }
+
+    private func remove() {
+        do {
+            try FileManager.default.removeItem(atPath: store)
+        } catch {
+            // Never made: nothing to remove.
+        }
+    }
 
     func empty() throws {
-        TemporaryFolder.remove(store)
+        remove()
         try FileManager.default.createDirectory(
             atPath: store, withIntermediateDirectories: false)
     }

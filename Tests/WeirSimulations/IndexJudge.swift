@@ -23,7 +23,7 @@ struct IndexJudge {
     private var random: SeededRandom
     private(set) var tally = IndexTally()
     static let keyCount = 30
-    static func key(_ number: Int) -> [UInt8] { bytes("key \(number)") }
+    static func key(_ number: Int) -> [UInt8] { Array("key \(number)".utf8) }
     private static let logger = {
         var logger = Logger(label: "weir")
         logger.logLevel = .critical
@@ -60,7 +60,7 @@ struct IndexJudge {
         var batch = Batch()
         for _ in 0..<60 {
             let key = Self.key(random.below(Self.keyCount))
-            _ = try batch.append(key: key, value: bytes("later"))
+            _ = try batch.append(key: key, value: Array("later".utf8))
         }
         try writer.append(&batch)
     }
@@ -190,8 +190,8 @@ struct IndexJudge {
         }
         guard found == expected.map(\.record) else {
             throw Wrong(
-                description: "\(text(key)) from \(start) of \(stream.name) is at "
-                    + "\(found.map(\.offset)); the walk finds it at "
+                description: "\(String(decoding: key, as: UTF8.self)) from \(start) of "
+                    + "\(stream.name) is at \(found.map(\.offset)); the walk finds it at "
                     + "\(expected.map(\.record.offset)), and the index was "
                     + (records.scanReason.map { "not used: \($0)" } ?? "used"))
         }

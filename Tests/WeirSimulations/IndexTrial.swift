@@ -120,7 +120,7 @@ struct IndexTrial {
         for _ in 0..<1 + random.below(40) {
             number += 1
             let key = IndexJudge.key(random.below(1 + random.below(IndexJudge.keyCount)))
-            let value = random.oneIn(12) ? nil : bytes("\(number)")
+            let value = random.oneIn(12) ? nil : Array("\(number)".utf8)
             let isKeyed = value == nil || hasKeys && !random.oneIn(3)
             // Times of the user's own repeat themselves, and go back.
             let time =
