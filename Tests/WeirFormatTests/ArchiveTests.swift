@@ -124,7 +124,7 @@ struct ArchiveTests {
     ) throws {
         var maker = SegmentMaker()
         var batch = builder([[1], [2]])
-        let sections = unsafe BatchExtension.encode(offsets: offsets, keeping: RawSpan())
+        let sections = BatchExtension.encode(offsets: offsets, keeping: RawSpan())
         maker.add(&batch, extension: sections, span: 8)
         guard case .head(let head)? = decodeArchive(bytes).items.first,
             case .batch(let header, let position)? = steps(
