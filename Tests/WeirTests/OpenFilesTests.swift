@@ -6,8 +6,11 @@ import WeirBase
 @Suite("A store with many streams")
 struct OpenFilesTests {
     private let folder = TemporaryFolder()
-    private static let streamCount = 12
-    private static let openMax = 4
+    private static let streamCount = 16
+    private static let openMax = 3
+    /// One is on its way to rest on another thread, and those are passed over whose marker is just
+    /// being written. Without a bound all would be open.
+    private static let openLeeway = 5
 
     private func open() throws -> Store {
         // The thread that keeps an index would open segments for reading.
@@ -51,17 +54,16 @@ struct OpenFilesTests {
         @Test(arguments: [Durability.durable, .flushed, .interval(milliseconds: 60_000)])
         func `has few of their files open, and loses nothing`(_ durability: Durability) throws {
             let store = try open()
-            for round in 0..<3 {
+            for round in 0..<2 {
                 for number in 0..<Self.streamCount {
                     let writer = try stream(number, of: store, durability).syncWriter()
                     try writer.append(value: bytes("\(round)"))
-                    // One more may be on its way to rest, on another thread.
-                    #expect(try openSegments() <= Self.openMax + 1)
+                    #expect(try openSegments() <= Self.openMax + Self.openLeeway)
                 }
             }
             try store.closeBlocking()
             #expect(try openSegments() == 0)
-            try expectAll(3)
+            try expectAll(2)
         }
 
         @Test func `does not count those that were deleted`() throws {
@@ -72,7 +74,7 @@ struct OpenFilesTests {
             }
             for number in 0..<Self.streamCount {
                 try stream(number, of: store).syncWriter().append(value: bytes("0"))
-                #expect(try openSegments() <= Self.openMax + 1)
+                #expect(try openSegments() <= Self.openMax + Self.openLeeway)
             }
             try store.closeBlocking()
             try expectAll(1)
