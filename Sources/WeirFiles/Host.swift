@@ -9,7 +9,7 @@ package import WeirBase
 #endif
 
 /// Time, randomness and identity, handed in so that a simulation can choose them.
-package struct Host: Sendable {
+package final class Host: Sendable {
     /// Wall clock. May jump; whoever needs monotone times takes the maximum with the previous one.
     package let now: @Sendable () -> Timestamp
     /// 64 random bits, for ids.

@@ -75,7 +75,7 @@ package struct AppendGate: Sendable {
     package private(set) var used = Credit.zero
     /// The size refused last, until it would fit: what `ready` waits for.
     package private(set) var refusedSize: Credit?
-    package private(set) var refusal: WeirError?
+    @Rare package private(set) var refusal: WeirError? = nil
     /// Shut for lag since then, or capped since some time after it.
     package private(set) var lagsSince: Moment?
     package private(set) var isCapped = false

@@ -25,7 +25,8 @@ package struct BatchBuilder: ~Copyable, @unchecked Sendable {
     @usableFromInline package let byteLimit: Int
 
     @usableFromInline package static let bodyStart = BatchHeader.byteCount
-    private static let capacityFirst = 64 << 10
+    /// Little: hundreds of streams may have one each, for a record now and then.
+    private static let capacityFirst = 4 << 10
 
     package init(byteLimit: Int = Limits.batchBytesDefault) {
         self.byteLimit = min(byteLimit, Limits.decodedBodyBytesMax)

@@ -66,7 +66,7 @@ package struct CommitQueue<Waiter: Sendable>: ~Copyable, Sendable {
     /// Buffers of finished batches; two are enough for one to gather while one is written.
     private var spare: [Batch] = []
     private static var spareMax: Int { 2 }
-    package private(set) var refusal: WeirError?
+    @Rare package private(set) var refusal: WeirError? = nil
 
     package init(batchBytesMax: Int) {
         self.batchBytesMax = batchBytesMax

@@ -61,7 +61,7 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
     /// Read by upkeep, too.
     private let lastAppendMicroseconds: Atomic<Int64>
     var hasOpened = false
-    package internal(set) var poison: WeirError?
+    @Rare package internal(set) var poison: WeirError? = nil
     private var checkedUntil: ClosedRange<Timestamp>?
     var scratch = ScratchMemory()
 

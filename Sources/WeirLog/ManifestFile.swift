@@ -18,7 +18,7 @@ package final class ManifestFile<Files: FileSystem>: Sendable {
         var endsInRubbish = false
         var isBusy = false
         /// Of a sync: what the file holds is not known any more.
-        var failure: WeirError?
+        @Rare var failure: WeirError? = nil
     }
     private let files: Files
     private let stream: StreamID

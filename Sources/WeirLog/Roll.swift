@@ -91,7 +91,7 @@ package final class RollQueue<Files: FileSystem>: Sendable {
         var hasEnded = false
         /// Everything below was synced before the newest segment that is done was made known.
         var durableEnd = Offset.zero
-        var failure: WriteFailure?
+        @Rare var failure: WriteFailure? = nil
     }
     private let monitor = Monitor(State())
     private let files: Files

@@ -9,8 +9,6 @@ package final class TailPublisher: @unchecked Sendable {
     private let mapping: Mapping
     private let position: Int
     private var generation: UInt32
-    /// 64 bytes, written over at each publish; freed in `deinit`.
-    private let buffer = ScratchSlot()
 
     package init(mapping: Mapping, slot: Int) {
         self.mapping = mapping
@@ -20,27 +18,13 @@ package final class TailPublisher: @unchecked Sendable {
 
     package func publish(_ slot: TailSlot) {
         generation &+= 1
-        buffer.fill(slot, generation: generation)
-        unsafe mapping.publish(
-            buffer.bytes, at: position, waking: position + TailSlot.Field.futexWord)
-    }
-}
-
-/// The memory that a slot is made in before it is copied into the map.
-@safe
-private final class ScratchSlot: @unchecked Sendable {
-    // @unchecked: belongs to one publisher, which has one leader.
-    private let base: UnsafeMutableRawPointer
-
-    init() { unsafe base = .allocate(byteCount: TailSlot.byteCount, alignment: 8) }
-    deinit { unsafe base.deallocate() }
-
-    func fill(_ slot: TailSlot, generation: UInt32) {
-        unsafe slot.encode(to: base, generation: generation)
-    }
-
-    /// Without the futex word, which publishing counts up.
-    var bytes: UnsafeRawBufferPointer {
-        unsafe UnsafeRawBufferPointer(start: base, count: TailSlot.Field.futexWord)
+        // Made on the stack, and copied into the map without the futex word, which is counted up.
+        unsafe withUnsafeTemporaryAllocation(byteCount: TailSlot.byteCount, alignment: 8) {
+            guard let base = $0.baseAddress else { return }
+            unsafe slot.encode(to: base, generation: generation)
+            unsafe mapping.publish(
+                UnsafeRawBufferPointer(rebasing: $0[..<TailSlot.Field.futexWord]),
+                at: position, waking: position + TailSlot.Field.futexWord)
+        }
     }
 }

@@ -43,13 +43,13 @@ struct StreamScene {
                 report("resident", try residentMebibytes(), "MiB", "<= 100")
                 report("of it by opening", try residentMebibytes() - before, "MiB")
                 report("descriptors", Double(try descriptors()), "files", "<= 1024")
+                try use(store)
             } else {
                 seconds.append(opened)
             }
             guard store.streamNames.count == Self.streamCount else {
                 throw Usage("Streams are gone.")
             }
-            if round == Self.rounds - 1 { try use(store) }
             try store.closeBlocking()
         }
         seconds.sort()

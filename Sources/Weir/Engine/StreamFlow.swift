@@ -71,33 +71,48 @@ final class StreamFeeds: Sendable {
         /// Of a consumer whom producers may wait for.
         let request: UInt64?
     }
-    private let entries = Lock<[UInt64: Entry]>([:])
-    /// Subscriptions that wait for a place in the store's budget.
-    private let pending = Lock<[UInt64: @Sendable (WeirError) -> Void]>([:])
-    let latencies = LatencyBook()
+    private struct State {
+        var entries: [UInt64: Entry] = [:]
+        /// Subscriptions that wait for a place in the store's budget.
+        var pending: [UInt64: @Sendable (WeirError) -> Void] = [:]
+        var latencies: LatencyBook?
+    }
+    private let state = Lock(State())
+    /// Made for the first subscription: most streams of a large store have none.
+    var latencies: LatencyBook {
+        state.withLock { state in
+            let book = state.latencies ?? LatencyBook()
+            state.latencies = book
+            return book
+        }
+    }
 
-    func add(_ entry: Entry) { entries.withLock { $0[entry.label.key] = entry } }
+    func latencyReport(stream: String) -> [FlowReport.Latency] {
+        state.withLock { $0.latencies }?.report(stream: stream) ?? []
+    }
+
+    func add(_ entry: Entry) { state.withLock { $0.entries[entry.label.key] = entry } }
 
     /// The one that it was: let go outside the lock.
-    func remove(_ key: UInt64) -> Entry? { entries.withLock { $0.removeValue(forKey: key) } }
+    func remove(_ key: UInt64) -> Entry? { state.withLock { $0.entries.removeValue(forKey: key) } }
 
     var all: [Entry] {
-        entries.withLock { Array($0.values) }.sorted { $0.label.key < $1.label.key }
+        state.withLock { Array($0.entries.values) }.sorted { $0.label.key < $1.label.key }
     }
 
     func addPending(_ key: UInt64, _ tell: @escaping @Sendable (WeirError) -> Void) {
-        pending.withLock { $0[key] = tell }
+        state.withLock { $0.pending[key] = tell }
     }
 
     func removePending(_ key: UInt64) {
-        let tell = pending.withLock { $0.removeValue(forKey: key) }
+        let tell = state.withLock { $0.pending.removeValue(forKey: key) }
         withExtendedLifetime(tell) {}
     }
 
     /// Ends every subscription with an error.
     func finish(_ error: WeirError) {
         for entry in all { entry.feed.finish(error) }
-        let pending = pending.withLock { Array($0.values) }
+        let pending = state.withLock { Array($0.pending.values) }
         for tell in pending { tell(error) }
     }
 }

@@ -1,10 +1,11 @@
+import Synchronization
 public import WeirBase
 import WeirFiles
 import WeirFormat
 import WeirLog
 
 /// What the streams of a store share.
-struct StoreParts: Sendable {
+final class StoreParts: Sendable {
     let engine: SystemEngine
     let pool: ThreadPool
     let waiters: ThreadPool
@@ -15,6 +16,18 @@ struct StoreParts: Sendable {
     let upkeep: Upkeep
     /// Opens the stream that keeps the cursors, and makes it if there is none. Blocks the thread.
     let openCursors: @Sendable () throws(WeirError) -> Committer
+
+    init(of store: Store, openCursors: @escaping @Sendable () throws(WeirError) -> Committer) {
+        self.engine = store.engine
+        self.pool = store.pool
+        self.waiters = store.waiters
+        self.housekeeper = store.housekeeper
+        self.flow = store.flow
+        self.index = store.index
+        self.cursors = store.cursors
+        self.upkeep = store.upkeep
+        self.openCursors = openCursors
+    }
 }
 
 /// A named log in a store.
@@ -32,7 +45,7 @@ public final class LogStream: Sendable {
     let committer: Committer?
     /// The end when this process opened the store.
     private let openedEnd: Offset
-    private let closed = Lock(false)
+    private let closed = Atomic(false)
 
     init(_ open: SystemStream, of parts: StoreParts) {
         self.name = open.name
@@ -230,16 +243,13 @@ public final class LogStream: Sendable {
 
     /// Ends appending in good order, and every subscription.
     func drain(_ error: WeirError = Store.closed()) {
-        let isFirst = closed.withLock { isClosed in
-            defer { isClosed = true }
-            return !isClosed
-        }
+        let isFirst = !closed.exchange(true, ordering: .acquiringAndReleasing)
         if isFirst { committer?.drain(error) }
         feeds.finish(error)
         watch.wake()
     }
 
-    var isClosed: Bool { closed.withLock { $0 } }
+    var isClosed: Bool { closed.load(ordering: .acquiring) }
 }
 
 /// An append under way.

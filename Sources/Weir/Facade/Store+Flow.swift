@@ -38,7 +38,7 @@ extension LogStream {
         guard stream == nil || stream == name.description else { return }
         report.consumers += consumerReports()
         if let gate = gateReport() { report.gates.append(gate) }
-        report.latencies += feeds.latencies.report(stream: name.description)
+        report.latencies += feeds.latencyReport(stream: name.description)
     }
 
     func consumerReports() -> [FlowReport.Consumer] {

@@ -37,6 +37,8 @@ public final class Store: Sendable {
     /// Read whole when the store is opened for writing.
     let cursors: CursorBook
     let state: Lock<State>
+    /// What all its streams share.
+    private let knownParts = Lock<StoreParts?>(nil)
     private static let threadsMax = 16
 
     struct State {
@@ -257,12 +259,15 @@ public final class Store: Sendable {
     }
 
     private var parts: StoreParts {
-        StoreParts(
-            engine: engine, pool: pool, waiters: waiters, housekeeper: housekeeper, flow: flow,
-            index: index, cursors: cursors, upkeep: upkeep
-        ) { [weak self] () throws(WeirError) in
-            guard let self else { throw Self.closed() }
-            return try self.openCursors()
+        knownParts.withLock { known in
+            let parts =
+                known
+                ?? StoreParts(of: self) { [weak self] () throws(WeirError) in
+                    guard let self else { throw Self.closed() }
+                    return try self.openCursors()
+                }
+            known = parts
+            return parts
         }
     }
 
