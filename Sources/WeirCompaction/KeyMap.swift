@@ -59,11 +59,10 @@ package struct KeyMap: ~Copyable {
     package init(byteCount: Int, recordsMax: Int = .max, hash: @escaping (RawSpan) -> UInt64) {
         // Half for slots, the rest for keys; not more than a few records could fill.
         let most = max(byteCount / 2 / KeyMap.slotByteCount, 4)
-        let wanted = recordsMax < most / 4 ? max(recordsMax * 4, 4) : most
-        let slotCount = 1 << (Int.bitWidth - 1 - wanted.leadingZeroBitCount)
+        let slotCount = recordsMax < most / 2 ? max(recordsMax * 2, 4) : most
         self.slots = Array(
             repeating: .free, count: slotCount)
-        self.countMax = slotCount / 4 * 3
+        self.countMax = slotCount * 3 / 4
         self.keyBytesMax = max(byteCount - slotCount * KeyMap.slotByteCount, 64)
         self.hash = hash
         // At once, since growing by doubling would take twice the bound; memory that nobody touches
@@ -83,10 +82,9 @@ package struct KeyMap: ~Copyable {
             let slot = slots[home(of: hash)]
             sum &+= slot.hash ^ UInt64(slot.byteCount)
         }
-        let mask = slots.count - 1
         for hash in hashes where hash >= start && hash <= last {
             var index = home(of: hash)
-            while !slots[index].isFree, slots[index].hash != hash { index = (index + 1) & mask }
+            while !slots[index].isFree, slots[index].hash != hash { index = next(index) }
             // The last byte lies behind the length, which is read for it.
             if !slots[index].isFree { sum &+= UInt64(keys[range(of: slots[index]).upperBound - 1]) }
         }
@@ -161,18 +159,21 @@ package struct KeyMap: ~Copyable {
         return first..<first + Int(length)
     }
 
-    /// By the middle of a product: the hashes of a pass may all have the same high bits.
+    /// The share of all slots that a product's share of all numbers is, so that their number need
+    /// not be a power of two. Not the hash's own: those of a pass may all have the same high bits.
     private func home(of hash: UInt64) -> Int {
-        Int(truncatingIfNeeded: (hash &* 0x9E37_79B9_7F4A_7C15) >> 24) & (slots.count - 1)
+        let mixed = hash &* 0x9E37_79B9_7F4A_7C15
+        return Int(truncatingIfNeeded: mixed.multipliedFullWidth(by: UInt64(slots.count)).high)
     }
+
+    private func next(_ index: Int) -> Int { index + 1 == slots.count ? 0 : index + 1 }
 
     /// The slot that has the key, or the free one where it belongs.
     private func slot(of key: RawSpan, _ hash: UInt64) -> Int {
-        let mask = slots.count - 1
         var index = home(of: hash)
         while !slots[index].isFree {
             if slots[index].hash == hash, holds(slots[index], key) { return index }
-            index = (index + 1) & mask
+            index = next(index)
         }
         return index
     }
@@ -216,10 +217,9 @@ package struct KeyMap: ~Copyable {
         }
         keys.removeLast(keys.count - end)
         count = kept.count
-        let mask = slots.count - 1
         for entry in kept {
             var index = home(of: entry.hash)
-            while !slots[index].isFree { index = (index + 1) & mask }
+            while !slots[index].isFree { index = next(index) }
             slots[index] = entry
         }
     }

@@ -87,7 +87,7 @@ struct SegmentRewrite<Files: FileSystem>: ~Copyable {
             if gone[place], records.skip() { continue }
             guard let record = records.next() else { break }
             guard record.shape != .opaque else { return false }
-            guard builder.append(entry: record.entry) else { return false }
+            guard builder.append(record) else { return false }
             offsets.append(UInt32(record.offset - header.firstOffset))
         }
         return records.isComplete

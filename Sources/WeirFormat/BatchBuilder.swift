@@ -117,16 +117,22 @@ package struct BatchBuilder: ~Copyable, @unchecked Sendable {
 
     /// Adds an entry as it is: a whole AMQP message, or any bytes as a raw record.
     package mutating func append(entry: RawSpan) -> Bool {
+        append(entry, RecordWalker.layout(of: entry))
+    }
+
+    /// Appends a record of another batch, which was looked into there.
+    package mutating func append(_ record: borrowing RecordView) -> Bool {
+        append(record.entry, record.layout)
+    }
+
+    private mutating func append(_ entry: RawSpan, _ layout: EntryLayout) -> Bool {
         let count = entry.byteCount
         guard count <= byteLimit, reserve(4 + count) else { return false }
         let target = unsafe base + end
         unsafe target.storeBig(UInt32(count), 0)
-        let layout = unsafe entry.withUnsafeBytes { bytes in
-            guard let source = bytes.baseAddress else {
-                return EntryLayout(shape: .raw, value: 0..<0)
-            }
+        unsafe entry.withUnsafeBytes { bytes in
+            guard let source = bytes.baseAddress else { return }
             unsafe (target + 4).copyMemory(from: source, byteCount: count)
-            return unsafe EntryLayout.parse(source, byteCount: count)
         }
         end += 4 + count
         recordCount += 1
