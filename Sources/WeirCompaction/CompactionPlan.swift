@@ -11,6 +11,10 @@ package struct SurveyedSegment: Sendable, Hashable {
     /// The same of tombstones that are older than their delay and superseded by nothing.
     package var expiredBytes: UInt64 = 0
     package var expiredCount = 0
+    /// How many of these have older records in segments before this one.
+    package var hidingCount = 0
+    /// Batches that can only be copied as they are, superseded records with them.
+    package var hasFixedBatches = false
     /// Why it is set aside: some of its bytes do not hold.
     package var damage: String?
     /// Where epochs begin in it that are later than its own.
@@ -19,6 +23,19 @@ package struct SurveyedSegment: Sendable, Hashable {
     package init(entry: SegmentEntry, sealed: SealedSegment) {
         self.entry = entry
         self.sealed = sealed
+    }
+}
+
+extension SurveyedSegment {
+    /// What its tombstones come to that go; of bytes by their share, since few differ in size.
+    func removable(_ tombstones: CompactionPlan.Tombstones) -> (count: Int, byteCount: UInt64) {
+        switch tombstones {
+        case .none: return (0, 0)
+        case .all: return (expiredCount, expiredBytes)
+        case .hidingNothing:
+            let count = expiredCount - hidingCount
+            return (count, expiredBytes * UInt64(count) / UInt64(max(expiredCount, 1)))
+        }
     }
 }
 
@@ -35,10 +52,20 @@ package struct CompactionPlan: Sendable, Hashable {
         package var liveBytes: UInt64
     }
 
+    /// Which tombstones of a segment go that are past their delay.
+    package enum Tombstones: Sendable, Hashable {
+        /// What they hide is not known, or may stay.
+        case none
+        /// Those that hide nothing in the segments before.
+        case hidingNothing
+        /// All: nothing that they hide is left.
+        case all
+    }
+
     /// Indices into what was surveyed, oldest first.
     package private(set) var groups: [Group] = []
-    /// Of the segments before it, expired tombstones go: nothing that they hide is left.
-    package private(set) var tombstonesEnd: Int
+    /// Of each segment.
+    package private(set) var tombstones: [Tombstones] = []
 
     /// A neighbour that holds little is taken along, since files are to be few.
     private static let smallShare: UInt64 = 8
@@ -49,21 +76,26 @@ package struct CompactionPlan: Sendable, Hashable {
         _ segments: [SurveyedSegment], startsClean: Bool = true, dirtyPercent: Int,
         segmentBytes: Int, headerBytesMax: Int
     ) {
-        var isClean = startsClean
-        tombstonesEnd = startsClean ? segments.count : 0
+        var going = startsClean ? Tombstones.all : .none
         var open: Draft?
         for (index, segment) in segments.enumerated() {
-            let gone = segment.deadBytes + (isClean ? segment.expiredBytes : 0)
+            // Of a fixed batch something superseded may stay, and one of the segment's own
+            // tombstones may hide it.
+            if segment.hasFixedBatches, segment.deadCount > 0 { going = .none }
+            let gone = segment.deadBytes + segment.removable(going).byteCount
             let raw = max(segment.sealed.rawBytes, 1)
             let header =
                 SegmentHeader.replacedByteCount
                 + SegmentHeader.epochStartByteCount * (segment.epochStarts.count + 1)
             let mayGo = segment.damage == nil && header <= headerBytesMax
             let isDirty = mayGo && gone > 0 && gone * 100 >= raw * UInt64(dirtyPercent)
-            if isClean, segment.damage != nil || segment.deadCount > 0 && !isDirty {
-                isClean = false
-                tombstonesEnd = index
+            if segment.damage != nil {
+                // Nobody knows whose records stand in the bytes that do not hold.
+                going = .none
+            } else if going == .all, segment.deadCount > 0, !isDirty {
+                going = .hidingNothing
             }
+            tombstones.append(going)
             let live = CompactionPlan.live(segment, without: isDirty ? gone : 0)
             let isSmall = live * CompactionPlan.smallShare <= UInt64(segmentBytes)
             let next = Draft(
@@ -127,6 +159,17 @@ package struct CompactionPlan: Sendable, Hashable {
             return lagSecondsMin == 0 || sealed.lastAppendTime.microseconds <= newest
         }.count
         return min(count, max(0, entries.count - 1))
+    }
+
+    /// Of these, the segments all of whose tombstones are past their delay.
+    package static func ripe(
+        _ entries: ArraySlice<SegmentEntry>, _ policy: CompactionPolicy, now: Timestamp
+    ) -> [SegmentEntry] {
+        let newest = now.microseconds - Int64(policy.tombstoneSecondsMin) * 1_000_000
+        return entries.filter { entry in
+            guard let sealed = entry.sealed else { return false }
+            return sealed.lastAppendTime.microseconds < newest
+        }
     }
 
     /// Whether so much is new since the last compaction that another one is worth its reading.

@@ -80,7 +80,7 @@ package struct Compactor<Files: FileSystem>: Sendable {
                 dirtyPercent: request.takesAll ? 0 : request.policy.dirtyPercent,
                 segmentBytes: writer.manifest.state.configuration.segmentBytes,
                 headerBytesMax: header(at: .zero, Epoch(0)).byteCountLeft)
-            isClean = isClean && plan.tombstonesEnd == round.marked.count
+            isClean = isClean && plan.tombstones.allSatisfy { $0 == .all }
             try perform(plan, survey, round.marked, readable, request, &report)
         }
         if !request.isDryRun, end > writer.manifest.state.compactedEnd {
@@ -105,7 +105,7 @@ package struct Compactor<Files: FileSystem>: Sendable {
         var end = first
         var byteCount = 0
         while end < entries.count {
-            byteCount += Int(clamping: entries[end].sealed?.recordCount ?? 0) / 4
+            byteCount += Int(clamping: entries[end].sealed?.recordCount ?? 0) * 3 / 8
             if end > first, byteCount > request.markBytesMax { break }
             end += 1
         }
@@ -133,20 +133,21 @@ package struct Compactor<Files: FileSystem>: Sendable {
         pace.begin(.rewriting, byteCount: byteCount)
         for group in plan.groups {
             let range = group.segments.shifted(by: marked.lowerBound)
-            let tombstonesEnd = marked.lowerBound + plan.tombstonesEnd
+            let tombstones = group.segments.map { plan.tombstones[$0] }
             report.segmentsRewritten += range.count
             report.segmentsAfter -= range.count - 1
             if request.isDryRun {
-                report.estimate(survey, range, tombstonesEnd, group.liveBytes)
+                report.estimate(survey, range, tombstones, group.liveBytes)
                 continue
             }
-            try replace(range, readable, survey, tombstonesEnd, &report)
+            try replace(range, readable, survey, tombstones, &report)
         }
     }
 
     private func replace(
         _ range: Range<Int>, _ readable: [ReadableSegment<Files>],
-        _ survey: borrowing Survey<Files>, _ tombstonesEnd: Int, _ report: inout CompactionReport
+        _ survey: borrowing Survey<Files>, _ tombstones: [CompactionPlan.Tombstones],
+        _ report: inout CompactionReport
     ) throws(WeirError) {
         let old = range.map { survey.segments[$0] }
         guard let first = old.first, let last = old.last else { return }
@@ -155,10 +156,10 @@ package struct Compactor<Files: FileSystem>: Sendable {
             compression: writer.manifest.state.configuration.compression)
         let sealed: SealedSegment
         do throws(WeirError) {
-            for index in range {
+            for (index, going) in zip(range, tombstones) {
                 try rewrite.take(
                     readable[index], survey.segments[index].sealed, of: view,
-                    without: survey.gone(in: index, withTombstones: index < tombstonesEnd), pace)
+                    without: survey.gone(in: index, tombstones: going), pace)
             }
             sealed = try rewrite.finish(
                 end: last.sealed.endOffset,
@@ -238,18 +239,17 @@ extension CompactionReport {
     }
 
     fileprivate mutating func estimate<Files: FileSystem>(
-        _ survey: borrowing Survey<Files>, _ range: Range<Int>, _ tombstonesEnd: Int,
-        _ liveBytes: UInt64
+        _ survey: borrowing Survey<Files>, _ range: Range<Int>,
+        _ tombstones: [CompactionPlan.Tombstones], _ liveBytes: UInt64
     ) {
         bytesWritten += liveBytes
         bytesAfter += liveBytes
-        for index in range {
+        for (index, going) in zip(range, tombstones) {
             let segment = survey.segments[index]
+            let count = UInt64(segment.removable(going).count)
             bytesAfter -= segment.sealed.fileBytes
-            recordsRemoved += UInt64(segment.deadCount)
-            guard index < tombstonesEnd else { continue }
-            recordsRemoved += UInt64(segment.expiredCount)
-            tombstonesRemoved += UInt64(segment.expiredCount)
+            recordsRemoved += UInt64(segment.deadCount) + count
+            tombstonesRemoved += count
         }
     }
 

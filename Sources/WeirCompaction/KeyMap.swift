@@ -16,8 +16,9 @@ package struct KeyMap: ~Copyable {
     package enum Finding: Hashable {
         /// The key was not met before; it is now.
         case first
-        /// A later record has the key; the one that was asked about is of no more use.
-        case superseded
+        /// A later record has the key, in a later segment as a rule: this is the latest. The one
+        /// that was asked about is of no more use.
+        case superseded(segment: Int, record: Int)
         /// This record is the latest so far, and an earlier one of the same segment is of no more
         /// use.
         case supersedes(record: Int, byteCount: Int)
@@ -99,8 +100,11 @@ package struct KeyMap: ~Copyable {
         guard hash >= start, hash <= last else { return .notNow }
         var index = slot(of: key, hash)
         if !slots[index].isFree {
-            guard slots[index].segment == UInt32(segment + 1) else { return .superseded }
             let earlier = slots[index]
+            guard earlier.segment == UInt32(segment + 1) else {
+                return .superseded(
+                    segment: Int(earlier.segment) - 1, record: Int(earlier.record))
+            }
             slots[index].record = UInt32(record)
             slots[index].byteCount = UInt32(byteCount)
             return .supersedes(record: Int(earlier.record), byteCount: Int(earlier.byteCount))

@@ -32,6 +32,11 @@ package struct RecordMarks: Sendable, Hashable {
         return found
     }
 
+    package mutating func subtract(_ other: RecordMarks) {
+        precondition(other.count == count, "marks of \(other.count) records for \(count)")
+        for index in words.indices { words[index] &= ~other.words[index] }
+    }
+
     package mutating func formUnion(_ other: RecordMarks) {
         precondition(other.count == count, "marks of \(other.count) records for \(count)")
         for index in words.indices { words[index] |= other.words[index] }

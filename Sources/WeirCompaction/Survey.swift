@@ -12,9 +12,11 @@ import WeirLog
 struct Survey<Files: FileSystem>: ~Copyable {
     /// By segment, oldest first.
     private(set) var segments: [SurveyedSegment]
-    /// Records that are superseded, and tombstones that are past their delay.
+    /// Records that are superseded, and tombstones that are past their delay; of these, the ones
+    /// whose key an earlier segment has, too.
     private(set) var dead: [RecordMarks]
     private(set) var expired: [RecordMarks]
+    private(set) var hiding: [RecordMarks]
     private(set) var passCount = 0
     private(set) var keyCount = 0
     /// Keys that the map is too small for: their records stay.
@@ -46,12 +48,14 @@ struct Survey<Files: FileSystem>: ~Copyable {
         self.segments = []
         self.dead = []
         self.expired = []
+        self.hiding = []
         for (index, entry) in entries.enumerated() {
             guard let sealed = entry.sealed else { continue }
             segments.append(SurveyedSegment(entry: entry, sealed: sealed))
             let count = marked.contains(index) ? Int(clamping: sealed.recordCount) : 0
             dead.append(RecordMarks(count: count))
             expired.append(RecordMarks(count: count))
+            hiding.append(RecordMarks(count: count))
         }
     }
 
@@ -107,7 +111,10 @@ struct Survey<Files: FileSystem>: ~Copyable {
         let mayExpire = header.appendTime < tombstonesBefore
         while let record = records.next() {
             defer { place += 1 }
-            guard let key = record.key else { continue }
+            guard let key = record.key else {
+                if record.shape == .opaque { segments[index].hasFixedBatches = true }
+                continue
+            }
             if hashed == hashes.count {
                 look(&ahead)
                 hashed = 0
@@ -118,8 +125,9 @@ struct Survey<Files: FileSystem>: ~Copyable {
             let finding = map.note(
                 key, hash: hash, segment: index, record: place, byteCount: byteCount)
             switch finding {
-            case .superseded:
+            case .superseded(let later, let laterRecord):
                 mark(place, byteCount, in: index)
+                noteHidden(byTombstone: laterRecord, in: later)
                 continue
             case .supersedes(let earlier, let bytes): mark(earlier, bytes, in: index)
             case .first: break
@@ -155,12 +163,30 @@ struct Survey<Files: FileSystem>: ~Copyable {
         expired[index][place] = false
         segments[index].expiredBytes -= UInt64(byteCount)
         segments[index].expiredCount -= 1
+        guard hiding[index][place] else { return }
+        hiding[index][place] = false
+        segments[index].hidingCount -= 1
+    }
+
+    /// An earlier segment has the key of a record, which may be a tombstone past its delay.
+    private mutating func noteHidden(byTombstone record: Int, in index: Int) {
+        guard segments[index].expiredCount > 0, expired[index][record], !hiding[index][record]
+        else { return }
+        hiding[index][record] = true
+        segments[index].hidingCount += 1
     }
 
     /// What a rewrite leaves out of a segment.
-    func gone(in index: Int, withTombstones: Bool) -> RecordMarks {
+    func gone(in index: Int, tombstones: CompactionPlan.Tombstones) -> RecordMarks {
         var marks = dead[index]
-        if withTombstones { marks.formUnion(expired[index]) }
+        switch tombstones {
+        case .none: break
+        case .hidingNothing:
+            var free = expired[index]
+            free.subtract(hiding[index])
+            marks.formUnion(free)
+        case .all: marks.formUnion(expired[index])
+        }
         return marks
     }
 }

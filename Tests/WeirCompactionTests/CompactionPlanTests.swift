@@ -66,8 +66,45 @@ struct CompactionPlanTests {
         segments[1].epochStarts = [EpochStart(epoch: Epoch(2), offset: Offset(1500))]
         segments[2].expiredBytes = 90_000
         segments[2].expiredCount = 900
-        #expect(plan(segments, headerBytesMax: 39).tombstonesEnd == 1)
-        #expect(plan(segments, headerBytesMax: 40).tombstonesEnd == 3)
+        #expect(
+            plan(segments, headerBytesMax: 39).tombstones
+                == [.all, .hidingNothing, .hidingNothing])
+        #expect(plan(segments, headerBytesMax: 40).tombstones == [.all, .all, .all])
+    }
+
+    @Test func `keeps tombstones that hide something where something superseded stays`() {
+        var segments = (0..<3).map { segment($0) }
+        segments[1].deadBytes = 10_000
+        segments[1].deadCount = 100
+        segments[2].expiredBytes = 90_000
+        segments[2].expiredCount = 900
+        #expect(plan(segments).tombstones == [.all, .hidingNothing, .hidingNothing])
+        segments[2].hidingCount = 300
+        #expect(plan(segments, segmentBytes: 400_000).groups.map(\.segments) == [2..<3])
+        segments[2].hidingCount = 500
+        #expect(plan(segments, segmentBytes: 400_000).groups == [])
+    }
+
+    @Test func `keeps all tombstones behind bytes that nobody can read`() {
+        var segments = (0..<3).map { segment($0) }
+        segments[1].damage = "bad bytes"
+        #expect(plan(segments).tombstones == [.all, .none, .none])
+    }
+
+    @Test func `keeps all tombstones behind superseded records that cannot be taken out`() {
+        var segments = (0..<3).map { segment($0) }
+        segments[1].hasFixedBatches = true
+        #expect(plan(segments).tombstones == [.all, .all, .all])
+        segments[1].deadBytes = 90_000
+        segments[1].deadCount = 900
+        #expect(plan(segments).tombstones == [.all, .none, .none])
+    }
+
+    @Test func `keeps all tombstones of a round that others before did not leave clean`() {
+        let plan = CompactionPlan(
+            (0..<2).map { segment($0) }, startsClean: false, dirtyPercent: 50,
+            segmentBytes: 1 << 30, headerBytesMax: 3000)
+        #expect(plan.tombstones == [.none, .none])
     }
 
     @Test func `sets a damaged segment aside, and merges on both sides of it`() {

@@ -151,6 +151,18 @@ struct CompactionTests {
         try store.closeBlocking()
     }
 
+    @Test func `is due again when the delay of its tombstones is over`() async throws {
+        let (store, stream) = try open(policy: CompactionPolicy(tombstoneSecondsMin: 3600))
+        for number in 0..<10 { try await stream.append(key: "\(number)", value: nil) }
+        _ = try stream.compactBlocking(.init(isNow: true))
+        try await stream.append(key: "the last", value: bytes("1"))
+        let now = try #require(try stream.all().last?.time)
+        let later = Timestamp(microseconds: now.microseconds + 3_601_000_000)
+        #expect(try !stream.isCompactionDue(at: now))
+        #expect(try stream.isCompactionDue(at: later))
+        try store.closeBlocking()
+    }
+
     @Test func `merges what many openings left`() async throws {
         for number in 0..<6 {
             let (store, stream) = try open()

@@ -22,6 +22,9 @@ final class Upkeep: Sendable {
         var isEnding = false
         var isWorking = false
         var isPaused = false
+        /// Segments that were looked at when their tombstones' delay was over: what may go of them
+        /// has gone, or never asks for a compaction by itself.
+        var judged: [StreamID: Set<SegmentID>] = [:]
     }
     private let monitor = Monitor(State())
     let engine: SystemEngine
@@ -64,6 +67,7 @@ final class Upkeep: Sendable {
     func bar(_ stream: StreamID) {
         monitor.signal { state in
             state.barred.insert(stream)
+            state.judged[stream] = nil
             state.turns[stream]?.end()
         }
         _ = monitor.wait { state -> Void? in state.turns[stream] == nil ? () : nil }
@@ -121,23 +125,53 @@ final class Upkeep: Sendable {
 
     private func look(at stream: SystemStream) {
         guard let writer = stream.writer, let policy = stream.settings.compaction else { return }
-        let entries = writer.manifest.state.segments
-        let count = CompactionPlan.eligible(
-            entries, lagSecondsMin: policy.lagSecondsMin, now: engine.host.now())
-        let isDue = CompactionPlan.isDue(
-            entries[..<count], compactedEnd: writer.manifest.state.compactedEnd,
-            dirtyPercent: policy.dirtyPercent)
-        guard isDue else { return }
+        let now = engine.host.now()
         do throws(WeirError) {
-            let report = try compact(stream, CompactionRequest(policy: policy))
-            logger.debug("compacted \(stream.name): \(report)")
-            for segment in report.setAside {
-                logger.warning("set aside by compaction: \(segment.path): \(segment.detail)")
+            if try isDue(stream, writer, policy, at: now) {
+                let report = try compact(stream, CompactionRequest(policy: policy))
+                logger.debug("compacted \(stream.name): \(report)")
+                for segment in report.setAside {
+                    logger.warning("set aside by compaction: \(segment.path): \(segment.detail)")
+                }
             }
+            let ripe = CompactionPlan.ripe(eligible(writer, policy, now), policy, now: now)
+            monitor.signal { $0.judged[stream.id] = Set(ripe.map(\.id)) }
         } catch {
             // The log is as good as before; the next look tries again.
             if error.code != .closed { logger.warning("compaction of \(stream.name): \(error)") }
         }
+    }
+
+    private func eligible(
+        _ writer: LogWriter<RealFileSystem>, _ policy: CompactionPolicy, _ now: Timestamp
+    ) -> ArraySlice<SegmentEntry> {
+        let entries = writer.manifest.state.segments
+        return entries.prefix(
+            CompactionPlan.eligible(entries, lagSecondsMin: policy.lagSecondsMin, now: now))
+    }
+
+    /// Whether enough is new, or a segment is worth its rewriting for tombstones alone whose delay
+    /// is over. Reads a footer for each of those once.
+    func isDue(
+        _ stream: SystemStream, _ writer: LogWriter<RealFileSystem>, _ policy: CompactionPolicy,
+        at now: Timestamp
+    ) throws(WeirError) -> Bool {
+        let entries = eligible(writer, policy, now)
+        let isNew = CompactionPlan.isDue(
+            entries, compactedEnd: writer.manifest.state.compactedEnd,
+            dirtyPercent: policy.dirtyPercent)
+        if isNew { return true }
+        let judged = monitor.read { $0.judged[stream.id] ?? [] }
+        let ripe = Set(CompactionPlan.ripe(entries, policy, now: now).map(\.id))
+            .subtracting(judged)
+        for segment in stream.view.segments where ripe.contains(segment.id) {
+            guard let sealed = segment.sealed, let footer = try segment.footer(sealed) else {
+                continue
+            }
+            let share = footer.summary.tombstoneCount * 100
+            if share > 0, share >= sealed.recordCount * UInt64(policy.dirtyPercent) { return true }
+        }
+        return false
     }
 
     func sweep() {

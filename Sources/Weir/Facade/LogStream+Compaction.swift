@@ -87,6 +87,16 @@ extension LogStream {
     }
 }
 
+extension LogStream {
+    /// Whether the writer's thread would compact it if it looked at a time: for tests.
+    package func isCompactionDue(at now: Timestamp) throws(WeirError) -> Bool {
+        guard let writer = open.writer, let policy = open.settings.compaction else {
+            return false
+        }
+        return try parts.upkeep.isDue(open, writer, policy, at: now)
+    }
+}
+
 extension Store {
     /// Bytes of segments that were replaced or retired and are still read by somebody.
     public var pendingRemovalBytes: UInt64 { upkeep.leftovers.pendingBytes }
