@@ -100,4 +100,32 @@ struct BackupCallTests {
         #expect(try await copy.stream("s").all().count == 10)
         for one in [store, sealed, copy] { try await one.close() }
     }
+
+    @Test func `has all of a linked file that was cut and mended since, and writes nothing in it`()
+        async throws
+    {
+        let store = try await store()
+        _ = try await store.backup(to: backup)
+        let restored = folder.path + "/restored"
+        _ = try await Store.restore(from: backup, to: restored)
+        let files = try FileManager.default.subpathsOfDirectory(atPath: restored)
+        let segment = try #require(files.first { $0.hasSuffix(".segment") })
+        let path = restored + "/" + segment
+        let whole = try Data(contentsOf: URL(filePath: path))
+        let sealed = try await Store.open(at: restored)
+        let handle = try #require(FileHandle(forWritingAtPath: path))
+        try handle.truncate(atOffset: UInt64(whole.count - 40))
+        let (links, options) = (folder.path + "/links", BackupOptions(link: true))
+        let cut = try await sealed.backup(to: links, options: options)
+        #expect(!cut.damage.isEmpty)
+        try handle.seek(toOffset: 0)
+        try handle.write(contentsOf: whole)
+        let mended = try await sealed.backup(to: links, options: options)
+        #expect(mended.damage.isEmpty)
+        #expect(mended.snapshot.bytes == cut.snapshot.bytes + 40)
+        #expect(try Data(contentsOf: URL(filePath: path)) == whole)
+        let report = try await Store.restore(from: links, to: folder.path + "/second")
+        #expect(report.damage.isEmpty)
+        for one in [store, sealed] { try await one.close() }
+    }
 }

@@ -61,7 +61,12 @@ struct BackupPlanTests {
 
     @Test func `proves a seal that is not the one that it knows`() {
         let plan = plan(entry(sealed(100)), present: 100)
-        #expect(plan.action(for: entry(sealed(100, footer: 8))) == .extend(stored))
+        #expect(plan.action(for: entry(sealed(100, footer: 8))) == .renew(stored))
+    }
+
+    @Test func `takes what is more of a sealed file that was cut when it was copied`() {
+        let plan = plan(entry(sealed(120)), present: 100)
+        #expect(plan.action(for: entry(sealed(120))) == .renew(stored))
     }
 
     @Test func `believes the snapshot that has most of a segment`() {

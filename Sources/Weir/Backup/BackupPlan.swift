@@ -9,6 +9,9 @@ struct BackupPlan: Sendable {
         case keep(StoredSegment)
         /// Its first bytes are there; the rest is added, and earlier snapshots notice nothing.
         case extend(StoredSegment)
+        /// The same of a file that was sealed and has been repaired, or was cut when it was copied.
+        /// What is there may be the store's own file, by a hard link, so nothing is written in it.
+        case renew(StoredSegment)
         /// A whole file that no snapshot names, as an interrupted backup leaves it: proven, not
         /// copied.
         case adopt
@@ -55,7 +58,8 @@ struct BackupPlan: Sendable {
         }
         // Shorter than a snapshot says: somebody cut it. A new copy mends the snapshot too.
         guard UInt64(present ?? 0) >= known.stored.byteCount else { return .copy }
-        let isSame = entry.sealed != nil && known.sealed == entry.sealed
-        return isSame ? .keep(known.stored) : .extend(known.stored)
+        guard let sealed = known.sealed else { return .extend(known.stored) }
+        let isSame = sealed == entry.sealed && sealed.fileBytes == known.stored.byteCount
+        return isSame ? .keep(known.stored) : .renew(known.stored)
     }
 }

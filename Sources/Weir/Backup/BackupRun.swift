@@ -276,8 +276,13 @@ struct BackupRun<Files: FileSystem> {
         defer { bytesDone += end }
         switch action {
         case .extend(let known):
-            return try copy.extend(
-                segment.path, having: known, from: file, isDamaged: isDamaged, to: end)
+            _ = try copy.isAlike(known, file, segment.path, isDamaged: isDamaged, to: end)
+            guard UInt64(end) > known.byteCount else { return .init(stored: known) }
+            return try copy.extend(segment.path, having: known, from: file, to: end)
+        case .renew(let known):
+            guard try copy.isAlike(known, file, segment.path, isDamaged: isDamaged, to: end),
+                UInt64(end) > known.byteCount
+            else { return .init(stored: known) }
         case .adopt:
             if let stored = try adopt(segment, end, file, copy) {
                 return SegmentCopy.Result(stored: stored)

@@ -94,14 +94,14 @@ struct SegmentCopy<Files: FileSystem> {
         }
     }
 
-    /// Adds what a file has more than its copy, up to `byteCount`. Synced when it returns.
+    /// Whether a file begins as its copy does.
     ///
-    /// Throws `damaged` where the file does not begin as the copy does, unless it is known to be
-    /// damaged since: then the copy keeps what it has.
-    func extend(
-        _ path: String, having known: StoredSegment, from file: Files.File, isDamaged: Bool,
+    /// Throws `damaged` where it does not, unless it is known to be damaged since: then the copy
+    /// keeps what it has.
+    func isAlike(
+        _ known: StoredSegment, _ file: Files.File, _ path: String, isDamaged: Bool,
         to byteCount: Int
-    ) throws(WeirError) -> Result {
+    ) throws(WeirError) -> Bool {
         let start = Int(clamping: known.byteCount)
         var continues = false
         if byteCount >= start {
@@ -114,7 +114,14 @@ struct SegmentCopy<Files: FileSystem> {
                     + "store went back behind its own past. Back it up to a new directory.",
                 path: path)
         }
-        guard byteCount > start else { return Result(stored: known) }
+        return continues
+    }
+
+    /// Adds what a file has more than its copy, up to `byteCount`. Synced when it returns.
+    func extend(
+        _ path: String, having known: StoredSegment, from file: Files.File, to byteCount: Int
+    ) throws(WeirError) -> Result {
+        let start = Int(clamping: known.byteCount)
         let copy = try target.open(path, .readWrite)
         let checksum: UInt32
         do throws(WeirError) {
