@@ -58,7 +58,9 @@ package struct FollowedStream: Sendable {
         try files.close(file)
         do throws(WeirError) {
             let header = try SegmentHeader.decode(head).header
+            // One that compaction made is nobody's before its edit, and then it is listed.
             return header.segmentID == entry.id && header.epoch == entry.epoch
+                && header.replaced.isEmpty
         } catch {
             if error.code == .newerFormat { throw error.located(.init(path: path)) }
             return false
