@@ -3,15 +3,9 @@
 # acknowledgements: every acknowledged record is there, in its place, unchanged.
 #
 #   WEIR_KILLS=1000 Tests/Stages/10-kill.sh     more rounds than CI's 100
-set -uo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
-cd "$WEIR_ROOT" || exit 1
+source "$(dirname "$0")/expect.sh"
 rounds=${WEIR_KILLS:-100}
-weir=.build/debug/weir
-[ -x "$weir" ] || swift build --product weir >&2 || { echo "not ok kill: weir does not build"; exit 1; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-export WEIR_STORE=$work/store
+need_weir
 
 lost=0 torn=0 next=0 tails=0
 seq 1 2000000 >"$work/numbers"

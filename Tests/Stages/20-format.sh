@@ -1,15 +1,9 @@
 #!/usr/bin/env bash
 # The format is neutral to languages: a reader in Python, written from the document alone, prints the
 # same records as `weir read`, and an independent AMQP decoder agrees on every entry.
-set -uo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
-cd "$WEIR_ROOT" || exit 1
+source "$(dirname "$0")/expect.sh"
 python_venv
-weir=.build/debug/weir
-[ -x "$weir" ] || swift build --product weir >&2
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-export WEIR_STORE=$work/store
+need_weir
 
 # Records of every kind: keys, no keys, times that go back, odd bytes, every type of header.
 python3 - >"$work/odd.ndjson" <<'P'

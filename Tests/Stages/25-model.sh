@@ -1,13 +1,10 @@
 #!/usr/bin/env bash
 # The protocol of flow control, exhausted by Spin: every interleaving of Tests/Models/flow.pml in
 # small ranges of its parameters; and each defect put into it on purpose is found.
-set -uo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
-cd "$WEIR_ROOT" || exit 1
+source "$(dirname "$0")/expect.sh"
 need_packages spin gcc libc6-dev
 model=$WEIR_ROOT/Tests/Models/flow.pml
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+need_work
 SECONDS_MAX=300
 DEPTH_MAX=1000000
 

@@ -1,8 +1,6 @@
 #!/usr/bin/env bash
 # Tests that say something only of an optimised build, or take too long without the optimiser.
-set -uo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
-cd "$WEIR_ROOT" || exit 1
+source "$(dirname "$0")/expect.sh"
 log=.build/release.log
 if ! build_release_tests >"$log" 2>&1; then
     grep -E 'error: ' "$log" | head -n 5

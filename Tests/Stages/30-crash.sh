@@ -4,9 +4,7 @@
 #
 #   WEIR_INDEX_TRIALS=20000 Tests/Stages/30-crash.sh                         five minutes more of a core
 #   WEIR_TRIALS=1000000 WEIR_INDEX_TRIALS=200000 Tests/Stages/30-crash.sh    a long night's worth
-set -uo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
-cd "$WEIR_ROOT" || exit 1
+source "$(dirname "$0")/expect.sh"
 log=$WEIR_ROOT/.build/crash.log
 if ! build_release_tests >"$log" 2>&1; then
     grep -E 'error: ' "$log" | head -n 5

@@ -3,18 +3,11 @@
 # the manifest are then still on their way: what was flushed and acknowledged is there all the same.
 #
 #   WEIR_KILLS=200 Tests/Stages/35-roll-kill.sh     more rounds than CI's 12
-set -uo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
-cd "$WEIR_ROOT" || exit 1
+source "$(dirname "$0")/expect.sh"
 rounds=${WEIR_KILLS:-12}
-log=.build/roll-kill.log
-if ! swift build -c release --product weir >"$log" 2>&1; then
-    echo "not ok kill in a roll: weir does not build; see $log"
-    exit 1
-fi
-weir=$(swift build -c release --show-bin-path)/weir
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+need_optimised weir
+weir=$optimised
+need_work
 
 # A thousand bytes a line, its number first: 64 MiB are some 66,000 of them.
 awk 'BEGIN { pad = sprintf("%990s", ""); gsub(/ /, "x", pad); for (i = 1; i <= 330000; i++) printf "%08d %s\n", i, pad }' >"$work/lines"

@@ -3,14 +3,9 @@
 # another size: at the end every record is there once, in its place.
 #
 #   WEIR_KILLS=200 Tests/Stages/37-producers.sh     more rounds than CI's 20
-set -uo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
-cd "$WEIR_ROOT" || exit 1
+source "$(dirname "$0")/expect.sh"
 rounds=${WEIR_KILLS:-20}
-weir=.build/debug/weir
-[ -x "$weir" ] || swift build --product weir >&2 || { echo "not ok producers: weir does not build"; exit 1; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+need_weir
 
 levels=(durable flushed interval:20)
 seq 1 20000 >"$work/numbers"

@@ -1,25 +1,9 @@
 #!/usr/bin/env bash
 # Bad input of every kind: one clear sentence, the right exit status, and nothing lost.
-set -uo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
-cd "$WEIR_ROOT" || exit 1
-weir=$WEIR_ROOT/.build/debug/weir
-[ -x "$weir" ] || swift build --product weir >&2
-work=$(mktemp -d)
-mounted=
-writer=
-clean_up() {
-    [ -z "$writer" ] || kill -9 "$writer" 2>/dev/null
-    [ -z "$mounted" ] || umount "$mounted" 2>/dev/null
-    chmod -R u+rwx "$work" 2>/dev/null
-    rm -rf "$work"
-}
-trap clean_up EXIT
-
-source "$(dirname "${BASH_SOURCE[0]}")/expect.sh"
+source "$(dirname "$0")/expect.sh"
+need_weir
 has() { [ "$("$weir" read "$1" 2>/dev/null | wc -l)" -eq "$2" ]; }
 
-export WEIR_STORE=$work/store
 seq 1000 | "$weir" append s --batch 100 2>/dev/null || echo "not ok set-up: append fails"
 
 mkdir "$work/other" && echo hello >"$work/other/file"
@@ -41,7 +25,6 @@ milliseconds=$((($(date +%s%N) - start) / 1000000))
 if [ $milliseconds -lt 400 ]; then echo "ok the second writer is told at once ($milliseconds ms with the start of its process)"; else echo "not ok the second writer waits $milliseconds ms"; fi
 check "a reader beside the writer" has s 1000
 kill -9 "$writer" && wait "$writer" 2>/dev/null
-writer=
 
 expect "a name outside the allowed set" 1 'not allowed' "$weir" create 'a/b'
 expect "a name that is too long" 1 'at most 128' "$weir" create "$(printf 'a%.0s' {1..129})"
@@ -140,7 +123,6 @@ until grep -q '"last":49' "$work/acks"; do :; done
 kill -INT "$writer"
 wait "$writer"
 status=$?
-writer=
 if [ $status -eq 130 ] && has i 50; then echo "ok Ctrl-C keeps what was acknowledged, status 130"; else echo "not ok Ctrl-C: status $status"; fi
 
 # Damage on disk.
@@ -174,7 +156,7 @@ if [ "$(wc -l <"$work/out")" -eq 1000 ]; then echo "ok a deleted manifest loses 
 if [ "$(id -u)" -ne 0 ]; then
     echo "skip a full disk: privilege: mounting a tmpfs needs root"
 else
-    mkdir "$work/small" && mount -t tmpfs -o size=16m none "$work/small" && mounted=$work/small
+    mkdir "$work/small" && mount -t tmpfs -o size=16m none "$work/small"
     # Zeros written ahead, blocks set aside, and neither: each leaves another kind of file behind.
     seq 3000000 >"$work/many"
     yes "$(head -c 999 /dev/zero | tr '\0' x)" | head -n 40000 >"$work/wide"

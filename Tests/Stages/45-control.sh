@@ -1,21 +1,8 @@
 #!/usr/bin/env bash
 # The control socket and `weir flow`, from outside: what a writer that runs answers, what is said
 # where none does, and what a killed one leaves behind.
-set -uo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
-cd "$WEIR_ROOT" || exit 1
-weir=$WEIR_ROOT/.build/debug/weir
-[ -x "$weir" ] || swift build --product weir >&2
-work=$(mktemp -d)
-writer=
-looker=
-clean_up() {
-    for process in $looker $writer; do kill -9 "$process" 2>/dev/null; done
-    rm -rf "$work"
-}
-trap clean_up EXIT
-
-source "$(dirname "${BASH_SOURCE[0]}")/expect.sh"
+source "$(dirname "$0")/expect.sh"
+need_weir
 check_not() { # NAME, then a command that must fail
     local name=$1
     shift
@@ -25,11 +12,6 @@ check_not() { # NAME, then a command that must fail
 is_json() { python3 -c 'import json, sys
 for line in open(sys.argv[1]): assert "timeMicroseconds" in json.loads(line)
 assert sum(1 for _ in open(sys.argv[1])) == int(sys.argv[2])' "$1" "$2"; }
-# until_true COMMAND…: waits for it, for a minute at most.
-until_true() {
-    local end=$((SECONDS + 60))
-    until "$@" >/dev/null 2>&1; do [ $SECONDS -lt $end ] || return 1; done
-}
 begin() { # starts a writer that waits for more, and waits until it serves
     exec 8>&- 2>/dev/null
     rm -f "$work/input"
@@ -41,7 +23,6 @@ begin() { # starts a writer that waits for more, and waits until it serves
     until_true "$weir" flow s --once || echo "not ok set-up: the writer does not serve; $(head -n 1 "$work/writer")"
 }
 
-export WEIR_STORE=$work/store
 expect "no store" 1 'There is no store at .*/store' "$weir" flow s
 mkdir "$work/other" && echo hello >"$work/other/file"
 expect "a directory that is no store" 1 'is no store' "$weir" flow s --store "$work/other"
@@ -80,7 +61,6 @@ until_true [ -s "$work/out" ]
 kill -INT $looker
 wait $looker
 status=$?
-looker=
 if [ $status -eq 130 ] && [ ! -s "$work/err" ]; then echo "ok Ctrl-C, status 130"; else echo "not ok Ctrl-C: status $status; $(head -n 1 "$work/err")"; fi
 
 # The wire, as any program may use it.
@@ -136,7 +116,6 @@ echo last >&8
 exec 8>&-
 wait "$writer"
 status=$?
-writer=
 if [ $status -eq 0 ] && [ "$("$weir" tail s -n 1)" = last ]; then echo "ok the writer ends in good order"; else echo "not ok the writer ends with status $status: $(head -n 1 "$work/writer")"; fi
 check_not "its close takes the socket away" [ -e "$WEIR_STORE/control" ]
 
@@ -147,10 +126,8 @@ looker=$!
 until_true [ -s "$work/out" ]
 kill -9 "$writer"
 wait "$writer" 2>/dev/null
-writer=
 wait $looker
 status=$?
-looker=
 if [ $status -eq 1 ] && grep -qE 'No writer|closed before' "$work/err"; then echo "ok a writer that vanishes is told, status 1"; else echo "not ok a writer that vanishes: status $status; $(head -n 1 "$work/err")"; fi
 check "it leaves its socket" [ -S "$WEIR_STORE/control" ]
 expect "a socket that nobody serves" 1 'No writer has the store' "$weir" flow s
@@ -158,7 +135,6 @@ begin
 check "the next writer serves again" "$weir" flow s --once
 exec 8>&-
 wait "$writer"
-writer=
 
 # Something else in the way of the socket.
 echo mine >"$WEIR_STORE/control"
@@ -174,7 +150,6 @@ WEIR_STORE=$long begin
 WEIR_STORE=$long expect "a path of more than 200 bytes" 0 '' "$weir" flow s --once
 exec 8>&-
 wait "$writer"
-writer=
 
 # Another user's store, its directory open to look at.
 if [ "$(id -u)" -ne 0 ]; then
@@ -189,7 +164,6 @@ elif command -v setpriv >/dev/null; then
     expect "another user is turned away, whatever the file's mode" 1 'User 65534' "${nobody[@]}" flow s
     exec 8>&-
     wait "$writer"
-    writer=
 else
     echo "skip another user's store: privilege: this root cannot become another user"
 fi

@@ -1,15 +1,8 @@
 #!/usr/bin/env bash
 # SQL over records, as a user asks it: answers beside what `weir read` prints, the prompt, bad input.
-set -uo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
-cd "$WEIR_ROOT" || exit 1
-weir=$WEIR_ROOT/.build/debug/weir
-[ -x "$weir" ] || swift build --product weir >&2
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-source "$(dirname "${BASH_SOURCE[0]}")/expect.sh"
+source "$(dirname "$0")/expect.sh"
+need_weir
 
-export WEIR_STORE=$work/store
 "$weir" append flights Tests/Fixtures/flights-january.csv --format csv --key-column tailnum \
     --time-column time_hour 2>/dev/null || echo "not ok set-up: append fails"
 says() { [ "$("$weir" sql "$1" 2>/dev/null | tail -n +2)" = "$2" ]; }

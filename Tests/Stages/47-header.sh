@@ -1,15 +1,8 @@
 #!/usr/bin/env bash
 # Replay by key and by header on the command line: by the index, and without it.
-set -uo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
-cd "$WEIR_ROOT" || exit 1
-weir=$WEIR_ROOT/.build/debug/weir
-[ -x "$weir" ] || swift build --product weir >&2
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-source "$(dirname "${BASH_SOURCE[0]}")/expect.sh"
+source "$(dirname "$0")/expect.sh"
+need_weir
 
-export WEIR_STORE=$work/store
 expect "a stream with an indexed header" 0 '' "$weir" create flights --index-header carrier --index-header hour
 python3 -c 'import json
 for number in range(3000):

@@ -3,24 +3,10 @@
 # read while it writes, and SQLite alone meets a full disk. Answers are held against the input.
 #
 #   WEIR_KILLS=200 Tests/Stages/48-index.sh     more rounds than CI's 12
-set -uo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
-cd "$WEIR_ROOT" || exit 1
+source "$(dirname "$0")/expect.sh"
 rounds=${WEIR_KILLS:-12}
 records=250000 keys=997
-weir=.build/debug/weir
-[ -x "$weir" ] || swift build --product weir >&2 || { echo "not ok index: weir does not build"; exit 1; }
-work=$(mktemp -d)
-writer=
-room=
-finish() {
-    [ -z "$writer" ] || kill -9 "$writer" 2>/dev/null
-    [ -z "$room" ] || umount "$room" 2>/dev/null
-    rm -rf "$work"
-}
-trap finish EXIT
-source "$(dirname "${BASH_SOURCE[0]}")/expect.sh"
-export WEIR_STORE=$work/store
+need_weir
 
 # Record i has the value i, and its key is a number that i alone decides.
 rows() { # FIRST COUNT
@@ -54,9 +40,6 @@ start_writer() {
 end_writer() {
     exec 3>&-
     wait "$writer"
-    local status=$?
-    writer=
-    return $status
 }
 indexed() { "$weir" info 2>/dev/null | grep -q '^index .*up to date'; }
 wait_until() { # SECONDS COMMAND…
@@ -78,7 +61,6 @@ for ((round = 1; round <= rounds; round++)); do
     kill -9 "$writer"
     wait "$writer" 2>/dev/null
     exec 3>&-
-    writer=
     indexed || middle=$((middle + 1))
     answers_hold $records || { echo "round $round: $(head -n 1 "$work/err")"; wrong=$((wrong + 1)); }
 done
@@ -132,7 +114,6 @@ check "with every record" answers_hold $((2 * records))
 room=$work/room
 mkdir "$room"
 if ! mount -t tmpfs -o size=2M weir-index "$room" 2>/dev/null; then
-    room=
     echo "skip disk full for SQLite alone: privilege: this user may not mount a small file system"
     exit 0
 fi

@@ -2,9 +2,7 @@
 # What the documents show works: the Swift of README, tutorial and replay is compiled and run, that of
 # groups, compaction and moving compiled, in a package of its own that depends on Weir, by path and by a
 # tagged clone; the shell of README, replay, compaction, backup and moving is run.
-set -uo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
-cd "$WEIR_ROOT" || exit 1
+source "$(dirname "$0")/expect.sh"
 work=$WEIR_ROOT/.build-consumer
 mkdir -p "$work/app/Sources/App"
 

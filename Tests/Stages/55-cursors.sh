@@ -2,30 +2,14 @@
 # Cursors from outside: `weir cursor` with a writer and without one, what a killed writer leaves of
 # them, a consumer that counts each record once although it is killed twenty times, and a group whose
 # process is.
-set -uo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
-cd "$WEIR_ROOT" || exit 1
+source "$(dirname "$0")/expect.sh"
 kills=${WEIR_KILLS:-20}
-weir=$WEIR_ROOT/.build/debug/weir
-[ -x "$weir" ] || swift build --product weir >&2
-work=$(mktemp -d)
-writer=
-clean_up() {
-    [ -z "$writer" ] || kill -9 "$writer" 2>/dev/null
-    rm -rf "$work"
-}
-trap clean_up EXIT
-source "$(dirname "${BASH_SOURCE[0]}")/expect.sh"
+need_weir
 
 # stands CURSOR OFFSET: where it is listed.
 stands() { "$weir" cursor ls s --json | python3 -c 'import json, sys
 found = {c["cursor"]: c["offset"] for c in json.load(sys.stdin)}
 assert str(found.get(sys.argv[1])) == sys.argv[2], found' "$1" "$2"; }
-# until_true COMMAND…: waits for it, for a minute at most.
-until_true() {
-    local end=$((SECONDS + 60))
-    until "$@" >/dev/null 2>&1; do [ $SECONDS -lt $end ] || return 1; done
-}
 begin() { # starts a writer that waits for more, and waits until it serves
     rm -f "$work/input"
     mkfifo "$work/input"
@@ -38,10 +22,8 @@ begin() { # starts a writer that waits for more, and waits until it serves
 end() {
     exec 8>&-
     wait "$writer" 2>/dev/null
-    writer=
 }
 
-export WEIR_STORE=$work/store
 expect "no store" 1 'There is no store at' "$weir" cursor ls
 expect "no store to set in" 1 'There is no store at' "$weir" cursor set s c 1
 check "nothing was made" [ ! -e "$WEIR_STORE" ]

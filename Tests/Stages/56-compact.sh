@@ -2,19 +2,9 @@
 # Compaction on the command line: what it keeps, beside a writer, killed, damaged, without room.
 #
 #   WEIR_COMPACT_KILLS=1000 Tests/Stages/56-compact.sh     more rounds than CI's 100
-set -uo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
-cd "$WEIR_ROOT" || exit 1
-weir=$WEIR_ROOT/.build/debug/weir
-[ -x "$weir" ] || swift build --product weir >&2
-work=$(mktemp -d)
-room=
-writer=
-trap '[ -z "$writer" ] || kill "$writer" 2>/dev/null; [ -z "$room" ] || umount "$room" 2>/dev/null; rm -rf "$work"' EXIT
-source "$(dirname "${BASH_SOURCE[0]}")/expect.sh"
-stages=$(dirname "${BASH_SOURCE[0]}")
+source "$(dirname "$0")/expect.sh"
+need_weir
 
-export WEIR_STORE=$work/store
 records() { # FROM TO KEYS: records whose keys come again and again
     python3 -c 'import json, sys
 for number in range(int(sys.argv[1]), int(sys.argv[2])):
@@ -54,7 +44,6 @@ check "looks at what was sealed" grep -qE '^s +2 +→ 1 .* 3,500 +3,000 +500 +1 
 records 9000 9010 500 >&7
 exec 7>&-
 wait "$writer"
-writer=
 check "beside its appends" cmp <(seq 8510 8999; seq 9000 9009) <(values | awk '$1 >= 8510')
 expect "all streams" 0 '' "$weir" compact --all --now
 check "keep the last of each key" cmp <(seq 8510 9009) <(values)
@@ -70,7 +59,6 @@ check "costs no other its compaction" cmp <(seq 9510 10009) <(values --from offs
 room=$work/room
 mkdir "$room"
 if ! mount -t tmpfs -o size=48M weir-compact "$room" 2>/dev/null; then
-    room=
     echo "skip disk full in compaction: privilege: this user may not mount a small file system"
 else
     export WEIR_STORE=$room/store
@@ -83,12 +71,11 @@ else
     rm "$room/filler"
     expect "compaction with room" 0 '' "$weir" compact s --now
     check "takes what is superseded" [ "$(values | wc -l)" -eq 60000 ]
-    umount "$room" && room=
 fi
 
 kills=${WEIR_COMPACT_KILLS:-100}
 seed=${WEIR_SEED:-$RANDOM}
-if said=$(python3 "$stages/compact-kills.py" "$weir" "$work/killed" "$kills" "$seed"); then
+if said=$(python3 "Tests/Stages/compact-kills.py" "$weir" "$work/killed" "$kills" "$seed"); then
     echo "ok kill -9 of a compaction loses nothing: $said"
 else
     echo "not ok kill -9 of a compaction, seed $seed: $said"

@@ -1,18 +1,10 @@
 #!/usr/bin/env bash
 # Partitioned streams and replay, as a user asks for them: keys where mmh3 says, listings, merged
 # reading, the last records, paces, sending again after kills, bad input.
-set -uo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
-cd "$WEIR_ROOT" || exit 1
-weir=$WEIR_ROOT/.build/debug/weir
-[ -x "$weir" ] || swift build --product weir >&2
+source "$(dirname "$0")/expect.sh"
+need_weir
 python_venv
-work=$(mktemp -d)
-follower=
-trap 'kill $follower 2>/dev/null; rm -rf "$work"' EXIT
-source "$(dirname "${BASH_SOURCE[0]}")/expect.sh"
 keys() { "$WEIR_PYTHON" Tests/Stages/partition-keys.py "$@"; }
-export WEIR_STORE=$work/store
 
 # Keys: text, text of other scripts, the empty one, bytes that are no text.
 keys make >"$work/keys"
@@ -147,7 +139,6 @@ for access in alone beside; do
 done
 exec 8>&-
 wait $follower
-follower=
 rm "$work/input"
 
 # Following, and paces.
@@ -158,7 +149,6 @@ for _ in $(seq 1 100); do [ "$(wc -l <"$work/followed")" -ge 50 ] && break; slee
 kill -INT $follower
 wait $follower
 status=$?
-follower=
 check "tail -f prints what all partitions get" [ "$(sort -V "$work/followed" | tr '\n' ' ')" = "$(seq -f 'f%g' -s ' ' 1 50) " ]
 check "and ends by Ctrl-C" [ $status -eq 130 ]
 for minute in 0 1 2; do echo "{\"value\":\"$minute\",\"time\":\"2024-01-01T00:0$minute:00Z\"}"; done | "$weir" append slow --format ndjson

@@ -1,21 +1,9 @@
 #!/usr/bin/env bash
 # The doctor from outside: what it finds, what it says, that looking changes no byte, and that work
 # which is killed in the middle can simply be done again.
-set -uo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
-cd "$WEIR_ROOT" || exit 1
+source "$(dirname "$0")/expect.sh"
 kills=${WEIR_KILLS:-12}
-weir=$WEIR_ROOT/.build/debug/weir
-[ -x "$weir" ] || swift build --product weir >&2
-work=$(mktemp -d)
-writer=
-clean_up() {
-    [ -z "$writer" ] || kill -9 "$writer" 2>/dev/null
-    chmod -R u+rwx "$work" 2>/dev/null
-    rm -rf "$work"
-}
-trap clean_up EXIT
-source "$(dirname "${BASH_SOURCE[0]}")/expect.sh"
+need_weir
 # finding FIELD: of the first finding in a report that stands in $work/out.
 finding() { python3 -c 'import json, sys
 print(json.load(open(sys.argv[1]))["findings"][0][sys.argv[2]])' "$work/out" "$1"; }
@@ -102,7 +90,6 @@ for round in 1 2 3; do
 done
 check "it says so" grep -q 'beside a writer' "$work/out"
 kill -9 "$writer" && wait "$writer" 2>/dev/null
-writer=
 expect "after the writer was killed" 0 '' "$weir" verify --deep
 
 # The index: held against the log, thrown away and made anew, also by a writer that is asked to.
@@ -132,7 +119,6 @@ expect "a writer makes it anew" 0 '' "$weir" index rebuild
 expect "and it holds beside the writer" 0 '' "$weir" index check --all
 exec 3>&-
 wait "$writer"
-writer=
 
 # Killed at any moment, the next writer goes on, and nothing is lost.
 killed=0
@@ -199,7 +185,6 @@ until "$weir" flow packed --once --store "$work/bad" >/dev/null 2>&1; do kill -0
 expect "a store that somebody writes" 1 "process $writer " "$weir" repair --apply --store "$work/bad"
 exec 3>&-
 wait "$writer"
-writer=
 
 # Killed at any moment, it can simply be done again.
 killed=0

@@ -3,15 +3,9 @@
 # and at the end the records are the source's, each once. Damaged and wrong inputs are refused in a sentence.
 #
 #   WEIR_KILLS=200 Tests/Stages/59-moving.sh     more rounds than CI's 20
-set -uo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
-cd "$WEIR_ROOT" || exit 1
+source "$(dirname "$0")/expect.sh"
 rounds=${WEIR_KILLS:-20}
-weir=$WEIR_ROOT/.build/debug/weir
-[ -x "$weir" ] || swift build --product weir >&2 || { echo "not ok moving: weir does not build"; exit 1; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-source Tests/Stages/expect.sh
+need_weir
 export WEIR_STORE=$work/source
 formats=(archive ndjson csv)
 
@@ -144,7 +138,6 @@ else
     echo "skip a folder without permission: privilege: root may write everywhere"
 fi
 if [ "$(id -u)" -eq 0 ] && mkdir "$work/full" && mount -t tmpfs -o size=128k tmpfs "$work/full" 2>/dev/null; then
-    trap 'umount "$work/full"; rm -rf "$work"' EXIT
     expect "a full disk" 1 'No space left.*--resume' "$weir" export s -o "$work/full/s.archive"
     mount -o remount,size=64m "$work/full"
     check "the export goes on when there is room" "$weir" export s -o "$work/full/s.archive" --resume

@@ -1,8 +1,6 @@
 #!/usr/bin/env bash
 # The demo on the sample of January, and an idle `tail -f`, which costs next to nothing.
-set -uo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
-cd "$WEIR_ROOT" || exit 1
+source "$(dirname "$0")/expect.sh"
 log=.build/demo.log
 if tools/demo --sample >"$log" 2>&1 && grep -q 'missing: 0' "$log"; then
     echo "ok demo: $(grep -o 'acknowledged before the kill.*' "$log")"
@@ -11,19 +9,10 @@ else
 fi
 
 need_packages strace
-weir=$(swift build -c release --show-bin-path)/weir
-work=$(mktemp -d)
-writer= tail=
-clean_up() {
-    kill -9 $tail $writer 2>/dev/null
-    wait $tail $writer 2>/dev/null
-    rm -rf "$work"
-}
-trap clean_up EXIT
-export WEIR_STORE=$work/store
+weir=$WEIR_ROOT/.build/release/weir
+need_work
 "$weir" create s
 "$weir" append s - --batch 1 < <(echo first; exec sleep 60) &
-writer=$!
 "$weir" tail -f s >"$work/out" &
 tail=$!
 until grep -q first "$work/out"; do :; done

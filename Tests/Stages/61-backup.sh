@@ -3,23 +3,9 @@
 # in the middle of backup and restore; a full disk, and every wrong argument.
 #
 #   WEIR_KILLS=100 Tests/Stages/61-backup.sh     more rounds than CI's 20
-set -uo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
-cd "$WEIR_ROOT" || exit 1
+source "$(dirname "$0")/expect.sh"
 kills=${WEIR_KILLS:-20}
-weir=$WEIR_ROOT/.build/debug/weir
-[ -x "$weir" ] || swift build --product weir >&2
-work=$(mktemp -d)
-mounted=()
-writer=
-clean_up() {
-    [ -z "$writer" ] || kill -9 "$writer" 2>/dev/null
-    for place in "${mounted[@]}"; do umount "$place" 2>/dev/null; done
-    chmod -R u+rwx "$work" 2>/dev/null
-    rm -rf "$work"
-}
-trap clean_up EXIT
-source "$(dirname "${BASH_SOURCE[0]}")/expect.sh"
+need_weir
 
 # digest STORE: of every record of every stream.
 digest() {
@@ -34,7 +20,6 @@ same() { if [ "$(digest "$2")" = "$(digest "$3")" ]; then echo "ok $1"; else ech
 number() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
 names() { "$weir" backup "$work/backups" --list | tail -n +2 | cut -d' ' -f1; }
 
-export WEIR_STORE=$work/store
 "$weir" create empty && "$weir" create gone && "$weir" create trips --partitions 3
 "$weir" create packed --compression lz4 && "$weir" create loose --durability flushed
 seq 20000 | "$weir" append s --batch 100
@@ -72,7 +57,6 @@ if [ $held -eq 3 ]; then echo "ok 3 backups beside a writer hold what was acknow
 check "the writer noticed nothing" kill -0 $writer
 kill -9 $writer $feeder 2>/dev/null
 wait $writer 2>/dev/null
-writer=
 echo more | "$weir" append s 2>/dev/null
 
 # Of a store at rest: the same records, cursors and partitions.
@@ -238,7 +222,6 @@ else
 fi
 mkdir "$work/room"
 if mount -t tmpfs -o size=1m none "$work/room" 2>/dev/null; then
-    mounted+=("$work/room")
     seq 1000 | "$weir" append tiny --store "$work/tiny" 2>/dev/null
     "$weir" backup "$work/room/backups" --store "$work/tiny" >/dev/null
     free=$(df --output=avail -B1 "$work/room" | tail -n 1)
@@ -258,7 +241,6 @@ fi
 [ "$(id -u)" -ne 0 ] || need_packages xfsprogs
 mkdir "$work/shared"
 if truncate -s 320M "$work/image" && mkfs.xfs -q "$work/image" 2>/dev/null && mount -o loop "$work/image" "$work/shared" 2>/dev/null; then
-    mounted+=("$work/shared")
     "$weir" restore "$work/killed" "$work/shared/store" >/dev/null
     "$weir" backup "$work/shared/backups" --store "$work/shared/store" --json >"$work/report"
     if [ "$(number bytesShared <"$work/report")" -gt 100000 ] && [ "$(number bytesWritten <"$work/report")" -lt 10000 ]; then echo "ok a backup shares blocks where it can"; else echo "not ok a backup shares blocks where it can: $(cat "$work/report")"; fi

@@ -1,28 +1,10 @@
 #!/usr/bin/env bash
 # Letting records go and changing settings from outside: `weir trim` and `weir config` with a writer
 # and without one, what consumers are told, and what killed ones leave, twenty times each.
-set -uo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
-cd "$WEIR_ROOT" || exit 1
+source "$(dirname "$0")/expect.sh"
 kills=${WEIR_KILLS:-20}
-weir=$WEIR_ROOT/.build/debug/weir
-[ -x "$weir" ] || swift build --product weir >&2
-work=$(mktemp -d)
-writer=
-mounted=
-clean_up() {
-    [ -z "$writer" ] || kill -9 "$writer" 2>/dev/null
-    [ -z "$mounted" ] || umount "$mounted"
-    rm -rf "$work"
-}
-trap clean_up EXIT
-source "$(dirname "${BASH_SOURCE[0]}")/expect.sh"
-export WEIR_STORE=$work/store
+need_weir
 
-until_true() { # COMMAND…: waits for it, for a minute at most
-    local end=$((SECONDS + 60))
-    until "$@" >/dev/null 2>&1; do [ $SECONDS -lt $end ] || return 1; done
-}
 begin() { # starts a writer that waits for more, and waits until it serves
     rm -f "$work/input"
     mkfifo "$work/input"
@@ -34,7 +16,6 @@ begin() { # starts a writer that waits for more, and waits until it serves
 end() {
     exec 8>&-
     wait "$writer" 2>/dev/null
-    writer=
 }
 first() { "$weir" read s --count 1; } # the values are the offsets
 
@@ -158,8 +139,8 @@ if [ "$(id -u)" -ne 0 ]; then
     echo "skip a full disk: privilege: mounting a small file system needs root"
     exit
 fi
-mkdir "$work/disk" && mount -t tmpfs -o size=24m tmpfs "$work/disk" 2>/dev/null && mounted=$work/disk
-if [ -z "$mounted" ]; then
+mounted=$work/disk
+if ! { mkdir "$mounted" && mount -t tmpfs -o size=24m tmpfs "$mounted" 2>/dev/null; }; then
     echo "skip a full disk: privilege: this root may not mount"
     exit
 fi

@@ -2,9 +2,7 @@
 # The tests of what many threads and tasks do at once, under ThreadSanitizer.
 #
 #   WEIR_CYCLES=100000 Tests/Stages/65-thread-sanitizer.sh    more cancelled consumers than CI's 10,000
-set -uo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
-cd "$WEIR_ROOT" || exit 1
+source "$(dirname "$0")/expect.sh"
 mkdir -p .build
 log=.build/thread-sanitizer.log
 export TSAN_OPTIONS="suppressions=$WEIR_ROOT/Tests/Stages/thread-sanitizer.suppressions"

@@ -1,23 +1,14 @@
 #!/usr/bin/env bash
 # Flow control at work, a twentieth of what `tools/flow-soak` runs: what is asserted is memory and that
 # everything is delivered. What depends on the clock is told, and fails nothing.
-set -uo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
-cd "$WEIR_ROOT" || exit 1
-log=.build/flow.log
-if ! swift build -c release --product weir-flow-soak >"$log" 2>&1; then
-    grep -E 'error: ' "$log" | head -n 5
-    echo "not ok flow: weir-flow-soak does not build; see $log"
-    exit 1
-fi
-soak=$(swift build -c release --show-bin-path)/weir-flow-soak
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+source "$(dirname "$0")/expect.sh"
+need_optimised weir-flow-soak
+need_work
 field() { grep -o "\"$1\":[^,}]*" <<<"$line" | cut -d: -f2; }
 
 # play NAME, options…: sets `line`; false if it is not as it should be.
 play() {
-    line=$(timeout 60 "$soak" "$@" --untimed --dir "$work" 2>"$work/words") && return 0
+    line=$(timeout 60 "$optimised" "$@" --untimed --dir "$work" 2>"$work/words") && return 0
     echo "not ok flow, $1: ${line:-$(head -n 1 "$work/words")}"
     return 1
 }

@@ -1,4 +1,51 @@
-# Shared by stages that run `weir` and look at what it says: source it with `work` set to a folder.
+# What stages share; each begins with `source "$(dirname "$0")/expect.sh"` and is at the root then.
+set -uo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib.sh"
+cd "$WEIR_ROOT" || exit 1
+
+# need_work: `work`, a folder with room for a store. It goes when the stage ends, and before it
+# what the stage started that still runs, and what it mounted there.
+need_work() {
+    work=$(mktemp -d)
+    export WEIR_STORE=$work/store
+    trap leave EXIT
+}
+leave() {
+    local process place
+    for process in $(jobs -p); do
+        kill -9 "$process"
+        wait "$process"
+    done 2>/dev/null
+    for place in $(awk -v work="$work/" 'index($2, work) == 1 { print $2 }' /proc/mounts); do
+        umount "$place"
+    done
+    chmod -R u+rwx "$work"
+    rm -rf "$work"
+}
+# need_weir: `weir`, as the tests' build made it, and a place to work.
+need_weir() {
+    weir=$WEIR_ROOT/.build/debug/weir
+    [ -x "$weir" ] || swift build --product weir >&2 || {
+        echo "not ok set-up: weir does not build"
+        exit 1
+    }
+    need_work
+}
+# need_optimised PRODUCT: builds it; `optimised` is its path.
+need_optimised() {
+    local log=.build/optimised-$1.log
+    if ! swift build -c release --product "$1" >"$log" 2>&1; then
+        grep -E 'error: ' "$log" | head -n 5
+        echo "not ok set-up: $1 does not build with the optimiser; see $log"
+        exit 1
+    fi
+    optimised=$WEIR_ROOT/.build/release/$1
+}
+# until_true COMMAND…: waits for it, for a minute at most.
+until_true() {
+    local end=$((SECONDS + 60))
+    until "$@" >/dev/null 2>&1; do [ $SECONDS -lt $end ] || return 1; done
+}
 
 # expect NAME STATUS PATTERN COMMAND…: status, and one sentence on stderr that has the pattern.
 expect() {
