@@ -175,11 +175,13 @@ struct VerifyTests {
         #expect(error?.code == .invalidArgument)
     }
 
-    @Test func `ends early when it is told to`() throws {
+    @Test func `ends early when it is told to, and calls nothing healthy then`() throws {
         let store = try DoctorStore.make()
         let report = try Store.verify(
             files: store.disk, host: store.host, deep: true, progress: { _ in false })
         #expect(report.recordCount == 2)
+        #expect(report.findings.isEmpty && !report.isComplete && !report.isHealthy)
+        #expect(try store.verify().isComplete)
     }
 
     @Test func `has advice for every kind of finding`() throws {

@@ -120,7 +120,7 @@ extension Store {
     package static func repair<Files: FileSystem>(
         files: Files, host: Host, performing plan: RepairPlan, deep: Bool, threads: Int = 1,
         progress: (_ number: Int, RepairStep) -> Void = { _, _ in },
-        index: (StoreEngine<Files>, VerifyProgress) throws(WeirError) -> IndexFinding = { _, _ in
+        index: (StoreEngine<Files>, () -> Bool) throws(WeirError) -> IndexFinding = { _, _ in
             .init()
         }
     ) throws(WeirError) -> RepairReport {

@@ -28,8 +28,11 @@ public struct VerifyReport: Sendable {
     /// Why the index was not looked at; `nil` if it was.
     public let indexTrouble: String?
 
-    /// Nothing is damaged or missing.
-    public var isHealthy: Bool { !findings.contains(where: \.isDamage) }
+    /// Everything was looked at; false where `progress` ended it early.
+    public let isComplete: Bool
+
+    /// Everything was looked at, and nothing is damaged or missing.
+    public var isHealthy: Bool { isComplete && !findings.contains(where: \.isDamage) }
 }
 
 extension Store {
@@ -46,7 +49,8 @@ extension Store {
     /// cursors. `deep` reads every byte: checksums, compressed bodies, each record, and whether
     /// headers and footers say what the records come to; that costs a read of all segments, by so
     /// many threads. Blocks the thread. `progress` is called some megabytes apart, by any of the
-    /// threads, several at once; it ends the work early by returning false.
+    /// threads, several at once; it ends the work early by returning false, and then the report is
+    /// not complete.
     ///
     /// Throws `notFound` or `invalidArgument` where there is no store, `newerFormat`,
     /// `permissionDenied`, and what else the system said where nothing could be looked at.
@@ -58,8 +62,8 @@ extension Store {
             let files = try root(path, .read)
             return try verify(
                 files: files, host: .system(), deep: deep, threads: threads, progress: progress
-            ) { (engine, figures) throws(WeirError) in
-                try verifyIndex(of: engine, deep: deep) { _ in progress(figures) }
+            ) { (engine, isWanted) throws(WeirError) in
+                try verifyIndex(of: engine, deep: deep) { _ in isWanted() }
             }
         } catch {
             throw error.located(.init(path: path))
@@ -69,19 +73,25 @@ extension Store {
     package static func verify<Files: FileSystem>(
         files: Files, host: Host, deep: Bool, threads: Int = 1, holdsLock: Bool = false,
         progress: @escaping @Sendable (VerifyProgress) -> Bool = { _ in true },
-        index: (StoreEngine<Files>, VerifyProgress) throws(WeirError) -> IndexFinding = { _, _ in
+        index: (StoreEngine<Files>, () -> Bool) throws(WeirError) -> IndexFinding = { _, _ in
             .init()
         }
     ) throws(WeirError) -> VerifyReport {
+        let isEnded = Lock(false)
+        let tell: @Sendable (VerifyProgress) -> Bool = { figures in
+            let isWanted = progress(figures)
+            if !isWanted { isEnded.withLock { $0 = true } }
+            return isWanted
+        }
         var check = StoreCheck(files: files, host: host, threads: threads)
         let engine = try check.open(holdsLock: holdsLock)
-        let figures = check.checkSegments(of: engine, isDeep: deep, progress)
+        let figures = check.checkSegments(of: engine, isDeep: deep, tell)
         do throws(WeirError) {
             check.note(try CursorCheck.reports(of: engine))
         } catch {
             check.note(error, StoreLayout.streams)
         }
-        let indexFinding = try index(engine, figures)
+        let indexFinding = try index(engine) { tell(figures) }
         check.note(indexFinding.findings)
         let streamCount = engine.streams.count
         let isLive = engine.hasLiveWriter
@@ -90,7 +100,7 @@ extension Store {
             findings: check.findings.sorted { $0.place < $1.place }, isDeep: deep,
             hasLiveWriter: isLive, streamCount: streamCount, segmentCount: check.segmentCount,
             byteCount: figures.bytes, recordCount: figures.records,
-            indexTrouble: indexFinding.trouble)
+            indexTrouble: indexFinding.trouble, isComplete: !isEnded.withLock { $0 })
     }
 
     package struct IndexFinding {
