@@ -28,6 +28,7 @@ extension UnsafeMutableRawPointer {
 
 /// Whether the same bytes stand at two addresses; eight at a time, as names are compared with each
 /// record's.
+@inline(__always)
 func isSame(_ a: UnsafeRawPointer, _ b: UnsafeRawPointer, byteCount: Int) -> Bool {
     var place = 0
     while place + 8 <= byteCount {

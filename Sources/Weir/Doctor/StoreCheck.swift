@@ -168,7 +168,8 @@ struct StoreCheck<Files: FileSystem> {
         segmentCount = jobs.count
         let total = jobs.reduce(0) { $0 + Int(clamping: $1.segment.readableEnd.value) }
         let meter = VerifyMeter(totalBytes: isDeep ? total : 0, tell)
-        let work = jobs
+        // The largest first, so that no thread is left alone with one.
+        let work = jobs.sorted { $0.segment.readableEnd > $1.segment.readableEnd }
         let known = findings
         let results = SystemThread.map(count: work.count, threads: threads) { number in
             work[number].run(isDeep: isDeep, meter)
