@@ -42,7 +42,7 @@ public struct StreamConfiguration: Sendable, Hashable {
     public var compression: Compression
     /// `nil`: what the stream's own durability acknowledges.
     public var visibility: Visibility?
-    /// Size at which a segment is sealed: 64 MiB to 4 GiB.
+    /// Size at which a segment is sealed: 64 MiB to 4 GiB. Another one holds from the next on.
     public var segmentBytes: Int
     /// Raw bytes of a batch, at most 16 MiB.
     public var batchBytesMax: Int
@@ -110,20 +110,31 @@ public struct StreamConfiguration: Sendable, Hashable {
 
     /// Throws `invalidArgument` for a setting that differs and cannot be changed.
     package func expectChangeable(to new: StreamConfiguration) throws(WeirError) {
-        for (what, isSame) in [
-            ("place among partitions", partition == new.partition),
-            ("visibility", visibility == new.visibility),
-            ("segment size", segmentBytes == new.segmentBytes),
-            ("batch limit", batchBytesMax == new.batchBytesMax),
-            ("commit alignment", commitAlignment == new.commitAlignment),
-            ("index of keys", keyIndex == new.keyIndex),
-            ("indexed headers", indexedHeaders == new.indexedHeaders),
+        for (what, isSame, reason) in [
+            ("place among partitions", partition == new.partition, Reason.partition),
+            ("batch limit", batchBytesMax == new.batchBytesMax, Reason.batchLimit),
+            ("commit alignment", commitAlignment == new.commitAlignment, Reason.alignment),
+            ("index of keys", keyIndex == new.keyIndex, Reason.index),
+            ("indexed headers", indexedHeaders == new.indexedHeaders, Reason.index),
         ] where !isSame {
-            throw WeirError(
-                .invalidArgument,
-                "The \(what) of a stream is chosen at its creation and stays; create another "
-                    + "stream with the one that you want, and append the records to it.")
+            throw Self.stays(what, reason)
         }
+    }
+
+    /// Why a setting cannot be changed.
+    package enum Reason: String {
+        case partition = "its keys were sent to it by that"
+        case batchLimit = "every subscription has set aside memory for a batch of that size"
+        case alignment = "it is a promise about every byte of the stream"
+        case index = "the index holds the records that are there by it"
+    }
+
+    package static func stays(_ what: String, _ reason: Reason) -> WeirError {
+        WeirError(
+            .invalidArgument,
+            "The \(what) of a stream is chosen at its creation and stays, since "
+                + "\(reason.rawValue); create another stream with the one that you want, and "
+                + "append the records to it.")
     }
 
     /// Throws `invalidArgument` for the first setting that is outside its range.

@@ -5,19 +5,20 @@ package import WeirBase
 ///      0           8            16           24      32             40
 ///     | stream id | flushed end | durable end | epoch | active segment | written end |
 ///      48           52         56         60
-///     | generation | checksum | reserved | futex word |
+///     | generation | checksum | settings | futex word |
 ///
 /// Slot 0 is the file's header: magic "WEIRTAIL", store id, and a futex word for every publish.
 ///
 /// One process writes, through a shared map; others read while it does. A reader that meets a slot
 /// in the middle of a write finds its checksum wrong, and reads again. `generation` counts the
-/// writes. After a crash the slot is evidence: `durable end` was stored only after its sync had
-/// returned.
+/// writes, and `settings` the changes of the stream's settings since the writer opened it: where
+/// they differ from what a reader has seen, it reads the manifest again. After a crash the slot is
+/// evidence: `durable end` was stored only after its sync had returned.
 package struct TailSlot: Sendable, Hashable {
     package enum Field {
         package static let streamID = 0, flushedEnd = 8, durableEnd = 16, epoch = 24
         package static let segment = 32, writtenEnd = 40, generation = 48, checksum = 52
-        package static let reserved = 56, futexWord = 60, end = 64
+        package static let settings = 56, futexWord = 60, end = 64
     }
     package static let byteCount = Field.end
     /// "WEIRTAIL" as its bytes stand in the file.
@@ -29,10 +30,11 @@ package struct TailSlot: Sendable, Hashable {
     package var epoch: Epoch
     package var segment: SegmentID
     package var writtenEnd: FilePosition
+    package var settingsCount: UInt32
 
     package init(
         streamID: StreamID, flushedEnd: Offset, durableEnd: Offset, epoch: Epoch,
-        segment: SegmentID, writtenEnd: FilePosition
+        segment: SegmentID, writtenEnd: FilePosition, settingsCount: UInt32 = 0
     ) {
         self.streamID = streamID
         self.flushedEnd = flushedEnd
@@ -40,7 +42,11 @@ package struct TailSlot: Sendable, Hashable {
         self.epoch = epoch
         self.segment = segment
         self.writtenEnd = writtenEnd
+        self.settingsCount = settingsCount
     }
+
+    /// Which settings hold: another one after each change, and each opening.
+    package var edition: UInt64 { epoch.value << 32 | UInt64(settingsCount) }
 
     /// Writes all but the futex word, which `publish` counts up. `target` has 64 bytes.
     package func encode(to target: UnsafeMutableRawPointer, generation: UInt32) {
@@ -54,7 +60,7 @@ package struct TailSlot: Sendable, Hashable {
         let checksum = unsafe crc32c(
             UnsafeRawBufferPointer(start: target, count: Field.generation))
         unsafe target.storeLittle(checksum, Field.checksum)
-        unsafe target.storeLittle(UInt32(0), Field.reserved)
+        unsafe target.storeLittle(settingsCount, Field.settings)
     }
 
     package enum Reading: Sendable, Hashable {
@@ -81,7 +87,8 @@ package struct TailSlot: Sendable, Hashable {
                     durableEnd: Offset(base.little(Field.durableEnd)),
                     epoch: Epoch(base.little(Field.epoch)),
                     segment: SegmentID(base.little(Field.segment)),
-                    writtenEnd: FilePosition(base.little(Field.writtenEnd))))
+                    writtenEnd: FilePosition(base.little(Field.writtenEnd)),
+                    settingsCount: base.little(Field.settings)))
         }
     }
 

@@ -15,11 +15,11 @@ import WeirFormat
 ///     upkeep: edit, then replace or retire ─▶ the same records elsewhere, or a later start
 package final class LogView<Files: FileSystem>: Sendable {
     package let name: StreamName
-    package let visibility: Visibility
     /// Of the whole store.
     package let maps: SegmentMaps
     private let flushed: Atomic<UInt64>
     private let durable: Atomic<UInt64>
+    private let showsFlushed: Atomic<Bool>
     private let keyed = Atomic(UInt64.max)
     private let state: Lock<State>
 
@@ -28,6 +28,9 @@ package final class LogView<Files: FileSystem>: Sendable {
         var logStart: Offset
         /// Of the files before the last one, where all of them are sealed and so never change.
         var sealedBytes: UInt64?
+        /// Of a follower: what the writer's settings are, and the edition that it read.
+        var settings: StreamConfiguration?
+        var edition: UInt64?
         /// Reads the manifest again: in a process that does not write the stream.
         var reload: (@Sendable () throws(WeirError) -> Void)?
     }
@@ -37,7 +40,7 @@ package final class LogView<Files: FileSystem>: Sendable {
         segments: [ReadableSegment<Files>], logStart: Offset, flushedEnd: Offset, durableEnd: Offset
     ) {
         self.name = name
-        self.visibility = visibility
+        self.showsFlushed = Atomic(visibility == .flushed)
         self.maps = maps
         self.flushed = Atomic(flushedEnd.value)
         self.durable = Atomic(durableEnd.value)
@@ -47,7 +50,9 @@ package final class LogView<Files: FileSystem>: Sendable {
     package var flushedEnd: Offset { Offset(flushed.load(ordering: .acquiring)) }
     package var durableEnd: Offset { Offset(durable.load(ordering: .acquiring)) }
     /// The first offset that readers do not see yet.
-    package var visibleEnd: Offset { visibility == .durable ? durableEnd : flushedEnd }
+    package var visibleEnd: Offset {
+        showsFlushed.load(ordering: .acquiring) ? flushedEnd : durableEnd
+    }
     /// From here to the end no record has a key. Read it after the end; only the writer knows it.
     package var keyedEnd: Offset { Offset(keyed.load(ordering: .acquiring)) }
     package var logStart: Offset { state.withLock { $0.logStart } }
@@ -62,6 +67,25 @@ package final class LogView<Files: FileSystem>: Sendable {
 
     /// Records below may have keys. Said before the end behind them is.
     func note(keyedEnd: Offset) { keyed.store(keyedEnd.value, ordering: .releasing) }
+
+    /// How far readers see from now on. Everything that they have seen is durable by then where
+    /// that is less.
+    package func show(_ visibility: Visibility) {
+        showsFlushed.store(visibility == .flushed, ordering: .releasing)
+    }
+
+    /// Of a follower: the settings that its manifest told when the slot had this edition.
+    package func follow(_ settings: StreamConfiguration?, edition: UInt64) {
+        state.withLock { state in
+            state.edition = edition
+            state.settings = settings ?? state.settings
+        }
+        if let settings { show(settings.effectiveVisibility) }
+    }
+
+    /// Of the settings that a follower has read last; `nil` before it followed a writer.
+    package var edition: UInt64? { state.withLock { $0.edition } }
+    package var followedSettings: StreamConfiguration? { state.withLock { $0.settings } }
 
     package func publish(segments: [ReadableSegment<Files>], logStart: Offset) {
         let old = state.withLock { state in

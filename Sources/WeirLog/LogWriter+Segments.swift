@@ -12,7 +12,7 @@ extension LogWriter {
         if !hasOpened { try open() }
         if let current = active {
             let end = current.position + byteCount
-            let limit = FilePosition(UInt64(configuration.segmentBytes))
+            let limit = FilePosition(UInt64(bytesMax(of: current)))
             // A batch larger than a whole segment still gets one of its own.
             if end > limit, !current.isEmpty {
                 // Whoever waits for a sync is not to be failed by the roll of a later batch.
@@ -153,7 +153,7 @@ extension LogWriter {
     /// Past three quarters of a segment the next file is made, if it is to have room ahead.
     func askForNext(_ current: inout Active) {
         guard !current.hasAskedForNext, isBusy(current),
-            current.position.value > UInt64(configuration.segmentBytes) / 4 * 3
+            current.position.value > UInt64(bytesMax(of: current)) / 4 * 3
         else { return }
         current.hasAskedForNext = true
         nextFile.want(byteCount: min(current.growthStep, configuration.segmentBytes))
@@ -173,6 +173,12 @@ extension LogWriter {
     private func isBusy(_ current: Active) -> Bool {
         let busyFrom = 8
         return configuration.durability == .durable && current.syncCount >= busyFrom
+    }
+
+    /// A segment that was begun when segments were smaller stays as small: maps are made for that.
+    private func bytesMax(of current: Active) -> Int {
+        let mapped = Self.mapByteCount(configuration) - configuration.segmentBytes
+        return min(configuration.segmentBytes, current.readable.mapByteCount - mapped)
     }
 
     /// A segment's size and one batch more, so that a map made early reaches over everything.
@@ -214,7 +220,7 @@ extension LogWriter {
         guard end > max(current.allocatedEnd, current.refusedEnd) else { return }
         let isDurable = configuration.durability == .durable
         guard !isDurable || isBusy(current) else { return }
-        let limit = FilePosition(UInt64(configuration.segmentBytes))
+        let limit = FilePosition(UInt64(bytesMax(of: current)))
         let target = min(end + current.growthStep, max(limit, end))
         let isMade =
             isDurable

@@ -21,6 +21,8 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
     let host: Host
     /// The leader's; others look into the manifest.
     package private(set) var configuration: StreamConfiguration
+    /// How often they were changed; readers elsewhere then look into the manifest.
+    private var settingsCount: UInt32 = 0
     package let streamID: StreamID
     package let manifest: ManifestFile<Files>
     let rolls: RollQueue<Files>
@@ -266,17 +268,30 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         publish()
     }
 
-    /// Records other settings, and goes by them from the next batch on. Costs one synced edit.
+    /// Records other settings, and goes by them from the next batch on. Costs one synced edit, the
+    /// sync of what was appended before unless the stream is `.flushed` and stays it, and a change
+    /// of segment where segments become smaller.
     ///
     /// Throws `invalidArgument` for a setting that stays as it was chosen; then, and after any
     /// error but a failed sync, all is as before.
     package func configure(_ new: StreamConfiguration) throws(WeirError) {
         if let poison { throw poison }
-        try configuration.expectChangeable(to: new)
-        guard new != configuration else { return }
+        let old = configuration
+        try old.expectChangeable(to: new)
+        guard new != old else { return }
         try checkTenure()
+        // Readers elsewhere map segments by what the manifest says: none may be larger by then.
+        let isBegun = place != nil
+        if new.segmentBytes < old.segmentBytes, isBegun { try sealActive() }
         try commit([.configured(new)])
         configuration = new
+        settingsCount &+= 1
+        let showsLess =
+            new.effectiveVisibility == .durable && old.effectiveVisibility == .flushed
+        // Nobody else would sync what was appended before, and readers have seen it.
+        if new.durability != .flushed || showsLess { try sync() }
+        view.show(new.effectiveVisibility)
+        publish()
     }
 
     /// Makes everything that was appended durable. Costs one sync, or nothing if nothing is new.
@@ -329,7 +344,7 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
             TailSlot(
                 streamID: streamID, flushedEnd: nextOffset, durableEnd: durableEnd,
                 epoch: epoch, segment: place?.segment ?? SegmentID(0),
-                writtenEnd: place?.position ?? .zero))
+                writtenEnd: place?.position ?? .zero, settingsCount: settingsCount))
     }
 }
 

@@ -16,7 +16,8 @@ package final class ReadableSegment<Files: FileSystem>: Sendable {
     package let generation: UInt32
     let files: Files
     private let maps: SegmentMaps
-    private let mapByteCount: Int
+    /// Nobody looks beyond this.
+    let mapByteCount: Int
     private let readable: Atomic<UInt64>
     private let state: Lock<State>
 

@@ -55,7 +55,10 @@ begin
 expect "settings through the writer" 0 '' "$weir" config s set retention.records=none linger=7
 check "are seen at once" [ "$(setting retention.records)$(setting linger)" = none7 ]
 expect "one that is out of range" 1 'The linger is 5000; expected 0 to 1000' "$weir" config s set linger=5000
-expect "one that stays" 1 'segment.bytes is chosen at a stream' "$weir" config s set segment.bytes=1GiB
+expect "one that stays" 1 'batch.bytes of a stream is chosen .* since every subscription' "$weir" config s set batch.bytes=2MiB
+expect "segments and visibility" 0 '' "$weir" config s set segment.bytes=1GiB visibility=flushed
+check "are seen at once, too" [ "$(setting segment.bytes)$(setting visibility)" = 1073741824flushed ]
+expect "segments too small" 1 'segment size is 1024' "$weir" config s set segment.bytes=1k
 expect "one that is none" 1 'There is no setting colour; there are durability' "$weir" config s set colour=red
 expect "of two the second is wrong" 1 'linger' "$weir" config s set compression=lz4 linger=x
 check "and the first does not hold" [ "$(setting compression)" = auto ]

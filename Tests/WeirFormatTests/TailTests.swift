@@ -7,7 +7,7 @@ private typealias Field = TailSlot.Field
 
 private let slot = TailSlot(
     streamID: StreamID(0x11), flushedEnd: Offset(300), durableEnd: Offset(200), epoch: Epoch(4),
-    segment: SegmentID(0x22), writtenEnd: FilePosition(8192))
+    segment: SegmentID(0x22), writtenEnd: FilePosition(8192), settingsCount: 7)
 
 private func encoded(_ slot: TailSlot, generation: UInt32 = 9) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: TailSlot.byteCount)
@@ -32,14 +32,17 @@ struct TailSlotTests {
         #expect(bytes.number(UInt64.self, at: Field.writtenEnd) == 8192)
         #expect(bytes.number(UInt32.self, at: Field.generation) == 9)
         #expect(bytes.number(UInt32.self, at: Field.checksum) == crc32c(bytes[..<48]))
+        #expect(bytes.number(UInt32.self, at: Field.settings) == 7)
     }
 
-    @Test func `notices every flipped bit but those of generation, reserve and futex`() {
+    @Test func `notices every flipped bit but those of generation, settings and futex`() {
         let bytes = encoded(slot)
         for bit in 0..<bytes.count * 8 {
             let isCovered = bit / 8 < Field.generation || (52..<56).contains(bit / 8)
+            var flipped = slot
+            if (56..<60).contains(bit / 8) { flipped.settingsCount ^= 1 << UInt32(bit - 56 * 8) }
             let found = decoded(bytes.flipping(bit: bit))
-            #expect(found == (isCovered ? .torn : .slot(slot)), "bit \(bit)")
+            #expect(found == (isCovered ? .torn : .slot(flipped)), "bit \(bit)")
         }
     }
 

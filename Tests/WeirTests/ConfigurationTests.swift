@@ -66,7 +66,9 @@ struct ConfigurationTests {
     }
 
     @Test(arguments: [
-        "segment.bytes=1GiB", "partition=1", "index.keys=off", "nothing=1", "retention.age",
+        "batch.bytes=2MiB", "commit.alignment=4096", "segment.bytes=1k", "segment.bytes=8GiB",
+        "segment.bytes=", "visibility=perhaps", "partition=1", "index.keys=off", "nothing=1",
+        "retention.age",
         "retention.age=soon", "retention.age=9999999999999999999d", "linger=-1", "linger=1001",
         "compaction=perhaps", "compaction.dirty=50", "compression=zip", "durability=interval:0",
         "retention.bytes=0", "=", "",
@@ -82,7 +84,7 @@ struct ConfigurationTests {
     @Test func `that were chosen for good stay`() async throws {
         let (store, stream) = try open()
         await #expect(throws: WeirError.self) {
-            try await stream.configure { $0.segmentBytes = 128 << 20 }
+            try await stream.configure { $0.batchBytesMax = 2 << 20 }
         }
         try store.closeBlocking()
     }
@@ -94,7 +96,7 @@ struct ConfigurationTests {
             "compaction.dirty=9", "compaction.lag=2m", "compaction.tombstones=1h",
             "retention.age=7d", "retention.bytes=3GiB", "retention.records=5",
             "retention.held-by=a,b", "retention.held-bytes=1k", "quota.bytes=2MiB",
-            "quota.policy=wait",
+            "quota.policy=wait", "visibility=flushed", "segment.bytes=1GiB",
         ]
         for word in words { try settings.apply(word) }
         var again = StreamConfiguration()

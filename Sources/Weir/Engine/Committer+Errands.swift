@@ -30,13 +30,15 @@ extension Committer {
     ) throws(WeirError) -> StreamConfiguration {
         try betweenGroups { [self] writer throws(WeirError) in
             var settings = writer.configuration
+            let segmentBytes = settings.segmentBytes
             try change(&settings)
-            // What a segment's size may be, its creation has said.
-            try settings.validate(segmentBytesMin: Limits.segmentBytesMinInTests)
+            // What its creation has said may stay.
+            try settings.validate(segmentBytesMin: min(segmentBytes, Limits.segmentBytesMin))
+            // Readers may see more than before, whatever becomes of it.
+            defer { watch.wake() }
             try writer.configure(settings)
             acknowledgedLevel = settings.durability == .durable ? .durable : .flushed
-            // Nobody else would sync what was appended before.
-            if settings.durability != .flushed { try writer.sync() }
+            tellGateEnd()
             hasQuota.store(true, ordering: .relaxed)
             countQuota()
             hasQuota.store(settings.quota != nil, ordering: .relaxed)

@@ -243,6 +243,7 @@ extension StoreEngine {
             reports: [])
         let view = makeView(
             recovered, readableEnd: stream.readableEnd, flushedEnd: slot?.flushedEnd ?? .zero)
+        if let slot { view.follow(stream.manifest.configuration, edition: slot.edition) }
         insertFollowed(
             OpenStream(
                 id: id, name: stream.manifest.name, configuration: stream.manifest.configuration,
@@ -285,9 +286,10 @@ extension StoreEngine {
     private func refreshAlone(_ stream: OpenStream) throws(WeirError) {
         guard isBehind(stream), let slot = tail?.slot(of: stream.id)?.slot else { return }
         let view = stream.view
-        if let last = view.segments.last, last.id == slot.segment {
+        let hasOtherSettings = view.edition != slot.edition
+        if !hasOtherSettings, let last = view.segments.last, last.id == slot.segment {
             last.advance(readableEnd: max(slot.writtenEnd, last.readableEnd))
-        } else if slot.flushedEnd > view.flushedEnd {
+        } else if hasOtherSettings || slot.flushedEnd > view.flushedEnd {
             try reload(view, stream.id, slot)
         }
         view.advance(
@@ -298,15 +300,16 @@ extension StoreEngine {
     private func isBehind(_ stream: OpenStream) -> Bool {
         guard let slot = tail?.slot(of: stream.id)?.slot, slot.epoch > epoch else { return false }
         return slot.flushedEnd > stream.view.flushedEnd
-            || slot.durableEnd > stream.view.durableEnd
+            || slot.durableEnd > stream.view.durableEnd || slot.edition != stream.view.edition
     }
 
-    /// The writer rolled, compacted or retired: manifest and directory tell the segments. Known
-    /// ones are kept, with their maps.
+    /// The writer rolled, compacted, retired or changed settings: manifest and directory tell.
+    /// Segments that are known are kept, with their maps.
     private func reload(
         _ view: LogView<Files>, _ id: StreamID, _ slot: TailSlot?
     ) throws(WeirError) {
         let loaded = try FollowedStream.load(id, slot: slot, files: files)
+        if let slot { view.follow(loaded?.manifest.configuration, edition: slot.edition) }
         guard let now = loaded else { return }
         var known: [SegmentID: ReadableSegment<Files>] = [:]
         for segment in view.segments { known[segment.id] = segment }

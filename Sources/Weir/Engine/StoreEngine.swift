@@ -32,9 +32,9 @@ package final class StoreEngine<Files: FileSystem>: Sendable {
             self.openedEnd = view.flushedEnd
         }
 
-        /// As they are now; of a reader, as they were when it opened the stream.
+        /// As they are now; of a reader, as they were when it looked last.
         package var settings: StreamConfiguration {
-            writer?.manifest.state.configuration ?? configuration
+            writer?.manifest.state.configuration ?? view.followedSettings ?? configuration
         }
     }
 

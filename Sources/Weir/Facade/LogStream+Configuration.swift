@@ -9,16 +9,18 @@ extension LogStream {
     /// try await orders.configure { $0.retention = RetentionPolicy(ageSecondsMax: 30 * 86_400) }
     /// ```
     ///
-    /// Durability, compression, linger, compaction and retention can be changed, and hold from the
-    /// next group of appends on, without a restart; how far readers see follows a change of
-    /// durability when the store is opened the next time. The other settings were chosen at the
+    /// Durability, visibility, compression, linger, compaction, retention and quota can be changed,
+    /// and hold from the next group of appends on, without a restart; the size of segments holds
+    /// from the next segment on. How far readers see follows at once, also in other processes; what
+    /// they have seen is made durable before they see less. The other settings were chosen at the
     /// creation and stay. `change` is called between two groups, so two callers lose nothing of
     /// each other's. When it returns, the settings survive power loss; a crash before leaves the
     /// old ones or the new.
     ///
     /// Throws `invalidArgument` for a value outside its range, for a setting that stays, and for
     /// one of Weir's own streams; what `change` throws; `closed`, `poisoned`, `noSpace`, and what
-    /// the medium said. Then the old settings hold. Costs one synced edit of the manifest.
+    /// the medium said. Then the old settings hold. Costs one synced edit of the manifest, a sync,
+    /// and for smaller segments the change to another one.
     @discardableResult
     public func configure(
         _ change: @escaping @Sendable (inout StreamConfiguration) throws(WeirError) -> Void

@@ -63,7 +63,7 @@ public final class LogStream: Sendable {
         }
     }
 
-    /// As they are now; in a reading process, as they were when it opened the store.
+    /// As they are now; in a reading process, as they were when it looked last.
     public var configuration: StreamConfiguration { open.settings }
 
     var engine: SystemEngine { parts.engine }

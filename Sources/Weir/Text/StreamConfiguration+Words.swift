@@ -33,31 +33,39 @@ extension StreamConfiguration {
         }
         let key = String(word[..<equals])
         guard let setting = Setting(rawValue: key) else {
-            let isFixed = Self.fixed.contains { $0.key == key }
+            if let fixed = Self.fixed.first(where: { $0.key == key }) {
+                throw Self.stays("setting \(key)", fixed.reason)
+            }
             throw WeirError(
                 .invalidArgument,
-                isFixed
-                    ? "The setting \(key) is chosen at a stream's creation and stays; create "
-                        + "another stream with the one that you want, and append the records to it."
-                    : "There is no setting \(key); there are "
-                        + Setting.allCases.map(\.rawValue).joined(separator: ", ") + ".")
+                "There is no setting \(key); there are "
+                    + Setting.allCases.map(\.rawValue).joined(separator: ", ") + ".")
         }
         try setting.apply(String(word[word.index(after: equals)...]), to: &self)
     }
 
-    private static let fixed: [(key: String, text: @Sendable (StreamConfiguration) -> String)] = [
-        ("segment.bytes", { "\($0.segmentBytes)" }), ("batch.bytes", { "\($0.batchBytesMax)" }),
-        ("commit.alignment", { "\($0.commitAlignment)" }),
-        ("visibility", { $0.visibility?.rawValue ?? "as durability" }),
-        ("index.keys", { $0.keyIndex ? "on" : "off" }),
-        ("index.headers", { Setting.list($0.indexedHeaders) }),
-        ("partition", { $0.partition.map { "\($0.index) of \($0.count)" } ?? Setting.none }),
+    private struct Fixed: Sendable {
+        let key: String
+        let reason: Reason
+        let text: @Sendable (StreamConfiguration) -> String
+    }
+
+    private static let fixed = [
+        Fixed(key: "batch.bytes", reason: .batchLimit) { "\($0.batchBytesMax)" },
+        Fixed(key: "commit.alignment", reason: .alignment) { "\($0.commitAlignment)" },
+        Fixed(key: "index.keys", reason: .index) { $0.keyIndex ? "on" : "off" },
+        Fixed(key: "index.headers", reason: .index) { Setting.list($0.indexedHeaders) },
+        Fixed(key: "partition", reason: .partition) {
+            $0.partition.map { "\($0.index) of \($0.count)" } ?? Setting.none
+        },
     ]
 }
 
 /// The settings that can be changed.
 private enum Setting: String, CaseIterable {
-    case durability, compression, linger, compaction
+    case durability, visibility, compression, linger
+    case segmentBytes = "segment.bytes"
+    case compaction
     case compactionDirty = "compaction.dirty"
     case compactionLag = "compaction.lag"
     case compactionTombstones = "compaction.tombstones"
@@ -70,6 +78,8 @@ private enum Setting: String, CaseIterable {
     case quotaPolicy = "quota.policy"
 
     static let none = "none"
+    /// Readers see as far as appends are acknowledged.
+    private static let asDurability = "as-durability"
 
     static func list(_ names: [String]) -> String {
         names.isEmpty ? none : names.joined(separator: ",")
@@ -88,8 +98,10 @@ private enum Setting: String, CaseIterable {
             case .flushed: return "flushed"
             case .interval(let milliseconds): return "interval:\(milliseconds)"
             }
+        case .visibility: return settings.visibility?.rawValue ?? Setting.asDurability
         case .compression: return settings.compression.rawValue
         case .linger: return "\(settings.lingerMicroseconds)"
+        case .segmentBytes: return "\(settings.segmentBytes)"
         case .compaction: return compaction == nil ? "off" : "on"
         case .compactionDirty: return number(compaction?.dirtyPercent)
         case .compactionLag: return number(compaction?.lagSecondsMin, "s")
@@ -112,7 +124,9 @@ private enum Setting: String, CaseIterable {
                 throw wrong(text, "off, lz4 or auto")
             }
             settings.compression = compression
+        case .visibility: settings.visibility = try visibility(text)
         case .linger: settings.lingerMicroseconds = try count(text)
+        case .segmentBytes: settings.segmentBytes = try bytes(text)
         case .compaction: try switchCompaction(text, &settings)
         case .compactionDirty, .compactionLag, .compactionTombstones:
             guard settings.compaction != nil else {
@@ -190,6 +204,14 @@ private enum Setting: String, CaseIterable {
             }
             return .interval(milliseconds: milliseconds)
         }
+    }
+
+    private func visibility(_ text: String) throws(WeirError) -> Visibility? {
+        if text == Setting.asDurability { return nil }
+        guard let visibility = Visibility(rawValue: text) else {
+            throw wrong(text, "durable, flushed or \(Setting.asDurability)")
+        }
+        return visibility
     }
 
     private func count(_ text: String) throws(WeirError) -> Int {
