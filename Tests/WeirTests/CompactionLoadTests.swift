@@ -8,7 +8,8 @@ import WeirTesting
 ///
 /// The values are a counter a key, so that a reader can hold each record against the one before it:
 /// offsets rise, a key's counter never falls, and at the end everything is there that a dictionary
-/// keeps. `WEIR_COMPACTION_SECONDS=60` runs it for longer than CI's five seconds.
+/// keeps. `WEIR_COMPACTION_SECONDS=60` runs it for longer than CI's five seconds, and
+/// it goes on until a segment was rewritten.
 @Suite("A stream that is compacted while it is used")
 struct CompactionLoadTests {
     private static let keyCount = 400
@@ -37,6 +38,12 @@ struct CompactionLoadTests {
     private final class Tally: Sendable {
         let rewrites = Atomic(0)
         let keys = Mutex<Set<[UInt8]>>([lastKey])
+        private let end = ContinuousClock.now + duration
+
+        /// A machine with other work may need longer to rewrite the first.
+        var isOver: Bool {
+            ContinuousClock.now >= end && rewrites.load(ordering: .relaxed) > 0
+        }
     }
 
     /// The key of the writer's last record.
@@ -47,21 +54,20 @@ struct CompactionLoadTests {
         return .seconds(asked.flatMap { Int($0) } ?? 5)
     }
 
-    @Test func `shows no reader a repeat or a loss`() async throws {
+    @Test(.timeLimit(.minutes(30))) func `shows no reader a repeat or a loss`() async throws {
         let folder = TemporaryFolder()
         let store = try await Store.open(at: folder.path)
         let stream = try await store.stream(
             "s",
             creating: .init(
                 durability: .flushed, compaction: CompactionPolicy(tombstoneSecondsMin: 0)))
-        let end = ContinuousClock.now + Self.duration
         let tally = Tally()
 
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 var random = SeededRandom(seed: 1)
                 var number = 0
-                while ContinuousClock.now < end {
+                while !tally.isOver {
                     var batch = Batch()
                     for _ in 0...random.below(200) {
                         number += 1
@@ -74,14 +80,14 @@ struct CompactionLoadTests {
                 try await stream.append(key: Self.lastKey, value: bytes("0"))
             }
             group.addTask {
-                while ContinuousClock.now < end {
+                while !tally.isOver {
                     let report = try await stream.compact(.init(isNow: true))
                     tally.rewrites.add(report.segmentsRewritten, ordering: .relaxed)
                 }
             }
             for _ in 0..<10 {
                 group.addTask {
-                    while ContinuousClock.now < end {
+                    while !tally.isOver {
                         // Each walk from the start: what is there is the newest of its key by then.
                         if let problem = try Self.walk(stream) {
                             throw WeirError(.damaged, problem)
@@ -106,7 +112,6 @@ struct CompactionLoadTests {
         let keys = tally.keys.withLock { $0 }
         #expect(Set(kept.compactMap(\.key)) == keys)
         #expect(kept.count == keys.count)
-        #expect(tally.rewrites.load(ordering: .relaxed) > 0)
         try await store.close()
     }
 
