@@ -8,8 +8,9 @@ log=.build/thread-sanitizer.log
 export TSAN_OPTIONS="suppressions=$WEIR_ROOT/Tests/Stages/thread-sanitizer.suppressions"
 # A name that no suite bears yet, or any more, is no error.
 suites='ConsumerTests|CancellationTests|ConcurrencyTests|FeedFailureTests|SubscriptionTests|GateTests|ControlTests'
-suites+='|ConsumerGroupTests|CursorTests|CompactionTests|QuotaTests|BackupRaceTests'
+suites+='|ConsumerGroupTests|CursorTests|CompactionTests|CompactionLoadTests|QuotaTests|BackupRaceTests'
 suites+='|RetentionTests|ThreadPoolTests|TimersTests|TenureTests'
+export WEIR_COMPACTION_SECONDS=2
 options=(--sanitize=thread --scratch-path .build-tsan)
 if ! swift build --build-tests "${options[@]}" >"$log" 2>&1; then
     grep -E 'error: ' "$log" | head -n 5
