@@ -105,7 +105,7 @@ package struct Compactor<Files: FileSystem>: Sendable {
         var end = first
         var byteCount = 0
         while end < entries.count {
-            byteCount += Int(clamping: entries[end].sealed?.recordCount ?? 0) * 3 / 8
+            byteCount += Int(clamping: entries[end].sealed?.recordCount ?? 0) / 8 * 3
             if end > first, byteCount > request.markBytesMax { break }
             end += 1
         }

@@ -109,6 +109,12 @@ struct Survey<Files: FileSystem>: ~Copyable {
         var hashed = 0
         hashes.removeAll(keepingCapacity: true)
         let mayExpire = header.appendTime < tombstonesBefore
+        // What no builder of ours has made may not fit into one.
+        if header.recordCount > Limits.batchEntriesMax
+            || header.rawBodyLength > Limits.decodedBodyBytesMax
+        {
+            segments[index].hasFixedBatches = true
+        }
         while let record = records.next() {
             defer { place += 1 }
             guard let key = record.key else {

@@ -185,7 +185,8 @@ package final class LogView<Files: FileSystem>: Sendable {
     /// Where what an epoch left ends: the first offset of a later epoch, or else the log's end.
     ///
     /// A merged segment's header tells of the epochs in it; the first question may wait for the
-    /// disk. Of one that does not hold nothing is known, and no record is said to be lost.
+    /// disk. Of one that is gone, or does not hold, nothing is known, and no record is said to be
+    /// lost. Throws what the medium said.
     package func end(of epoch: Epoch) throws(WeirError) -> Offset {
         while true {
             let (last, next) = state.withLock { state in
@@ -202,8 +203,9 @@ package final class LogView<Files: FileSystem>: Sendable {
                 return try last.epochStarts().first { $0.epoch > epoch }?.offset ?? end
             } catch {
                 if error.code == .damaged { return end }
+                guard error.code == .notFound else { throw error }
                 // Another process may have put a new one in its place.
-                guard error.code == .notFound, try hasLeft(last) else { throw error }
+                guard try hasLeft(last) else { return end }
             }
         }
     }

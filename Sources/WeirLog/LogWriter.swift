@@ -283,13 +283,15 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
         // Readers elsewhere map segments by what the manifest says: none may be larger by then.
         let isBegun = place != nil
         if new.segmentBytes < old.segmentBytes, isBegun { try sealActive() }
+        let showsLess =
+            new.effectiveVisibility == .durable && old.effectiveVisibility == .flushed
+        // Nobody else would sync what was appended before, and readers have seen it. All that may
+        // fail comes before the edit.
+        if new.durability != .flushed || showsLess { try sync() }
+        try settle()
         try commit([.configured(new)])
         configuration = new
         settingsCount &+= 1
-        let showsLess =
-            new.effectiveVisibility == .durable && old.effectiveVisibility == .flushed
-        // Nobody else would sync what was appended before, and readers have seen it.
-        if new.durability != .flushed || showsLess { try sync() }
         view.show(new.effectiveVisibility)
         publish()
     }

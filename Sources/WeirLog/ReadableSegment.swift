@@ -17,7 +17,7 @@ package final class ReadableSegment<Files: FileSystem>: Sendable {
     let files: Files
     private let maps: SegmentMaps
     /// Nobody looks beyond this.
-    let mapByteCount: Int
+    package let mapByteCount: Int
     private let readable: Atomic<UInt64>
     private let state: Lock<State>
 
@@ -127,7 +127,7 @@ package final class ReadableSegment<Files: FileSystem>: Sendable {
         guard generation > 0 else { return [] }
         if let known = state.withLock({ $0.epochStarts }) { return known }
         let bytes = try files.read(
-            try file(), at: .zero, byteCount: SegmentHeader.alignment)
+            try file(), at: .zero, byteCount: SegmentHeader.byteCountMax)
         let header: SegmentHeader
         do throws(WeirError) {
             header = try SegmentHeader.decode(bytes).header

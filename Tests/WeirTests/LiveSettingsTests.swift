@@ -124,6 +124,14 @@ struct SegmentSizeTests {
         try writer.configure(settings)
     }
 
+    private static func showDurable<Files: FileSystem>(
+        _ writer: LogWriter<Files>
+    ) throws(WeirError) {
+        var settings = writer.configuration
+        settings.visibility = .durable
+        try writer.configure(settings)
+    }
+
     /// How many batches each segment holds.
     private func batches(_ writer: LogWriter<RealFileSystem>) throws -> [Int] {
         try writer.view.segments.map { Int(try $0.summary().batchCount) }
@@ -187,6 +195,46 @@ struct SegmentSizeTests {
             try Self.resize(writer, to: byteCount)
         }
         for reader in readers { try reader.close() }
+        try engine.close()
+    }
+
+    @Test func `smaller and larger again, leaves no reader with a map that is too short`() throws {
+        let engine = try engine()
+        let writer = try SmallStream.create(in: engine)
+        try Self.resize(writer, to: 64 << 10)
+        try SmallStream.append(20, to: writer)
+        // The segment that is begun now was made with maps for the larger size.
+        try Self.resize(writer, to: 8 << 10)
+        let reader = try reader()
+        let stream = try #require(reader.streams.first)
+        #expect(try SmallStream.offsets(stream.view).count == 20)
+        try Self.resize(writer, to: 64 << 10)
+        try SmallStream.append(10, to: writer)
+        try reader.refresh(stream)
+        let own = try #require(writer.view.segments.last)
+        let seen = try #require(stream.view.segments.last)
+        #expect(seen.id == own.id && seen.mapByteCount >= own.mapByteCount)
+        #expect(try SmallStream.offsets(stream.view).count == 30)
+        try reader.close()
+        try engine.close()
+    }
+
+    @Test func `stays as it was where the disk has no room for what comes before it`() throws {
+        let files = FaultyFileSystem(SimulatedFileSystem(seed: 8))
+        let engine = try StoreEngine.open(
+            files: files, host: SimulatedMachine(seed: 8).host, creating: true)
+        let writer = try SmallStream.create(in: engine, durability: .flushed)
+        try SmallStream.append(3, to: writer)
+        files.follow { operation, path in
+            operation == .write && path.hasSuffix(".segment") ? .fails(.noSpace) : nil
+        }
+        let before = writer.configuration
+        let error = #expect(throws: WeirError.self) { try Self.showDurable(writer) }
+        #expect(error?.code == .noSpace && files.hits > 0)
+        #expect(writer.configuration == before && writer.manifest.state.configuration == before)
+        files.follow { _, _ in nil }
+        try Self.showDurable(writer)
+        #expect(writer.view.visibleEnd == Offset(3) && writer.durableEnd == Offset(3))
         try engine.close()
     }
 

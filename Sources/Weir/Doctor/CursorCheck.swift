@@ -35,18 +35,30 @@ enum CursorCheck {
                 }
                 continue
             }
-            switch try standing.settled(in: view) {
-            case .at(_, lost: nil): continue
-            case .at(let commit, let lost?):
-                found.append(
-                    report(
-                        .cursorBeyondLog,
-                        "\(cursor) stands at offset \(lost), and what its epoch left of the log "
-                            + "ends at \(commit.position.offset)"))
-            case .unreadable(let error):
-                found.append(report(.damagedCursor, "\(cursor) says nothing: \(error)"))
+            do throws(WeirError) {
+                if let detail = try trouble(standing, in: view) {
+                    found.append(report(detail.kind, cursor + detail.words))
+                }
+            } catch {
+                let words = "\(cursor) cannot be held against its log: \(error)"
+                found.append(report(.damagedCursor, words))
             }
         }
         return found
+    }
+
+    private static func trouble<Files: FileSystem>(
+        _ standing: CursorStanding, in view: LogView<Files>
+    ) throws(WeirError) -> (kind: DamageReport.Kind, words: String)? {
+        switch try standing.settled(in: view) {
+        case .at(_, lost: nil): return nil
+        case .at(let commit, let lost?):
+            return (
+                .cursorBeyondLog,
+                " stands at offset \(lost), and what its epoch left of the log ends at "
+                    + "\(commit.position.offset)"
+            )
+        case .unreadable(let error): return (.damagedCursor, " says nothing: \(error)")
+        }
     }
 }

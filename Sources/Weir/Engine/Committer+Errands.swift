@@ -19,7 +19,6 @@ extension Committer {
 
     /// Makes durable what was appended without waiting for that. Blocks the thread.
     func sync() throws(WeirError) {
-        defer { refuseIfPoisoned() }
         try betweenGroups { writer throws(WeirError) in try writer.sync() }
         watch.wake()
     }
@@ -49,6 +48,8 @@ extension Committer {
     private func betweenGroups<Result: Sendable>(
         _ body: @escaping @Sendable (SystemWriter) throws(WeirError) -> Result
     ) throws(WeirError) -> Result {
+        // A failed sync, whoever asked for it, is the end of appending.
+        defer { refuseIfPoisoned() }
         let slot = Slot<Swift.Result<Result, WeirError>>()
         let errand: Errand = { [writer] refusal in
             if let refusal { return slot.finish(.failure(refusal)) }

@@ -6,7 +6,7 @@ import WeirLog
 extension Committer {
     /// By the leader, when a group was told.
     func noteUse() {
-        wasUsed.store(true, ordering: .relaxed)
+        if !wasUsed.load(ordering: .relaxed) { wasUsed.store(true, ordering: .relaxed) }
         guard !isCounted.load(ordering: .relaxed), writer.isAwake else { return }
         isCounted.store(true, ordering: .relaxed)
         housekeeper.openFiles.enter(self)
@@ -25,11 +25,12 @@ extension Committer {
             // Appends are told; there is nobody else to tell.
             refuseIfPoisoned()
         }
+        // Synced it may be even where it could not be closed.
+        watch.wake()
+        tellGateEnd()
         if writer.isAwake { return false }
         isCounted.store(false, ordering: .relaxed)
         queue.withLock { $0.queue.releaseMemory() }
-        watch.wake()
-        tellGateEnd()
         return true
     }
 

@@ -207,7 +207,7 @@ final class Committer: PoolWorker {
         }
         countQuota()
         noteUse()
-        if !name.isSystem { flow.countQuota(writer.streamID, writer.view) }
+        flow.countQuota(writer.streamID, writer.view)
     }
 
     /// Those of batches that could not be written.
@@ -337,12 +337,15 @@ final class Committer: PoolWorker {
 
     /// Syncs an interval's appends, and leaves a marker that proves how far the log is durable.
     private func keepUp() {
+        // Synced it may be even where the marker found no room.
+        defer {
+            watch.wake()
+            tellGateEnd()
+        }
         do throws(WeirError) {
             if writer.hasWork { haveWorkDone() }
             if writer.configuration.durability != .flushed { try writer.sync() }
             try writer.mark()
-            watch.wake()
-            tellGateEnd()
         } catch {
             // Appends are told; there is nobody else to tell. A disk that is full may have room
             // later, and what an interval promises is still owed.

@@ -49,7 +49,7 @@ final class CursorBook: Sendable {
         try log.walk(stream.view)
         let views = views
         log.keep(streams: Set(views.keys).union(engine.unreadableStreams))
-        let settled = try log.settled(views)
+        let settled = log.settled(views)
         ledger.withLock { $0.load(settled) }
         report(log)
     }
@@ -103,7 +103,7 @@ final class CursorBook: Sendable {
         if let failure = state.withLock({ $0.failure }) { throw failure }
         let standings =
             engine.isReadOnly
-            ? try following { log throws(WeirError) in try log.settled(views) }
+            ? try following { log throws(WeirError) in log.settled(views) }
             : ledger.withLock { $0.standings }
         return standings.filter { stream == nil || $0.key.stream == stream }
             .map { ($0.key, $0.value) }.sorted { $0.key.name < $1.key.name }

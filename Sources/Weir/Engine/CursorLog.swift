@@ -61,13 +61,19 @@ package struct CursorLog: Sendable {
         standings = standings.filter { streams.contains($0.key.stream) }
     }
 
-    /// Where they stand in what there is of their streams.
+    /// Where they stand in what there is of their streams; where that cannot be looked at now, as
+    /// they were committed: the trouble of one segment is not that of all cursors.
     package func settled<Files: FileSystem>(
         _ views: [StreamID: LogView<Files>]
-    ) throws(WeirError) -> [CursorKey: CursorStanding] {
+    ) -> [CursorKey: CursorStanding] {
         var settled = standings
         for (key, standing) in standings {
-            if let view = views[key.stream] { settled[key] = try standing.settled(in: view) }
+            guard let view = views[key.stream] else { continue }
+            do throws(WeirError) {
+                settled[key] = try standing.settled(in: view)
+            } catch {
+                settled[key] = standing
+            }
         }
         return settled
     }

@@ -304,7 +304,7 @@ extension StoreEngine {
     }
 
     /// The writer rolled, compacted, retired or changed settings: manifest and directory tell.
-    /// Segments that are known are kept, with their maps.
+    /// Segments that are known are kept, with their maps, unless these have become too short.
     private func reload(
         _ view: LogView<Files>, _ id: StreamID, _ slot: TailSlot?
     ) throws(WeirError) {
@@ -315,8 +315,9 @@ extension StoreEngine {
         for segment in view.segments { known[segment.id] = segment }
         var segments = now.manifest.segments.map { entry -> ReadableSegment<Files> in
             let end = now.readableEnd[entry.id]
-            guard let segment = known[entry.id] else {
-                return makeSegment(entry, of: now.manifest, readableEnd: end)
+            let made = makeSegment(entry, of: now.manifest, readableEnd: end)
+            guard let segment = known[entry.id], segment.mapByteCount >= made.mapByteCount else {
+                return made
             }
             if let sealed = entry.sealed { segment.seal(sealed, summary: nil) }
             if let end { segment.advance(readableEnd: max(end, segment.readableEnd)) }

@@ -60,14 +60,15 @@ final class StoreQuota: Sendable {
         state.withLock { $0.usage.isOver ? $0.usage.quota : nil }
     }
 
-    /// Of one stream, after a group of its appends. Says whether the quota came to be reached.
+    /// Of one stream, after a group of its appends, or what made room in it. Says whether the quota
+    /// came to be reached.
     func count(_ stream: StreamID, _ view: LogView<RealFileSystem>) -> Bool {
         // Whoever sets a quota looks at the view behind that: this group is counted there, or here.
-        guard isSet.load(ordering: .relaxed) else { return false }
+        guard isSet.load(ordering: .relaxed), !view.name.isSystem else { return false }
         return change { $0.count(view.byteCount, of: stream) }
     }
 
-    /// Of all streams, whatever made room.
+    /// Of all streams: one may have been deleted.
     func recount(_ engine: SystemEngine) -> Bool {
         guard isSet.load(ordering: .relaxed) else { return false }
         return change { $0.recount(Self.byteCounts(engine)) }

@@ -40,7 +40,7 @@ extension Upkeep {
     /// Retention, a trim or a compaction may have made room in a stream.
     func countQuotas(_ committer: Committer) {
         committer.countQuota()
-        flow.recountQuota(engine)
+        flow.countQuota(committer.writer.streamID, committer.writer.view)
     }
 
     /// Compaction may have made room.

@@ -168,8 +168,10 @@ final class Upkeep: Sendable {
             guard let sealed = segment.sealed, let footer = try segment.footer(sealed) else {
                 continue
             }
-            let share = footer.summary.tombstoneCount * 100
-            if share > 0, share >= sealed.recordCount * UInt64(policy.dirtyPercent) { return true }
+            let count = footer.summary.tombstoneCount
+            // In floating point, since a file may tell any number.
+            let wanted = Double(sealed.recordCount) * Double(policy.dirtyPercent) / 100
+            if count > 0, Double(count) >= wanted { return true }
         }
         return false
     }
