@@ -203,7 +203,7 @@ struct CursorCrashTrial {
             return
         }
         model.records = try read(stream.view)
-        let settled = try log.settled([stream.id: stream.view])
+        let settled = log.settled([stream.id: stream.view])
         for (name, index) in model.acknowledged.sorted(by: { $0.key < $1.key }) {
             let key = CursorKey(stream: stream.id, name: name)
             guard case .at(let commit, _)? = log.standings[key] else {
