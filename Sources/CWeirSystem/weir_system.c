@@ -109,10 +109,9 @@ int weir_lock_query(int descriptor) {
 }
 #endif
 
+// Cheaper to know than to bring in again, as a replay would that goes from batch to batch.
+int weir_is_in_memory(const void *start, size_t byte_count) {
 #ifdef MADV_POPULATE_READ
-// Whether a range of a few pages is in memory: cheaper to know than to ask for it again, as a replay
-// does that goes from batch to batch.
-static int is_in_memory(const void *start, size_t byte_count) {
     unsigned char pages[64];
     size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
     size_t count = (byte_count + page_size - 1) / page_size;
@@ -120,13 +119,16 @@ static int is_in_memory(const void *start, size_t byte_count) {
     unsigned char all = 1;
     for (size_t index = 0; index < count; index++) all &= pages[index];
     return all & 1;
-}
+#else
+    (void)start, (void)byte_count;
+    return 0;
 #endif
+}
 
 int weir_populate(const void *start, size_t byte_count, int is_owner) {
 #ifdef MADV_POPULATE_READ
     // Who neither owns nor may write the file is told that all of it is in memory.
-    if (is_owner && is_in_memory(start, byte_count)) return 0;
+    if (is_owner && weir_is_in_memory(start, byte_count)) return 0;
     madvise((void *)start, byte_count, MADV_WILLNEED);
     while (madvise((void *)start, byte_count, MADV_POPULATE_READ) != 0) {
         // EINVAL: a kernel before 5.14. The guard then catches what this would have told.

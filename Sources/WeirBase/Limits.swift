@@ -51,6 +51,9 @@ public enum Limits {
     package static let growthStepMax = 16 << 20
     /// What is appended without a sync is sent to the medium in pieces of so many bytes.
     package static let writeBackBytes = 256 << 10
+    /// A consumer at the end of its log reads what was appended itself, if it has at most so many
+    /// bytes, stored and unpacked, and they are in memory. Tens of microseconds of work.
+    package static let lookBytesMax = 64 << 10
     /// Streams of a store whose segment is open for appending: beyond it, and in good time before,
     /// those that were appended to longest ago are put to rest.
     package static let openFilesMax = 512

@@ -33,6 +33,12 @@ package final class Mapping: @unchecked Sendable {
         unsafe try operations.populate(base, range)
     }
 
+    /// Whether a range of a few pages is in memory, so that neither `populate` nor a touch waits
+    /// for the disk; `false` also where the system does not tell.
+    package func isInMemory(_ range: Range<Int>) -> Bool {
+        unsafe operations.isInMemory(base, range)
+    }
+
     /// Whether a page vanished under a reader: it then read zeros, and what it made of them must
     /// be thrown away.
     package var lostPages: Bool { unsafe operations.lostPages(base, byteCount) }
@@ -60,6 +66,7 @@ package final class Mapping: @unchecked Sendable {
 package struct MappingOperations: Sendable {
     package let unmap: @Sendable (UnsafeRawPointer, Int) -> Void
     package let populate: @Sendable (UnsafeRawPointer, Range<Int>) throws(WeirError) -> Void
+    package let isInMemory: @Sendable (UnsafeRawPointer, Range<Int>) -> Bool
     package let lostPages: @Sendable (UnsafeRawPointer, Int) -> Bool
     package let publish: @Sendable (UnsafeRawPointer, UnsafeRawBufferPointer, Int, Int) -> Void
     package let wait: @Sendable (UnsafeRawPointer, UInt32, Int, Int) -> Void
@@ -67,12 +74,14 @@ package struct MappingOperations: Sendable {
     package init(
         unmap: @escaping @Sendable (UnsafeRawPointer, Int) -> Void,
         populate: @escaping @Sendable (UnsafeRawPointer, Range<Int>) throws(WeirError) -> Void,
+        isInMemory: @escaping @Sendable (UnsafeRawPointer, Range<Int>) -> Bool,
         lostPages: @escaping @Sendable (UnsafeRawPointer, Int) -> Bool,
         publish: @escaping @Sendable (UnsafeRawPointer, UnsafeRawBufferPointer, Int, Int) -> Void,
         wait: @escaping @Sendable (UnsafeRawPointer, UInt32, Int, Int) -> Void
     ) {
         unsafe self.unmap = unmap
         unsafe self.populate = populate
+        unsafe self.isInMemory = isInMemory
         unsafe self.lostPages = lostPages
         unsafe self.publish = publish
         unsafe self.wait = wait

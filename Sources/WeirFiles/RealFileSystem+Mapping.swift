@@ -60,6 +60,11 @@ extension RealFileSystem {
                         at: FilePosition(UInt64(range.lowerBound)))
                 }
             },
+            isInMemory: { base, range in
+                let start = range.lowerBound & ~(pageSize - 1)
+                guard isOwner else { return false }
+                return unsafe weir_is_in_memory(base + start, range.upperBound - start) != 0
+            },
             lostPages: { _, _ in weir_guard_lost(slot) > 0 },
             publish: { base, bytes, position, wordPosition in
                 let target = unsafe UnsafeMutableRawPointer(mutating: base)

@@ -96,6 +96,13 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
         }
     }
 
+    /// Whether the next step waits for nothing: behind this place the segment that is written to
+    /// shows so many bytes at most, and all of them are in memory.
+    package func isAtHand(upTo byteCountMax: Int) -> Bool {
+        guard let segment, case .last = view.successor(of: segment) else { return false }
+        return window?.isInMemory(from: scanner.position, upTo: byteCountMax) ?? false
+    }
+
     /// Throws `damaged` if pages vanished under the batch while it was walked: zeros stood there,
     /// and what was made of them counts nothing. Whoever keeps copies asks before it keeps them;
     /// the next step asks in any case. Tells it once, and reads on by copies.

@@ -82,6 +82,16 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
         return unsafe _overrideLifetime(span, borrowing: self)
     }
 
+    /// Whether all that may be read from a position on is mapped and in memory: something, and so
+    /// many bytes at most.
+    package borrowing func isInMemory(from start: FilePosition, upTo byteCountMax: Int) -> Bool {
+        let end = segment.readableEnd
+        guard let mapping = map?.mapping, start < end, end - start <= byteCountMax else {
+            return false
+        }
+        return mapping.isInMemory(Int(clamping: start.value)..<Int(clamping: end.value))
+    }
+
     /// Steps over the next batch, moving the window along.
     ///
     /// Throws what the medium said, `damaged` where mapped pages were lost under the reader.

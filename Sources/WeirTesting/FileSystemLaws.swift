@@ -126,6 +126,7 @@ private struct FileSystemLaws<Files: FileSystem> {
         try files.writeAll(file, [UInt8](repeating: 7, count: 8192), at: .zero)
         let map = try files.mapForPublishing(file, byteCount: 8192)
         try map.populate(0..<8192)
+        require(map.isInMemory(4100..<8192), "what was brought in is in memory")
         try files.writeAll(file, [9], at: FilePosition(8191))
         require(
             unsafe map.bytes.unsafeLoad(fromByteOffset: 8191, as: UInt8.self) == 9,

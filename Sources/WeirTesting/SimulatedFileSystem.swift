@@ -39,6 +39,7 @@ package final class SimulatedFileSystem: FileSystem {
         var random: SeededRandom
         /// Pages of all maps count as vanished.
         var losesPages = false
+        var isMemoryShort = false
         /// What was read or brought in, if somebody asked for it.
         var touched: [Touch]?
     }
@@ -63,6 +64,8 @@ package final class SimulatedFileSystem: FileSystem {
     }
 
     /// From now on, or no longer, pages count as vanished under all maps; copies are as they were.
+    /// Whether pages are told to be in memory.
+    package func shortenMemory(_ isShort: Bool) { world.withLock { $0.isMemoryShort = isShort } }
     package func losePages(_ isLosing: Bool) { world.withLock { $0.losesPages = isLosing } }
 
     /// What was read or brought in since the last call; the first call begins the record.
@@ -321,6 +324,7 @@ package final class SimulatedFileSystem: FileSystem {
                         throw Self.fail(.system, "beyond the end of", file.path)
                     }
                 },
+                isInMemory: { [world] _, _ in world.withLock { !$0.isMemoryShort } },
                 lostPages: { [world] _, _ in world.withLock { $0.losesPages } },
                 publish: { [world] _, bytes, position, wordPosition in
                     world.withLock { _ in

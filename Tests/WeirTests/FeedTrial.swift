@@ -40,6 +40,9 @@ final class FeedTrial {
     private var isWaiting = false
     private var leases: [(id: UInt64, size: Credit)] = []
     private(set) var delivered = 0
+    /// The consumer was told to look and has not done so yet.
+    private var look: UInt64?
+    private(set) var looked = 0
     private var broughtIn: [String: [Range<Int>]] = [:]
 
     init(seed: UInt64) throws {
@@ -65,13 +68,16 @@ final class FeedTrial {
                 maxQueue: Credit(bytes: random.below(30_000), records: random.below(40)),
                 maxOutstanding: Credit(bytes: 1 << 20, records: 1 << 20)))
         let flags = FlowFlags(prefetch: random.oneIn(5) ? .off : .on)
-        let (jobs, waits) = (jobs, waits)
+        let (jobs, waits, view) = (jobs, waits, writer.view)
         // Somebody else is served at the end of the log: this one takes turns with its reader.
         let tail = TailClock()
         if random.oneIn(3) { tail.note(.zero) }
         let around = FeedSurroundings(
             run: { job in jobs.withLock { $0.append(job) } },
-            whenMore: { offset, body in waits.withLock { $0.append((offset, body)) } },
+            whenMore: { offset, body in
+                if view.visibleEnd > offset { return body() }
+                waits.withLock { $0.append((offset, body)) }
+            },
             after: { _, _ in }, now: { .zero }, random: { 0 }, note: { _, _ in },
             released: { _ in }, delivered: { _ in }, tail: tail, residence: { _, _ in }, ended: {})
         feed = Feed(
@@ -99,7 +105,9 @@ final class FeedTrial {
         case 0: try append()
         case 1...4: try work()
         case 5...7: ask()
-        case 8: try giveBack()
+        case 8:
+            try giveBack()
+            disk.shortenMemory(random.oneIn(4))
         default: try grant()
         }
         try check()
@@ -144,6 +152,7 @@ final class FeedTrial {
     }
 
     private func work() throws {
+        if let generation = look, random.oneIn(2) { return lookNow(generation) }
         let job = jobs.withLock { $0.isEmpty ? nil : $0.removeFirst() }
         job?()
         take()
@@ -154,8 +163,22 @@ final class FeedTrial {
         isWaiting = true
         // Asking gives the last batch back.
         if let last = leases.popLast() { gave(last.size) }
+        wait()
+    }
+
+    private func wait() {
         let outcomes = outcomes
-        _ = feed.wait { outcome in outcomes.withLock { $0.append(outcome) } }
+        _ = feed.wait(mayLook: random.oneIn(2)) { outcome in
+            outcomes.withLock { $0.append(outcome) }
+        }
+        take()
+    }
+
+    private func lookNow(_ generation: UInt64) {
+        look = nil
+        guard let outcome = feed.look(generation) else { return wait() }
+        looked += 1
+        outcomes.withLock { $0.append(outcome) }
         take()
     }
 
@@ -167,6 +190,10 @@ final class FeedTrial {
             return outcomes
         }
         for outcome in found {
+            if case .look(let generation) = outcome {
+                look = generation
+                continue
+            }
             isWaiting = false
             guard case .batch(let batch, let id) = outcome else {
                 Issue.record("an outcome that is no batch: \(outcome)")
@@ -239,17 +266,19 @@ final class FeedTrial {
 struct FeedTests {
     @Test func `goes no further than what was granted and one batch`() throws {
         let first = UInt64.random(in: 1...1_000_000)
-        var delivered = 0
+        var (delivered, looked) = (0, 0)
         for seed in first..<first + 1000 {
             do {
                 let trial = try FeedTrial(seed: seed)
                 try trial.run()
                 delivered += trial.delivered
+                looked += trial.looked
             } catch {
                 Issue.record("seed \(seed): \(error)")
                 return
             }
         }
         #expect(delivered > 20_000)
+        #expect(looked > 5)
     }
 }

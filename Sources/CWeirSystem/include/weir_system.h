@@ -37,6 +37,10 @@ int weir_lock_query(int descriptor);
 // `is_owner`: the file is this user's, so that the kernel tells truly which pages are there.
 int weir_populate(const void *start, size_t byte_count, int is_owner);
 
+// Whether all of a few mapped pages are in memory, so that a touch waits for no disk. The file must
+// be this user's; 0 where the system does not tell, and for more than 64 pages.
+int weir_is_in_memory(const void *start, size_t byte_count);
+
 // Registers a map with the SIGBUS guard. A touch of a page that the file no longer has then finds
 // zeros, and the map is marked. Returns a slot, or -1 if there are too many maps.
 int weir_guard_add(const void *start, size_t byte_count);

@@ -118,13 +118,14 @@ final class Consumer: Sendable {
         guard let feed else {
             return resume(ended() ?? .failure(stream.isClosed ? Store.closed() : refused()))
         }
-        wait(in: feed, resume)
+        wait(in: feed, mayLook: false, resume)
     }
 
     private func wait(
-        in feed: Feed<RealFileSystem>, _ resume: @escaping @Sendable (FeedOutcome) -> Void
+        in feed: Feed<RealFileSystem>, mayLook: Bool,
+        _ resume: @escaping @Sendable (FeedOutcome) -> Void
     ) {
-        let waiter = feed.wait(resume)
+        let waiter = feed.wait(mayLook: mayLook, resume)
         let early = state.withLock { state in
             state.waiter = waiter
             return state.early.take()
@@ -139,8 +140,8 @@ final class Consumer: Sendable {
 
     // MARK: asking
 
-    /// Calls `resume` once, with what comes next.
-    private func wait(_ tell: @escaping @Sendable (FeedOutcome) -> Void) {
+    /// Calls `tell` once, with what comes next; that may be `look` where it may.
+    private func wait(mayLook: Bool, _ tell: @escaping @Sendable (FeedOutcome) -> Void) {
         enum Next {
             case read(Feed<RealFileSystem>)
             case tell(FeedOutcome)
@@ -165,7 +166,7 @@ final class Consumer: Sendable {
             return state.place == nil ? .queueUp : .stay
         }
         switch next {
-        case .read(let feed): wait(in: feed, resume)
+        case .read(let feed): wait(in: feed, mayLook: mayLook, resume)
         case .tell(let outcome): tell(outcome)
         case .queueUp: queueUp()
         case .stay: break
@@ -226,37 +227,56 @@ final class Consumer: Sendable {
         if let timeout { try SubscriptionOptions.expect(timeout, "timeout") }
         if Task.isCancelled { end(nil) }
         if let outcome = state.withLock({ $0.feed })?.poll() { return outcome }
-        var timer: TimerID?
-        let outcome = await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                wait { continuation.resume(returning: $0) }
-                timer = expire(after: timeout)
+        let deadline = timeout.map { MonotonicClock.now() + $0.nanoseconds }
+        while true {
+            var timer: TimerID?
+            let outcome = await withTaskCancellationHandler {
+                await withCheckedContinuation { continuation in
+                    wait(mayLook: true) { continuation.resume(returning: $0) }
+                    timer = expire(at: deadline)
+                }
+            } onCancel: {
+                end(nil)
             }
-        } onCancel: {
-            end(nil)
+            if let timer { stream.flow.timers.cancel(timer) }
+            if let found = looked(outcome) { return found }
         }
-        if let timer { stream.flow.timers.cancel(timer) }
-        return outcome
+    }
+
+    /// What came, or what there is to be seen; `nil`: it has to wait once more.
+    private func looked(_ outcome: FeedOutcome) -> FeedOutcome? {
+        guard case .look(let generation) = outcome else { return outcome }
+        return state.withLock { $0.feed }?.look(generation)
     }
 
     /// The same on a thread of the caller's.
     private func nextBlocking(timeout: Duration?) throws(WeirError) -> FeedOutcome {
         if let timeout { try SubscriptionOptions.expect(timeout, "timeout") }
         if let outcome = state.withLock({ $0.feed })?.poll() { return outcome }
-        let found = Monitor<FeedOutcome?>(nil)
-        wait { outcome in found.signal { $0 = outcome } }
-        let milliseconds = timeout.map { Int(max(1, $0.nanoseconds / 1_000_000)) }
-        if let outcome = found.wait(milliseconds: milliseconds, until: { $0 }) { return outcome }
-        leave(.timedOut, call: state.withLock { $0.call })
-        return found.wait { $0 } ?? .timedOut
+        let deadline = timeout.map { MonotonicClock.now() + $0.nanoseconds }
+        while true {
+            let found = Monitor<FeedOutcome?>(nil)
+            wait(mayLook: true) { outcome in found.signal { $0 = outcome } }
+            let milliseconds = Self.nanosecondsLeft(deadline).map { Int(max(1, $0 / 1_000_000)) }
+            var outcome = found.wait(milliseconds: milliseconds, until: { $0 })
+            if outcome == nil {
+                leave(.timedOut, call: state.withLock { $0.call })
+                outcome = found.wait { $0 } ?? .timedOut
+            }
+            if let outcome, let found = looked(outcome) { return found }
+        }
     }
 
-    private func expire(after timeout: Duration?) -> TimerID? {
-        guard let timeout else { return nil }
+    private func expire(at deadline: Moment?) -> TimerID? {
+        guard let left = Self.nanosecondsLeft(deadline) else { return nil }
         let call = state.withLock { $0.call }
-        return stream.flow.timers.schedule(after: timeout.nanoseconds) { [weak self] in
+        return stream.flow.timers.schedule(after: left) { [weak self] in
             self?.leave(.timedOut, call: call)
         }
+    }
+
+    private static func nanosecondsLeft(_ deadline: Moment?) -> Int64? {
+        deadline.map { max(0, $0 - MonotonicClock.now()) }
     }
 
     // MARK: what it gets
@@ -276,7 +296,7 @@ final class Consumer: Sendable {
                 .timedOut,
                 "No batch of \(stream.name) came within the timeout; ask again, or look with "
                     + "`weir flow` at what the producers do.")
-        case .end: return nil
+        case .look, .end: return nil
         }
     }
 
@@ -309,7 +329,7 @@ final class Consumer: Sendable {
     /// Calls `tell` once, on any thread, with the next batch or why there is none; `nil` at the
     /// end.
     func ask(_ tell: @escaping @Sendable (Result<RecordBatch?, WeirError>) -> Void) {
-        wait { outcome in
+        wait(mayLook: false) { outcome in
             do throws(WeirError) {
                 if let batch = try self.batch(try self.event(outcome)) {
                     return tell(.success(batch))

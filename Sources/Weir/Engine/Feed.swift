@@ -105,12 +105,13 @@ final class Feed<Files: FileSystem>: Sendable {
         return act { $0.ask(at: now) }
     }
 
-    /// The same, and `resume` is called once there is one. Returns a number to leave with.
-    func wait(_ resume: @escaping @Sendable (FeedOutcome) -> Void) -> UInt64 {
+    /// The same, and `resume` is called once there is one. Returns a number to leave with. With
+    /// `mayLook`, it may get `look` and has to call that, on a thread of its own.
+    func wait(mayLook: Bool, _ resume: @escaping @Sendable (FeedOutcome) -> Void) -> UInt64 {
         let now = around.now()
         return act { feed in
             feed.nextID += 1
-            let waiter = FeedWaiter(id: feed.nextID, resume: resume)
+            let waiter = FeedWaiter(id: feed.nextID, mayLook: mayLook, resume: resume)
             if let outcome = feed.ask(at: now) {
                 feed.effects.append(.resume(waiter, outcome))
             } else {
@@ -163,6 +164,18 @@ final class Feed<Files: FileSystem>: Sendable {
         }
     }
 
+    /// On the consumer's thread, which may be one of Swift's: reads what was just appended if that
+    /// waits for nothing, and otherwise leaves it to a thread of Weir's. `nil`: it has to wait.
+    func look(_ generation: UInt64) -> FeedOutcome? {
+        let place = state.withLock { $0.feed.isCurrent(generation) ? $0.place : nil }
+        let isAtHand = place?.isAtHand ?? false
+        if let place, isAtHand, step(place, bytesMax: Limits.lookBytesMax) {
+            rest(at: place.offset ?? .zero, generation)
+        }
+        let now = around.now()
+        return act { $0.looked(leaving: isAtHand ? nil : generation, at: now) }
+    }
+
     // MARK: the reader
 
     /// Reads until there is no credit, no data, or another reader.
@@ -178,8 +191,8 @@ final class Feed<Files: FileSystem>: Sendable {
         while step(place) {}
     }
 
-    /// One batch, gap, or reason to stop.
-    private func step(_ place: ReaderPlace<Files>) -> Bool {
+    /// One batch of so many bytes at most, gap, or reason to stop.
+    private func step(_ place: ReaderPlace<Files>, bytesMax: Int = .max) -> Bool {
         let generation = place.generation
         let asked = around.now()
         let tailServed = around.tail.served
@@ -202,7 +215,8 @@ final class Feed<Files: FileSystem>: Sendable {
             }
             if isFirst, let offset = place.offset { act { $0.begin(at: offset) } }
             let step = try place.next { size in
-                act { feed in feed.admit(size, generation: generation, at: asked) }
+                guard size.bytes <= bytesMax else { return .hold }
+                return act { feed in feed.admit(size, generation: generation, at: asked) }
             }
             let end = place.offset ?? .zero
             let now = around.now()
@@ -298,6 +312,9 @@ final class ReaderPlace<Files: FileSystem>: @unchecked Sendable {
         offset = cursor?.nextOffset ?? offset
         return step
     }
+
+    /// Whether the next step waits for nothing.
+    var isAtHand: Bool { cursor?.isAtHand(upTo: Limits.lookBytesMax) ?? false }
 
     func lend() -> LentBatch? { cursor?.lend() }
 

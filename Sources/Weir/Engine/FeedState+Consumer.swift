@@ -57,7 +57,7 @@ extension FeedState {
             deliveredEnd = batch.header.endOffset
             window?.queued(ledger.queued, at: now)
         case .gap(let gap): deliveredEnd = gap.next
-        case .failure, .timedOut, .end: break
+        case .failure, .timedOut, .look, .end: break
         }
         return item.outcome
     }

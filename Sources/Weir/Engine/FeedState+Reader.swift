@@ -90,8 +90,12 @@ extension FeedState {
     private mutating func serveWaiter(at now: Moment) {
         guard !isQueueEmpty, let waiter else { return }
         self.waiter = nil
+        effects.append(.resume(waiter, takeAwaited(at: now)))
+    }
+
+    private mutating func takeAwaited(at now: Moment) -> FeedOutcome {
         window?.starved(from: max(waitingSince, dataSince), to: now)
-        effects.append(.resume(waiter, takeNext(at: now)))
+        return takeNext(at: now)
     }
 
     /// The batch was held back. `false` parks the reader: nothing has changed since `changes`.
@@ -121,8 +125,27 @@ extension FeedState {
         guard self.generation == generation, end == nil, reader == .waiting else { return false }
         reader = .reading
         dataSince = now
-        effects.append(.read(generation: generation))
-        return waiter != nil
+        guard let waiter else {
+            effects.append(.read(generation: generation))
+            return false
+        }
+        if waiter.mayLook {
+            self.waiter = nil
+            isLooking = true
+            effects.append(.resume(waiter, .look(generation: generation)))
+        } else {
+            effects.append(.read(generation: generation))
+        }
+        return true
+    }
+
+    /// The consumer has looked; what it found, if anything. What it left is a thread's to read.
+    mutating func looked(leaving generation: UInt64?, at now: Moment) -> FeedOutcome? {
+        isLooking = false
+        if let generation, isCurrent(generation) {
+            effects.append(.read(generation: generation))
+        }
+        return isQueueEmpty ? nil : takeAwaited(at: now)
     }
 
     /// Reading failed. What may pass is tried again; the rest is told when the queue is empty.

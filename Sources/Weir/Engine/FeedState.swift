@@ -9,6 +9,8 @@ enum FeedOutcome: Sendable {
     case gap(Gap)
     case failure(WeirError)
     case timedOut
+    /// There is more at the log's end: whoever waited looks for itself, see `Feed.look`.
+    case look(generation: UInt64)
     /// Cancelled, or let go: nothing follows.
     case end
 }
@@ -16,6 +18,8 @@ enum FeedOutcome: Sendable {
 /// A consumer that waits.
 struct FeedWaiter: Sendable {
     let id: UInt64
+    /// It runs on a thread of its own, and may be told to look.
+    let mayLook: Bool
     let resume: @Sendable (FeedOutcome) -> Void
 }
 
@@ -37,6 +41,8 @@ enum FeedEffect: Sendable {
 ///     reader   parked ──ask, credit──▶ reading ──no credit──▶ parked
 ///                ▲                      │  │ └──end of log──▶ waiting ──append──▶ reading
 ///                └─── failure is told ──┘  └──error──▶ resting ──backoff──▶ reading
+///
+/// A consumer that waits while the reader does is told to look, and is the reader for one batch.
 ///
 ///     batch    reserved ─▶ queued ─▶ leased ─▶ released, or kept on the consumer's own account
 ///
@@ -91,6 +97,8 @@ struct FeedState {
     var queueStart = 0
     var waiter: FeedWaiter?
     var waitingSince = Moment.zero
+    /// It was told to look, and so it is the reader.
+    var isLooking = false
     var isWatched = false
     var lease: Lease?
     /// Batches on the consumer's own account, by lease.
@@ -119,7 +127,7 @@ struct FeedState {
     }
 
     var isQueueEmpty: Bool { queueStart == queue.count }
-    var consumerWaits: Bool { waiter != nil && isQueueEmpty }
+    var consumerWaits: Bool { (waiter != nil || isLooking) && isQueueEmpty }
 
     /// Everything below it is released.
     var releasedOffset: Offset? {
