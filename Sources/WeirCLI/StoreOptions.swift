@@ -20,9 +20,24 @@ struct StoreOptions: ParsableArguments {
         // The reports are said below, once each, and not as a log.
         logger.logLevel = .critical
         let store = try Store.openBlocking(at: path, access, logger: logger)
+        store.watchWaitingAppends(Self.waiter())
         var opened = OpenedStore(store: store)
         for report in store.reports { opened.say(report) }
         return opened
+    }
+
+    /// Says once for what an append waits; Ctrl-C ends it.
+    private static func waiter() -> @Sendable (String) -> Bool {
+        let isTold = Lock(false)
+        return { reason in
+            if !isTold.withLock({ isTold in
+                defer { isTold = true }
+                return isTold
+            }) {
+                Words.say("weir: the append waits: \(reason) Ctrl-C ends it.")
+            }
+            return !Interrupt.isRequested
+        }
     }
 }
 

@@ -99,9 +99,23 @@ expect "taken away through the writer" 0 '' "$weir" config . set quota.bytes=non
 check "lets appends go on" bash -c "echo x >&8"
 expect "set through the writer, to wait" 0 '' "$weir" config . set quota.bytes=1 quota.policy=wait
 seq 2000 2009 >&8
+if until_true grep -q 'the append waits: The streams of the store have' "$work/writer"; then echo "ok a command that waits says so"; else echo "not ok a command that waits says nothing"; fi
 expect "room by a higher one" 0 '' "$weir" config . set quota.bytes=none
 end
 check "nothing that waited is lost" [ "$("$weir" read s | tail -n 10 | tr '\n' ' ')" = "$(seq 2000 2009 | tr '\n' ' ')" ]
+
+# One signal ends a command that waits, and what was appended before is said.
+"$weir" export s --format archive >"$work/s.archive"
+"$weir" config r set quota.bytes=20k quota.policy=wait >/dev/null
+for command in "append r $work/lines --batch 5" "import r $work/s.archive"; do
+    "$weir" $command >"$work/out" 2>"$work/err" &
+    waiting=$!
+    until_true grep -q 'the append waits: The stream r has .* raise it' "$work/err" || echo "not ok $command: it does not say that it waits"
+    kill -TERM $waiting
+    wait $waiting
+    [ $? -eq 130 ] || echo "not ok $command: ends with another status than 130"
+    check "${command%% *} ends with one signal" grep -qE 'stopped early: [0-9n]' "$work/err"
+done
 
 # A trim that is killed leaves the old beginning or the new, and every record behind it.
 rm -rf "$WEIR_STORE"

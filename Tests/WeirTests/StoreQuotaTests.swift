@@ -111,6 +111,27 @@ struct StoreQuotaTests {
         try store.closeBlocking()
     }
 
+    @Test func `has a waiting thread go on or not, as whoever watches it says`() throws {
+        let (store, writers) = try open(.wait)
+        for _ in 0..<5 { try writers[0].append(value: Self.value) }
+        let told = Lock<[String]>([])
+        store.watchWaitingAppends { reason in
+            told.withLock { told in
+                told.append(reason)
+                return told.count < 2
+            }
+        }
+        #expect(throws: WeirError.self) { try writers[1].append(value: [1]) }
+        #expect(told.withLock { $0.count } == 2)
+        #expect(told.withLock { $0[0] }.contains("its quota is 50000. Let retention"))
+        store.watchWaitingAppends { _ in
+            _ = #expect(throws: Never.self) { try store.setQuotaBlocking(nil) }
+            return true
+        }
+        #expect(try writers[1].append(value: [1]).offset == 0)
+        try store.closeBlocking()
+    }
+
     @Test func `has appends wait no longer than their producer policy lets them`() async throws {
         let (store, writers) = try open(.wait)
         for _ in 0..<5 { try writers[0].append(value: Self.value) }

@@ -107,7 +107,8 @@ extension Committer {
     /// The same on a thread, which it blocks.
     func passBlocking(_ wait: GateWait) throws(WeirError) {
         let timer = startTimeout(wait)
-        let outcome = wait.slot.wait()
+        let watch = flow.waitingWatch.withLock { $0 }
+        let outcome = watch.map { watched(wait, $0) } ?? wait.slot.wait()
         if let timer { flow.timers.cancel(timer) }
         try expectAdmitted(outcome, wait)
     }
@@ -138,7 +139,7 @@ extension Committer {
     }
 
     /// Gives up a place in the line, unless it was admitted before.
-    private func leave(_ place: GateWait.Place, _ outcome: GateOutcome) {
+    func leave(_ place: GateWait.Place, _ outcome: GateOutcome) {
         withGate { shared, chores in
             guard case .gate(let ticket) = place else {
                 return shared.leaveQuota(place, outcome, &chores)
@@ -176,7 +177,7 @@ extension Committer {
     }
 
     /// Why the gate is closed, for a person.
-    private func gateState() -> String {
+    func gateState() -> String {
         let report = gateReport()
         if let lag = report.lagRecords, let bound = report.lagBoundRecords, lag > 0 {
             return "\(report.usedRecords) records are under way and a consumer is \(lag) behind, "

@@ -91,14 +91,22 @@ extension Committer {
     }
 
     func overQuota() -> WeirError {
-        let state = queue.withLock { $0.quota }
-        if !state.isOver, flow.quota.isOver { return flow.quota.refusal(of: name) }
+        let (found, advice) = fullness()
         return WeirError(
-            .noSpace,
-            "The stream \(name) has \(state.usedBytes) bytes, and its quota is "
-                + "\(state.quota.map { "\($0.bytesMax)" } ?? "none"); nothing was appended. Let "
-                + "retention, `weir trim` or compaction make room, or raise quota.bytes.",
+            .noSpace, "\(found); nothing was appended. \(advice)",
             at: .init(stream: name.description))
+    }
+
+    /// Which quota is reached, and what makes room.
+    func fullness() -> (found: String, advice: String) {
+        let state = queue.withLock { $0.quota }
+        if !state.isOver, flow.quota.isOver { return flow.quota.fullness }
+        return (
+            "The stream \(name) has \(state.usedBytes) bytes, and its quota is "
+                + "\(state.quota.map { "\($0.bytesMax)" } ?? "none")",
+            "Let retention, `weir trim` or compaction make room, or raise it: `weir config "
+                + "\(name) set quota.bytes=SIZE`."
+        )
     }
 }
 

@@ -27,6 +27,11 @@ final class Slot<Outcome: Sendable>: Sendable {
         }
     }
 
+    /// Blocks the thread; `nil` if the time is over before.
+    func wait(milliseconds: Int) -> Outcome? {
+        monitor.wait(milliseconds: milliseconds) { $0.outcome }
+    }
+
     func outcome() async -> Outcome {
         await withCheckedContinuation { continuation in
             let known = monitor.signal { state -> Outcome? in

@@ -114,15 +114,15 @@ final class StoreQuota: Sendable {
         return isNewlyOver
     }
 
-    func refusal(of stream: StreamName) -> WeirError {
+    /// That it is reached, and what makes room.
+    var fullness: (found: String, advice: String) {
         let usage = state.withLock { $0.usage }
-        return WeirError(
-            .noSpace,
+        return (
             "The streams of the store have \(usage.usedBytes) bytes, and its quota is "
-                + "\(usage.quota.map { "\($0.bytesMax)" } ?? "none"); nothing was appended. Let "
-                + "retention, `weir trim` or compaction make room in any of them, delete one, or "
-                + "raise the quota of the store: `weir config . set quota.bytes=SIZE`.",
-            at: .init(stream: stream.description))
+                + "\(usage.quota.map { "\($0.bytesMax)" } ?? "none")",
+            "Let retention, `weir trim` or compaction make room in any of them, delete one, or "
+                + "raise the quota of the store: `weir config . set quota.bytes=SIZE`."
+        )
     }
 }
 
@@ -148,8 +148,9 @@ extension StoreFlow {
 
     private func tellQuotaReached() {
         let store = StoreQuota.streamName
+        let (found, advice) = quota.fullness
         signals.note(
             .quotaReached, SignalSource(stream: store.description),
-            detail: quota.refusal(of: store).message)
+            detail: "\(found). \(advice)")
     }
 }

@@ -12,6 +12,8 @@ final class StoreFlow: Sendable {
     let timers = Timers()
     let tail = TailClock()
     let quota = StoreQuota()
+    /// Of threads whose appends wait.
+    let waitingWatch = Lock<WaitingWatch?>(nil)
     private let flags: Lock<FlowFlags>
     private let keys = Atomic<UInt64>(0)
     /// Goes up with each group of appends: what is not urgent makes way for them.

@@ -2,6 +2,15 @@ import Synchronization
 public import WeirBase
 import WeirFormat
 
+extension Store {
+    /// Has threads whose appends wait, at the gate or at a quota, ask ten times a second whether to
+    /// go on, and tell for what; one that does not ends as if its time were over. For a command,
+    /// which somebody may want to end.
+    package func watchWaitingAppends(_ goesOn: @escaping @Sendable (String) -> Bool) {
+        flow.waitingWatch.withLock { $0 = goesOn }
+    }
+}
+
 extension LogStream {
     /// What appends may have under way, what the others do, and which consumers hold them back.
     ///

@@ -22,6 +22,9 @@ struct AppendCommand: ParsableCommand {
             In a partitioned stream a record goes to the partition of its key, and one without \
             a key to each in turn. To choose, name a partition as the stream: orders-3.
 
+            At a quota whose policy is wait it says so and waits. Ctrl-C ends it at any time, and \
+            what was appended by then is kept, and said.
+
             A batch that is not full goes when the input pauses for 10 ms. What was \
             appended before a malformed line is kept, and said.
 
@@ -132,13 +135,13 @@ extension OpenedStore {
                 }
                 bar.update(done: source.bytesRead, records: appender.count)
             }
+            try appender.flush()
         } catch {
             // What came before the bad line, or before Ctrl-C, is kept.
             bar.end()
             try stop(appender)
             throw error
         }
-        try appender.flush()
         bar.end()
         appender.tellRepeats()
         if let first = bad.first {
@@ -156,8 +159,10 @@ extension OpenedStore {
             try appender.flush()
         } catch {
             try store.closeBlocking()
+            try Interrupt.check()
             throw error
         }
         try store.closeBlocking()
+        try Interrupt.check()
     }
 }

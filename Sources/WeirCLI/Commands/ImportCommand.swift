@@ -114,6 +114,8 @@ struct ArchiveMoving: ~Copyable {
         } catch {
             bar.end()
             tellEarly(target.outcome)
+            // Of an append that waited, whoever ended it knows what it waited for.
+            try Interrupt.check()
             throw error
         }
     }
