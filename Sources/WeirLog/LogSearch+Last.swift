@@ -34,6 +34,33 @@ extension LogSearch {
         return view.logStart
     }
 
+    /// How many records of a segment stand before the log's start, where nobody reads them.
+    package func trimmedCount(of segment: ReadableSegment<Files>) throws(WeirError) -> Int {
+        guard segment.base < view.logStart, let summary = try summary(of: segment) else {
+            return 0
+        }
+        let end = min(summary.endOffset, view.logStart)
+        if Int(clamping: summary.recordCount) == summary.endOffset - segment.base {
+            return end - segment.base
+        }
+        var count = 0
+        for batch in try batches(of: segment, before: end) {
+            let isGone = batch.endOffset <= end
+            count += isGone ? batch.recordCount : try records(of: batch, before: end)
+        }
+        return count
+    }
+
+    private func records(of batch: BatchHeader, before end: Offset) throws(WeirError) -> Int {
+        var cursor = LogCursor(view: view, at: end)
+        guard case .batch(let found) = try cursor.next(), found.firstOffset == batch.firstOffset
+        else { return min(batch.recordCount, end - batch.firstOffset) }
+        var left = 0
+        var records = cursor.records
+        while records.next() != nil { left += 1 }
+        return batch.recordCount - left
+    }
+
     private func offset(
         ofLast count: Int, in batches: [BatchHeader]
     ) throws(WeirError) -> Offset {

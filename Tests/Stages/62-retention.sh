@@ -24,6 +24,7 @@ expect "a dry run says what would go" 0 'would begin at offset 400: 400 records'
 check "and does nothing" [ "$(first)" = 0 ]
 expect "a trim without a writer" 0 's begins at offset 400: 400 records' "$weir" trim s --before offset:400
 check "begins at that offset" [ "$(first)" = 400 ]
+check "and what readers get is counted" bash -c "'$weir' info s | grep -qE '^records +600$'"
 expect "a trim back does nothing" 0 'begins at offset 400: 0 records' "$weir" trim s --before offset:300
 expect "a reader that stood before" 0 'gap \(retention\)' "$weir" read s --from offset:10 --count 1
 expect "a trim behind the end" 1 'ends at offset 1000, before 1001' "$weir" trim s --before offset:1001

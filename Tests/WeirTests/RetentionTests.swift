@@ -129,6 +129,29 @@ struct RetentionTests {
         try again.closeBlocking()
     }
 
+    @Test func `counts the records that are left, behind a compaction too`() async throws {
+        let store = try Store.openBlocking(at: folder.path)
+        store.pauseUpkeep()
+        let stream = try store.streamBlocking("k", creating: .init(compaction: .init()))
+        var batch = Batch()
+        for key in ["a", "b", "a", "c", "a", "d", "e"] {
+            _ = try batch.append(key: bytes(key), value: bytes("x"))
+        }
+        try await stream.append(&batch)
+        for (start, left) in [(0, 7), (1, 6)] {
+            try await stream.trim(before: .offset(Offset(UInt64(start))))
+            #expect(try stream.info().recordCount == left)
+        }
+        try stream.compactBlocking(CompactionOptions(isNow: true))
+        // 1, 3, 4, 5 and 6 are left.
+        for (start, left) in [(1, 5), (2, 4), (4, 3), (6, 1), (7, 0)] {
+            try await stream.trim(before: .offset(Offset(UInt64(start))))
+            #expect(try stream.all().count == left)
+            #expect(try stream.info().recordCount == left)
+        }
+        try store.closeBlocking()
+    }
+
     @Test func `is not trimmed behind its end`() async throws {
         let (store, stream) = try open(nil)
         try await append(2, to: stream)

@@ -18,9 +18,12 @@ public struct StreamInfo: Sendable {
     public let durableEnd: Offset
     public let segments: [SegmentInfo]
 
-    /// Of the segments that are there.
+    /// Records in the first segment that stand before `firstOffset`: a trim let go of them.
+    public let trimmedCount: Int
+
+    /// Records that readers get, of the segments that are there.
     public var recordCount: Int {
-        segments.reduce(0) { $0 + ($1.isMissing ? 0 : $1.recordCount) }
+        segments.reduce(-trimmedCount) { $0 + ($1.isMissing ? 0 : $1.recordCount) }
     }
     /// What the files' sizes say.
     public var logicalBytes: Int { segments.reduce(0) { $0 + $1.logicalBytes } }
@@ -61,15 +64,20 @@ public struct BlockInfo: Sendable, Hashable {
 }
 
 extension LogStream {
-    /// Looks at every segment of the stream. May wait for the disk; reads no records.
+    /// Looks at every segment of the stream. May wait for the disk. Reads no records, but of a
+    /// compacted segment that was trimmed within: its headers, and a batch.
     public func info() throws(WeirError) -> StreamInfo {
         if engine.isReadOnly { try engine.refresh(open) }
         var segments: [SegmentInfo] = []
-        for segment in view.segments { segments.append(try info(segment)) }
+        var trimmedCount = 0
+        for segment in view.segments {
+            segments.append(try info(segment))
+            trimmedCount += try self.trimmedCount(of: segment)
+        }
         return StreamInfo(
             name: name.description, id: open.id.description, configuration: configuration,
             firstOffset: firstOffset, endOffset: endOffset, flushedEnd: view.flushedEnd,
-            durableEnd: view.durableEnd, segments: segments)
+            durableEnd: view.durableEnd, segments: segments, trimmedCount: trimmedCount)
     }
 
     /// The blocks of a segment that is called so: none of one that is not, or no longer, there.
@@ -93,6 +101,18 @@ extension LogStream {
             }
         } catch {
             if error.code == .notFound { return [] }
+            throw error
+        }
+    }
+
+    private func trimmedCount(
+        of segment: ReadableSegment<RealFileSystem>
+    ) throws(WeirError) -> Int {
+        do throws(WeirError) {
+            return try LogSearch(view).trimmedCount(of: segment)
+        } catch {
+            // A compaction of another process took its file away, and it counts as missing.
+            if error.code == .notFound { return 0 }
             throw error
         }
     }
