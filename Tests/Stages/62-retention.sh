@@ -49,6 +49,10 @@ check "no file of what went is left" [ "$(find "$WEIR_STORE/streams" -name '*.se
 setting() { "$weir" config s get --json | python3 -c 'import json, sys
 print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
 expect "settings without a writer" 0 '' "$weir" config s set retention.records=100 compression=auto
+check "are printed as they hold" cmp "$work/out" <(printf 'compression=auto\nretention.records=100\n')
+expect "a time without a unit" 1 'retention.age is "7"; expected a time with its unit' "$weir" config s set retention.age=7
+expect "a time and a size" 0 '' "$weir" config s set retention.age=168h quota.bytes=2048k
+check "are printed in words" cmp "$work/out" <(printf 'retention.age=7d\nquota.bytes=2MiB\n')
 check "are recorded" [ "$(setting retention.records)$(setting compression)" = 100auto ]
 expect "all of them as text" 0 '' "$weir" config s
 check "with what they would be" grep -qE '^compression +auto +off' "$work/out"

@@ -68,8 +68,8 @@ struct ConfigurationTests {
     @Test(arguments: [
         "batch.bytes=2MiB", "commit.alignment=4096", "segment.bytes=1k", "segment.bytes=8GiB",
         "segment.bytes=", "visibility=perhaps", "partition=1", "index.keys=off", "nothing=1",
-        "retention.age",
-        "retention.age=soon", "retention.age=9999999999999999999d", "linger=-1", "linger=1001",
+        "retention.age", "retention.age=7", "retention.age=soon", "linger=-1", "linger=1001",
+        "retention.age=9999999999999999999d",
         "compaction=perhaps", "compaction.dirty=50", "compression=zip", "durability=interval:0",
         "retention.bytes=0", "=", "",
     ])
@@ -89,6 +89,17 @@ struct ConfigurationTests {
         try store.closeBlocking()
     }
 
+    @Test(arguments: [
+        ("retention.age=168h", "7d"), ("retention.age=90s", "90s"), ("retention.age=90m", "90m"),
+        ("retention.age=none", "none"), ("quota.bytes=2048m", "2GiB"), ("quota.bytes=1000", "1000"),
+        ("linger=100", "100"),
+    ])
+    func `are told in the largest unit that fits`(word: String, text: String) throws {
+        var settings = StreamConfiguration()
+        try settings.apply(word)
+        #expect(settings.words.first { word.hasPrefix("\($0.key)=") }?.text == text)
+    }
+
     @Test func `read back as the words that set them`() throws {
         var settings = StreamConfiguration()
         let words = [
@@ -102,6 +113,7 @@ struct ConfigurationTests {
         var again = StreamConfiguration()
         for word in settings.words where word.isChangeable {
             try again.apply("\(word.key)=\(word.value)")
+            try again.apply("\(word.key)=\(word.text)")
         }
         #expect(again == settings)
         for word in StreamConfiguration().words where word.isChangeable {

@@ -4,6 +4,9 @@ public import WeirBase
 public struct SettingWords: Sendable, Hashable {
     public let key: String
     public let value: String
+    /// The same as people write it, 7d for 604800s: in the largest unit of which it is a whole
+    /// number.
+    public let text: String
     /// The value of a stream that was created without it.
     public let standard: String
     /// Whether it can be changed after the creation.
@@ -16,13 +19,13 @@ extension StreamConfiguration {
         let standard = StreamConfiguration()
         return Setting.allCases.map {
             SettingWords(
-                key: $0.rawValue, value: $0.text(of: self), standard: $0.text(of: standard),
-                isChangeable: true)
+                key: $0.rawValue, value: $0.text(of: self), text: $0.shown(of: self),
+                standard: $0.shown(of: standard), isChangeable: true)
         }
             + Self.fixed.map {
                 SettingWords(
-                    key: $0.key, value: $0.text(self), standard: $0.text(standard),
-                    isChangeable: false)
+                    key: $0.key, value: $0.text(self), text: $0.shown(self),
+                    standard: $0.shown(standard), isChangeable: false)
             }
     }
 
@@ -47,11 +50,18 @@ extension StreamConfiguration {
     private struct Fixed: Sendable {
         let key: String
         let reason: Reason
+        var units: [(String, Int)] = []
         let text: @Sendable (StreamConfiguration) -> String
+
+        func shown(_ settings: StreamConfiguration) -> String {
+            Setting.shown(text(settings), units)
+        }
     }
 
     private static let fixed = [
-        Fixed(key: "batch.bytes", reason: .batchLimit) { "\($0.batchBytesMax)" },
+        Fixed(key: "batch.bytes", reason: .batchLimit, units: Setting.byteUnits) {
+            "\($0.batchBytesMax)"
+        },
         Fixed(key: "commit.alignment", reason: .alignment) { "\($0.commitAlignment)" },
         Fixed(key: "index.keys", reason: .index) { $0.keyIndex ? "on" : "off" },
         Fixed(key: "index.headers", reason: .index) { Setting.list($0.indexedHeaders) },
@@ -114,6 +124,29 @@ private enum Setting: String, CaseIterable {
         case .quotaBytes: return number(settings.quota?.bytesMax)
         case .quotaPolicy: return settings.quota?.policy.rawValue ?? Setting.none
         }
+    }
+
+    /// With the largest unit that leaves a whole number.
+    func shown(of settings: StreamConfiguration) -> String {
+        let text = text(of: settings)
+        switch self {
+        case .compactionLag, .compactionTombstones, .retentionAge:
+            return Setting.shown(text, [("d", 86_400), ("h", 3600), ("m", 60)])
+        case .segmentBytes, .retentionBytes, .retentionHeldBytes, .quotaBytes:
+            return Setting.shown(text, Setting.byteUnits)
+        default: return text
+        }
+    }
+
+    static let byteUnits = [
+        ("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10),
+    ]
+
+    static func shown(_ text: String, _ units: [(String, Int)]) -> String {
+        guard let number = Int(text.prefix { $0.isNumber }), number > 0,
+            let unit = units.first(where: { number.isMultiple(of: $0.1) })
+        else { return text }
+        return "\(number / unit.1)\(unit.0)"
     }
 
     func apply(_ text: String, to settings: inout StreamConfiguration) throws(WeirError) {
@@ -220,9 +253,11 @@ private enum Setting: String, CaseIterable {
     }
 
     private func seconds(_ text: String) throws(WeirError) -> Int {
-        try scaled(
-            text, ["": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400],
-            "a time such as 90s, 15m, 12h or 7d")
+        // Seven of what? Of nothing it is the same.
+        if text == "0" { return 0 }
+        return try scaled(
+            text, ["s": 1, "m": 60, "h": 3600, "d": 86_400],
+            "a time with its unit, such as 90s, 15m, 12h or 7d")
     }
 
     private func bytes(_ text: String) throws(WeirError) -> Int {

@@ -11,8 +11,8 @@ struct ConfigCommand: ParsableCommand {
             power loss when the command ends. Of a partitioned stream all partitions are set. \
             The name . stands for the store as a whole, which has a quota for all streams together.
 
-            Sizes are bytes or 64MiB, 8GiB …, times are seconds or 15m, 12h, 7d; `none` takes \
-            a limit away.
+            Sizes are bytes or 64MiB, 8GiB …, times have a unit: 90s, 15m, 12h, 7d; `none` takes \
+            a limit away. `set` prints what holds then.
 
             EXAMPLES
               weir config orders get
@@ -40,35 +40,42 @@ struct ConfigCommand: ParsableCommand {
         if action == .get, !settings.isEmpty {
             throw ValidationError("All settings are shown; name none.")
         }
-        if action == .set, json { throw ValidationError("--json is for get: set prints nothing.") }
     }
 
     /// No stream has this name.
     private var isWholeStore: Bool { stream == "." }
 
     func run() throws {
-        if action == .set {
-            if isWholeStore { return try Store.configure(storeAt: options.path, settings) }
-            return try Store.configure(storeAt: options.path, stream: stream, settings)
-        }
+        if action == .set { try change() }
         let opened = try options.open(.read)
-        let words =
+        var words =
             isWholeStore ? opened.store.settingWords : try opened.store.settings(of: stream)
+        if action == .set {
+            let keys = Set(settings.map { String($0.prefix { $0 != "=" }) })
+            words.removeAll { !keys.contains($0.key) }
+        }
         if json {
             let report = JSONReport.object(words.map { ($0.key, .text($0.value)) })
             try StandardOutput.print(report.description + "\n")
+        } else if action == .set {
+            try StandardOutput.print(words.map { "\($0.key)=\($0.text)\n" }.joined())
         } else {
             var table = Table(["setting", "value", "default"])
             for word in words {
-                let isStandard = word.value == word.standard
+                let isStandard = word.text == word.standard
                 table.add([
-                    word.key, word.value,
+                    word.key, word.text,
                     (isStandard ? "" : word.standard) + (word.isChangeable ? "" : " (stays)"),
                 ])
             }
             try StandardOutput.print(table.text)
         }
         try opened.finish()
+    }
+
+    private func change() throws {
+        if isWholeStore { return try Store.configure(storeAt: options.path, settings) }
+        try Store.configure(storeAt: options.path, stream: stream, settings)
     }
 }
 
