@@ -14,6 +14,13 @@ struct StoreOptions: ParsableArguments {
         store ?? ProcessInfo.processInfo.environment["WEIR_STORE"] ?? "./weir-data"
     }
 
+    /// Opens the store for a stream that may be new, and makes it if there is none: not for a name
+    /// that no stream can have, which would leave an empty store behind.
+    func open(making stream: String) throws -> OpenedStore {
+        try Store.expectUserName(stream)
+        return try open(.createOrWrite)
+    }
+
     /// Opens the store and says what opening found.
     func open(_ access: Store.Access) throws -> OpenedStore {
         var logger = Logger(label: "weir")

@@ -66,14 +66,14 @@ enum Main {
             Words.say("weir: " + text)
             return ExitStatus.usage
         }
-        return told { () throws in
+        return told(arguments) { () throws in
             var command = try WeirCommand.parseAsRoot(arguments)
             try command.run()
         }
     }
 
     /// The status of some work, whose error is said.
-    private static func told(_ work: () throws -> Void) -> Int32 {
+    private static func told(_ arguments: [String], _ work: () throws -> Void) -> Int32 {
         do {
             try work()
             return ExitStatus.done
@@ -83,7 +83,7 @@ enum Main {
             Words.say("weir: \(error)")
             return ExitStatus.failed
         } catch {
-            return sayUsage(error)
+            return sayUsage(error, of: arguments)
         }
     }
 
@@ -124,12 +124,12 @@ enum Main {
     }
 
     /// Help and version go to standard output; a wrong argument is one sentence and status 2.
-    private static func sayUsage(_ error: any Error) -> Int32 {
+    private static func sayUsage(_ error: any Error, of arguments: [String]) -> Int32 {
         let text = WeirCommand.fullMessage(for: error)
         guard WeirCommand.exitCode(for: error) != .success else {
-            return told { () throws in try StandardOutput.print(text + "\n") }
+            return told(arguments) { () throws in try StandardOutput.print(text + "\n") }
         }
-        Words.say(text)
+        Words.say(UnknownOption.hinted(text, of: arguments))
         return WeirCommand.exitCode(for: error) == .validationFailure
             ? ExitStatus.usage : ExitStatus.failed
     }

@@ -74,7 +74,7 @@ public final class RecordsDatabase {
                     guard try row(found) else { break }
                 }
             } catch let error as DatabaseError {
-                throw Self.told(error, sql)
+                throw try Self.told(error, sql, db)
             }
         }
     }
@@ -152,11 +152,23 @@ public final class RecordsDatabase {
         }
     }
 
-    private static func told(_ error: DatabaseError, _ sql: String) -> any Error {
+    private static func told(
+        _ error: DatabaseError, _ sql: String, _ db: Database
+    ) throws -> any Error {
         if error.resultCode == .SQLITE_INTERRUPT { return CancellationError() }
         let message = error.message ?? "\(error.resultCode)"
-        let help = message.hasPrefix("no such column") ? columns(of: sql.lowercased()) : ""
+        var help = message.hasPrefix("no such column") ? columns(of: sql.lowercased()) : ""
+        if message.hasPrefix("no such table") { help = try tables(db) }
         return WeirError(.invalidArgument, "SQLite says: \(message)\(help).")
+    }
+
+    private static func tables(_ db: Database) throws -> String {
+        let most = 20
+        let names = try String.fetchAll(
+            db, sql: "SELECT name FROM sqlite_temp_master ORDER BY rowid LIMIT ?",
+            arguments: [most + 1])
+        let isAll = names.count <= most
+        return "; there are " + names.prefix(most).joined(separator: ", ") + (isAll ? "" : ", …")
     }
 
     private static func columns(of sql: String) -> String {

@@ -34,6 +34,20 @@ expect "no stream to append to" 1 'no stream nothing' "$weir" append nothing --n
 expect "--batch above 65,535" 2 'expected 1 to 65535' "$weir" append s --batch 65536
 expect "a start that cannot be parsed" 2 'ISO 8601' "$weir" read s --from time:yesterday
 expect "an unknown option" 2 'Unknown option' "$weir" read s --nothing
+expect "an option as other programs call it" 2 "Unknown option '--limit'. For that there is '--count'" "$weir" read s --limit 3
+expect "a start behind the end" 0 's ends at offset 1000, before 5000' "$weir" read s --from offset:5000
+expect "two streams" 2 '2 streams are named; add --merge' "$weir" read s t
+for command in "create a/b" "create weir.x" "append a/b" "import a/b" "copy s a/b --to-store"; do
+    [[ $command == copy* ]] && command+=" $work/unmade" || command+=" --store $work/unmade"
+    expect "$command" 1 'not allowed|begins with weir' "$weir" $command
+done
+expect "a copy of nothing" 1 'no stream nothing' "$weir" copy nothing x --to-store "$work/unmade"
+check "make no store for a bad name" [ ! -e "$work/unmade" ]
+expect "a stream that append makes" 0 'made the stream fresh' bash -c "echo x | '$weir' append fresh"
+expect "one that is there" 0 '' bash -c "echo x | '$weir' append fresh"
+check "is not made" [ ! -s "$work/err" ]
+printf '{"value":"x"}\n' >"$work/as-json"
+expect "json is ndjson" 0 '' "$weir" append fresh "$work/as-json" --format json
 expect "a segment size out of range" 2 'segment size is 5' "$weir" create t --segment-bytes 5
 
 head -c 2000000 /dev/zero | tr '\0' x >"$work/large"
@@ -47,7 +61,7 @@ check "what came before the bad line is kept" has n 1
 expect "--skip-bad counts and goes on" 0 'skipped 1 malformed' "$weir" append n "$work/bad.ndjson" --format ndjson --skip-bad
 check "what came behind the bad line is there" has n 3
 printf 'a,b\n1,2\n3\n4,5\n' >"$work/bad.csv"
-expect "malformed CSV names its line" 1 'Line 3.*1 fields' "$weir" append c "$work/bad.csv" --format csv
+expect "malformed CSV names its line" 1 'Line 3.*1 field where 2 columns' "$weir" append c "$work/bad.csv" --format csv
 printf 'a,a\n1,2\n' >"$work/twice.csv"
 expect "two columns of one name" 1 'Two columns are named "a"' "$weir" append c "$work/twice.csv" --format csv
 expect "an unknown column" 1 'no column "z"; the columns are a, b' "$weir" append c "$work/bad.csv" --format csv --key-column z
@@ -92,6 +106,11 @@ expect "a name of the system's" 1 'begins with weir' "$weir" create weir.mine
 # Nobody reads the acknowledgements, or the words.
 seq 100000 | "$weir" append unread --acks 2>/dev/null | head -n 1 >/dev/null
 check "an append whose acknowledgements nobody reads is whole" has unread 100000
+"$weir" create parted --partitions 2
+for how in "unread" "unread --window 1MiB" "parted"; do
+    check "tail -f $how ends when nobody reads any more" timeout 60 bash -c "echo x | '$weir' append parted; '$weir' tail -f $how | head -n 1"
+done
+check "a short option with its value" [ "$("$weir" tail -n1 unread)" = 100000 ]
 "$weir" read nothing 2>&-
 status=$?
 if [ $status -eq 1 ]; then echo "ok a closed stderr"; else echo "not ok a closed stderr: exit status $status"; fi

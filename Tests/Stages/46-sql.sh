@@ -85,7 +85,7 @@ a change behind WITH|1|may not be modified|with a as (select 1) update weir_curs
 a module that is used anew|1|only reads|create virtual table a using weir_records('flights')
 a column that a table over streams lacks|1|no such column: nam; the columns of weir_cursors are stream, name|select nam from weir_cursors
 an unknown column|1|no such column: carier; the columns|select carier from flights
-an unknown table|1|no such table: none|select * from none
+an unknown table|1|no such table: none; there are .*flights|select * from none
 half a statement|1|SQLite says|select
 no statement|1|empty statement|
 cases

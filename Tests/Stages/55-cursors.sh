@@ -58,6 +58,7 @@ check "both are there behind the writer" stands later-beside 7
 check "both are there behind the writer (2)" stands later-alone 7
 expect "a goal that is none" 2 "'soon' is invalid" "$weir" cursor set s c soon
 expect "no goal" 2 'Missing expected argument' "$weir" cursor set s c
+expect "a cursor that is not there is told of" 0 'no cursor is called new here.*first record; there are later-alone, later-beside' "$weir" read s --from cursor:new --count 1
 check "a cursor that never committed begins with the first" [ "$("$weir" read s --from cursor:new --count 1)" = 0 ]
 check "and a committed one where it stands" [ "$("$weir" read s --from cursor:later-alone --count 1)" = 7 ]
 check "ls does not show Weir's own streams" [ "$("$weir" ls | grep -c 'weir\.')" -eq 0 ]

@@ -116,8 +116,8 @@ grep -q 'stopped early: .* imported before, up to offset' "$work/err" && echo "o
 expect "the whole one mends it" 0 'imported .* as they were; .* were there already' "$weir" import u "$archive" --store "$work/bad"
 if [ "$(digest u "$work/bad")" = "$want" ]; then echo "ok nothing of a damaged batch was imported"; else echo "not ok an altered archive: other records"; fi
 expect "text for an archive" 1 'does not begin with WEIRARC1' "$weir" import v "$work/s.ndjson" --format archive --store "$work/bad"
-expect "an archive for text" 1 'no JSON object' "$weir" import v "$archive" --format ndjson --store "$work/bad"
-expect "another csv" 1 'expected are those of an export' "$weir" import v Tests/Fixtures/flights-january.csv --store "$work/bad"
+expect "an archive for text" 1 'no JSON object. Only what .export. or .read. wrote' "$weir" import v "$archive" --format ndjson --store "$work/bad"
+expect "another csv" 1 'an export has offset,time' "$weir" import v Tests/Fixtures/flights-january.csv --store "$work/bad"
 expect "a file that is not there" 1 'cannot be opened' "$weir" import v "$work/none" --store "$work/bad"
 expect "a stream that is not there" 1 'There is no stream nobody' "$weir" export nobody -o "$work/none.ndjson"
 expect "a stream that is not there is not copied" 1 'There is no stream nobody' "$weir" copy nobody c

@@ -92,7 +92,7 @@
         }
 
         @Test(arguments: [
-            ("", "the columns are none"), ("a,b\n1,2\n", "expected are those of an export"),
+            ("", "there are no columns"), ("a,b\n1,2\n", "the columns are a,b, and an export has"),
             ("offset,time,key,value,headers\n1,2\n", "Line 2: it has 2 fields where 5"),
             ("offset,time,key,value,headers\nx,y,,,\n", "Line 2: an offset and a time"),
             (

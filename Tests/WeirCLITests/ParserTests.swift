@@ -50,11 +50,11 @@
         }
 
         @Test(arguments: [
-            ("a,b\n1\n", "Line 2: it has 1 fields where 2 columns"),
+            ("a,b\n1\n", "Line 2: it has 1 field where 2 columns"),
             ("a,b\n1,2\n\"x\n", "Line 3: a quoted field is not closed"),
             ("a,b\n\"1\"2,3\n", "Line 2: text follows a closed quote"),
             ("", "Line 1: the input is empty"),
-            ("a,b\n\"x\ny\",1\n1\n", "Line 4: it has 1 fields"),
+            ("a,b\n\"x\ny\",1\n1\n", "Line 4: it has 1 field where"),
         ])
         func `name the line that is malformed`(text: String, expected: String) {
             let error = #expect(throws: WeirError.self) { try csv(text) }

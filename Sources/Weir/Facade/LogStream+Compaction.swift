@@ -64,8 +64,9 @@ extension LogStream {
         guard var policy = open.settings.compaction else {
             throw WeirError(
                 .invalidArgument,
-                "The stream \(name) is not compacted: every record of it is to stay. Give it a "
-                    + "compaction policy first, if only the latest record of each key is needed.",
+                "The stream \(name) is not compacted: every record of it is to stay. If only the "
+                    + "latest record of each key is needed, say so first: `weir config \(name) set "
+                    + "compaction=on`.",
                 at: .init(stream: name.description))
         }
         guard options.mapBytes >= Limits.compactionMapBytesMin else {

@@ -2,12 +2,17 @@ import WeirBase
 
 /// What a store refuses, each in one sentence.
 extension Store {
+    /// Throws `invalidArgument` for a name that no stream of a user can have.
+    package static func expectUserName(_ name: String) throws(WeirError) {
+        try expectUserName(StreamName(name))
+    }
+
     static func expectUserName(_ name: StreamName) throws(WeirError) {
         if name.isSystem {
             throw WeirError(
                 .invalidArgument,
-                "The name \(name) begins with weir., as those of Weir's own streams do; choose "
-                    + "another.")
+                "The name \(name) begins with weir., as those of Weir's own streams do, which "
+                    + "nobody else appends to; choose another.")
         }
     }
 

@@ -4,15 +4,20 @@ import Weir
 
 enum InputFormat: String, ExpressibleByArgument, CaseIterable {
     case lines, ndjson, csv
+
+    /// `json` as well: so `read` calls what is read back here.
+    init?(argument: String) { self.init(rawValue: argument == "json" ? "ndjson" : argument) }
 }
 
 struct AppendCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "append", abstract: "Append records from a file or standard input.",
         discussion: """
+            A stream that does not exist is made, and stderr says so; --no-create refuses.
+
             lines: a line is a value.
 
-            ndjson: an object a line, as `read --format json` prints it, with the members \
+            ndjson, or json: an object a line, as `read --format json` prints it, with the members \
             value (or valueBase64), and if you like key (or keyBase64), time, headers.
 
             csv: the first row names the columns; the value is --value-column, else the \
@@ -39,7 +44,7 @@ struct AppendCommand: ParsableCommand {
               seq 1000 | weir append numbers
               weir append flights flights.csv --format csv --key-column tailnum \\
                 --time-column time_hour --header-columns carrier,origin,dest
-              weir read a --format json | weir append b --format ndjson --acks
+              weir read a --format json | weir append b --format json --acks
             """)
 
     @OptionGroup var options: StoreOptions
@@ -75,7 +80,7 @@ struct AppendCommand: ParsableCommand {
     func run() throws {
         let source = try InputSource(path: file)
         let parser = try makeParser(source)
-        let opened = try options.open(noCreate ? .write : .createOrWrite)
+        let opened = try noCreate ? options.open(.write) : options.open(making: stream)
         let appender = try Appender(
             stream, in: opened.store, creating: noCreate ? nil : try settings.configuration(),
             producer: producer, batchRecords: batch, level: settings.durability?.level,

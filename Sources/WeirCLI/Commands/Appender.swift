@@ -40,8 +40,10 @@ final class Appender {
         router = try store.partitionedEntry(name).map { _ in
             try store.partitionedStreamBlocking(name)
         }
+        let isNew = configuration != nil && router == nil && !store.has(name)
         let streams =
             try router?.partitions ?? [store.streamBlocking(name, creating: configuration)]
+        if isNew { Words.say("weir: made the stream \(name)") }
         self.lanes = try streams.map { try AppendLane($0, producer: producer) }
         self.producer = producer
         self.batchRecords = batchRecords

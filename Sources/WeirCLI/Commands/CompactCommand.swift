@@ -7,10 +7,10 @@ struct CompactCommand: ParsableCommand {
         commandName: "compact",
         abstract: "Keep of each key the latest record, and drop older ones.",
         discussion: """
-            For streams that were made with --compact: the others keep every record. Records \
-            without a key stay, offsets do not change, and readers notice only that what a later \
-            record superseded is gone. Tombstones (a key without a value) go when their delay is \
-            over.
+            For streams that were made with --compact, or were given `weir config STREAM set \
+            compaction=on`: the others keep every record. Records without a key stay, offsets do \
+            not change, and readers notice only that what a later record superseded is gone. \
+            Tombstones (a key without a value) go when their delay is over.
 
             Without --now, only sealed segments are looked at, and only those are rewritten of \
             which enough is of no more use. A dry run seals nothing, so it leaves the active \
@@ -26,7 +26,7 @@ struct CompactCommand: ParsableCommand {
 
     @OptionGroup var options: StoreOptions
     @Argument(help: "The stream's name.", completion: streamNames) var stream: String?
-    @Flag(help: "Every stream that was made with --compact.") var all = false
+    @Flag(help: "Every stream that is compacted.") var all = false
     @Flag(help: "Seal the active segment first, and rewrite whatever holds a superseded record.")
     var now = false
     @Flag(help: "Say what would be done, and do nothing.") var dryRun = false
@@ -72,7 +72,11 @@ struct CompactCommand: ParsableCommand {
         let opened = try options.open(.read)
         let names = opened.store.compactedStreamNames.map(\.description)
         try opened.store.closeBlocking()
-        if names.isEmpty { Words.say("weir: no stream of the store was made with --compact") }
+        if names.isEmpty {
+            Words.say(
+                "weir: no stream of the store is compacted; `weir config STREAM set compaction=on` "
+                    + "lets one be")
+        }
         return names
     }
 

@@ -57,7 +57,9 @@ struct CopyCommand: ParsableCommand {
         guard let toStore, !isWithin else { return source }
         var options = options
         options.store = toStore
-        return try options.open(.createOrWrite)
+        // A store is not made for a source that does not exist.
+        if source.store.partitionedEntry(from) == nil { _ = try source.store.streamBlocking(from) }
+        return try options.open(making: to)
     }
 
     /// What is copied into what; partitions are made before.

@@ -8,8 +8,12 @@ enum MovingFormat: String, ExpressibleByArgument, CaseIterable {
 
     /// What a file's name tells, unless the format is named.
     init(_ named: MovingFormat?, file: String?) {
-        self = named ?? MovingFormat(rawValue: URL(filePath: file ?? "").pathExtension) ?? .ndjson
+        self =
+            named ?? MovingFormat(argument: URL(filePath: file ?? "").pathExtension) ?? .ndjson
     }
+
+    /// `json` as well: so `read` calls it.
+    init?(argument: String) { self.init(rawValue: argument == "json" ? "ndjson" : argument) }
 
     static let help = ArgumentHelp(
         "ndjson, csv or archive (default: what the file's name ends with, else ndjson).")
@@ -70,6 +74,8 @@ struct ExportCommand: ParsableCommand {
 
     func run() throws {
         var opened = try options.open(.read)
+        try ReadSources([stream], in: opened.store).note(
+            unknownCursorOf: start, in: opened.store)
         if kind == .archive {
             let source = try opened.store.streamBlocking(stream)
             try writeArchive(of: source, &opened)

@@ -20,8 +20,8 @@ struct ImportCommand: ParsableCommand {
             EXAMPLES
               weir import orders orders.archive
               weir import orders orders.ndjson
-              gunzip -c day.csv.gz | weir import orders --format csv --producer day-2026-11-27
-              weir export orders --format archive | ssh host weir import orders --format archive
+              gunzip -c day.csv.gz | weir import orders --format csv --producer day-27
+              weir export a --format archive | ssh host weir import a --format archive
             """)
 
     @OptionGroup var options: StoreOptions
@@ -42,7 +42,7 @@ struct ImportCommand: ParsableCommand {
     func run() throws {
         let source = try InputSource(path: file)
         if kind == .archive {
-            let opened = try options.open(.createOrWrite)
+            let opened = try options.open(making: stream)
             var moving = try ArchiveMoving(opened.store, into: stream)
             let bar = ProgressBar("import", total: source.totalBytes)
             do {
@@ -61,12 +61,18 @@ struct ImportCommand: ParsableCommand {
         let name = try producer ?? ContentName(file)?.description
         let parser: any RecordParser =
             kind == .csv ? try ExportedCSVParser(source) : NDJSONParser(source)
-        let opened = try options.open(.createOrWrite)
+        let opened = try options.open(making: stream)
         let appender = try Appender(
             stream, in: opened.store, creating: StreamConfiguration(), producer: name,
             batchRecords: 1000)
-        try opened.append(
-            parser, of: source, to: appender, ProgressBar("import", total: source.totalBytes))
+        do {
+            try opened.append(
+                parser, of: source, to: appender, ProgressBar("import", total: source.totalBytes))
+        } catch let error as WeirError where error.code == .malformedInput {
+            // Nothing is skipped here.
+            let advice = " Only what `export` or `read` wrote can be imported; see `weir append`."
+            throw WeirError(error.code, error.message.replacing(malformedAdvice, with: advice))
+        }
     }
 }
 

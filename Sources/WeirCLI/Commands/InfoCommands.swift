@@ -140,7 +140,8 @@ extension StreamInfo {
 extension CompactionPolicy {
     fileprivate var text: String {
         "by key: segments with \(dirtyPercent) % of no more use, records older than "
-            + "\(lagSecondsMin) s, tombstones for \(tombstoneSecondsMin) s"
+            + "\(Numbers.duration(lagSecondsMin)), tombstones for "
+            + Numbers.duration(tombstoneSecondsMin)
     }
 }
 

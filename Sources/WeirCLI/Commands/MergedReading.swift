@@ -35,6 +35,23 @@ struct ReadSources {
         self.isMerged = namesStream && (key == nil || streams.count > 1)
     }
 
+    /// A cursor that never committed begins at the first record, and may be a misspelt one.
+    func note(unknownCursorOf start: StartPosition, in store: Store) throws {
+        guard case .cursor(let name) = start else { return }
+        var known: Set<String> = []
+        for stream in streams {
+            for cursor in try store.cursorsBlocking(of: stream.name.description) {
+                if cursor.name == name { return }
+                known.insert(cursor.name)
+            }
+        }
+        let others = known.sorted().prefix(5).joined(separator: ", ")
+        let there = known.count == 1 ? "there is \(others)" : "there are \(others)"
+        Words.say(
+            "weir: note: no cursor is called \(name) here, so reading begins at the first record; "
+                + (known.isEmpty ? "there is none yet" : there))
+    }
+
     /// What the command calls a stream that it reads.
     func title(of stream: LogStream) -> StreamName { groups[stream.name] ?? stream.name }
 
@@ -148,6 +165,7 @@ extension TailCommand {
         while follow {
             // A wait for several streams does not end with a signal: Ctrl-C is looked for between.
             try Interrupt.check()
+            try printer.output.expectReader()
             try cursor.wait(milliseconds: 100)
             try opened.forEach(&cursor) { try printer.print($0.record, of: $0.stream) }
             try printer.output.flush()

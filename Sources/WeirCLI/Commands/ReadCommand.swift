@@ -106,10 +106,6 @@ struct ReadCommand: ParsableCommand {
                 "--key and --header read the batches that they name and nothing ahead; leave "
                     + "those options out.")
         }
-        guard streams.count == 1 || merge else {
-            throw ValidationError(
-                "\(streams.count) streams are named; add --merge to read them as one.")
-        }
         try speed?.validate()
         try validateLast()
     }
@@ -126,9 +122,17 @@ struct ReadCommand: ParsableCommand {
     }
 
     func run() throws {
+        // Not before it is known that there is no option by the name of one that was given: its
+        // value would be taken for a stream.
+        guard streams.count == 1 || merge else {
+            Words.say(
+                "weir: \(streams.count) streams are named; add --merge to read them as one.")
+            throw ExitRequest(status: ExitStatus.usage)
+        }
         var opened = try options.open(.read)
         let sources = try ReadSources(streams, in: opened.store, merging: merge, key: key)
         try expectSensible(sources)
+        try sources.note(unknownCursorOf: start, in: opened.store)
         var printer = RecordPrinter(
             RecordFormatter(format: format, namesStream: sources.namesStream), from: start, to: to,
             count: count, last: isSelective || sources.isMerged ? last : nil,
@@ -160,6 +164,11 @@ struct ReadCommand: ParsableCommand {
         var position = start
         if let last, !isSelective { position = .offset(try source.offset(ofLast: last)) }
         let start = try source.offset(of: position)
+        if start > source.endOffset {
+            Words.say(
+                "weir: note: \(source.name) ends at offset \(source.endOffset), before \(start); "
+                    + "there is nothing to read yet")
+        }
         if printer.isDone { return }
         if let key {
             let found = try source.records(key: key, from: .offset(start))

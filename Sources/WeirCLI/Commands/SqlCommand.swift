@@ -25,8 +25,8 @@ struct SqlCommand: ParsableCommand {
 
             EXAMPLES
               weir sql "select count(*), min(time), max(time) from orders"
-              weir sql "select key, value from orders where offset between 10 and 20" --format json
-              weir sql "select headers ->> 'carrier' as c, count(*) from flights group by c"
+              weir sql "select key, value from orders where offset > 9" --format json
+              weir sql "select headers ->> 'carrier' c, count(*) from flights group by c"
               weir sql "select name, lag_records from weir_cursors where stream = 'orders'"
               weir sql < report.sql
             """)
@@ -85,7 +85,7 @@ struct SqlCommand: ParsableCommand {
         while true {
             try Interrupt.check()
             if isPrompt { Words.show(text.isEmpty ? "weir> " : "  ... ") }
-            guard let line = readLine(strippingNewline: false) else { break }
+            guard let line = try Interrupt.line() else { break }
             if text.isEmpty, let word = Self.word(line) {
                 if word == ".quit" { return }
                 try answer(word, database)

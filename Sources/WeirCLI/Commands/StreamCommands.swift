@@ -35,7 +35,10 @@ struct CreateCommand: ParsableCommand {
     }
 
     func run() throws {
-        let opened = try options.open(.createOrWrite)
+        if let partitions, !stream.hasPrefix("weir.") {
+            try Store.expectUserName("\(stream)-\(partitions - 1)")
+        }
+        let opened = try options.open(making: stream)
         let configuration = try settings.configuration()
         if let partitions {
             try opened.store.createPartitionedStreamBlocking(
@@ -167,7 +170,7 @@ struct DeleteCommand: ParsableCommand {
                 throw ExitRequest(status: ExitStatus.usage)
             }
             Words.show("Delete \(what)? [y/N] ")
-            guard readLine()?.lowercased() == "y" else {
+            guard try Interrupt.line()?.lowercased() == "y\n" else {
                 Words.say("Nothing was deleted.")
                 throw ExitRequest(status: ExitStatus.failed)
             }
@@ -184,7 +187,7 @@ struct DeleteCommand: ParsableCommand {
     private func text(of store: Store) throws -> String {
         do {
             let found = try store.streamBlocking(stream)
-            return "stream \(stream) with " + Numbers.records(found.endOffset - found.firstOffset)
+            return "stream \(stream) with " + Numbers.records(try found.info().recordCount)
         } catch {
             if error.code == .notFound { throw error }
             return "stream \(stream) with records that cannot be read"
@@ -193,8 +196,7 @@ struct DeleteCommand: ParsableCommand {
 
     private func text(of group: PartitionedStreamEntry, _ store: Store) throws -> String {
         let counts = try group.partitions.map { name in
-            let found = try store.streamBlocking(name.description)
-            return found.endOffset - found.firstOffset
+            try store.streamBlocking(name.description).info().recordCount
         }
         return "partitioned stream \(stream) with \(counts.count) partitions and "
             + Numbers.records(counts.reduce(0, +))
@@ -205,5 +207,10 @@ extension Store {
     /// Whether the name is a partitioned stream's, whole or not.
     func partitionedEntry(_ name: String) -> PartitionedStreamEntry? {
         partitionedStreams.first { $0.name.description == name }
+    }
+
+    /// Whether there is a stream of this name.
+    func has(_ name: String) -> Bool {
+        streamNames.contains { $0.description == name }
     }
 }

@@ -20,7 +20,7 @@ struct TailCommand: ParsableCommand {
     @Flag(name: .shortAndLong, help: "Go on with what is appended, until Ctrl-C.")
     var follow = false
     @Option(
-        name: [.customShort("n"), .long], parsing: .unconditional,
+        name: [.customShort("n", allowingJoined: true), .long], parsing: .unconditional,
         help: "How many of the last records.")
     var count = 10
     @Option(help: "value, json, csv or hex.") var format: OutputFormat = .value
@@ -62,6 +62,7 @@ struct TailCommand: ParsableCommand {
             case .end:
                 try printer.output.flush()
                 guard follow else { return try opened.finish() }
+                try printer.output.expectReader()
                 try cursor.wait(milliseconds: Self.waitMilliseconds)
             }
         }
@@ -80,6 +81,7 @@ struct TailCommand: ParsableCommand {
             var found = try event(of: subscription, within: .milliseconds(1))
             if found == nil {
                 try printer.output.flush()
+                try printer.output.expectReader()
                 let patience = Duration.milliseconds(Self.waitMilliseconds)
                 found = try event(of: subscription, within: patience)
             }

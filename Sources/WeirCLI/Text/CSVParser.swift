@@ -138,7 +138,9 @@ struct CSVParser: RecordParser {
         guard let row = try rows.next() else { return nil }
         guard row.count == names.count else {
             throw malformed(
-                rows.line, "it has \(row.count) fields where \(names.count) columns are named.")
+                rows.line,
+                "it has \(Numbers.counted(row.count, "field")) where "
+                    + "\(Numbers.counted(names.count, "column")) are named.")
         }
         var record = TextRecord()
         if let keyIndex, !row[keyIndex].isEmpty { record.key = row[keyIndex] }

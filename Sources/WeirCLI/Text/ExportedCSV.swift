@@ -16,15 +16,16 @@ struct ExportedCSVParser: RecordParser {
         rows = CSVReader(source)
         json = NDJSONParser(source)
         var names = try rows.next()?.map { String(decoding: $0, as: UTF8.self) } ?? []
-        let found = names.joined(separator: ",")
+        let found =
+            names.isEmpty
+            ? "there are no columns" : "the columns are " + names.joined(separator: ",")
         first = names.first == "stream" ? 1 : 0
         names.removeFirst(first)
         guard names.joined(separator: ",") == RecordFormatter.columns else {
             throw WeirError(
                 .malformedInput,
-                "Line 1: the columns are \(found.isEmpty ? "none" : found); expected are those of "
-                    + "an export, \(RecordFormatter.columns). For another file use `weir append "
-                    + "--format csv`.")
+                "Line 1: \(found), and an export has \(RecordFormatter.columns). Any other CSV "
+                    + "file is for `weir append STREAM FILE --format csv`.")
         }
     }
 
@@ -32,7 +33,9 @@ struct ExportedCSVParser: RecordParser {
         guard let row = try rows.next() else { return nil }
         guard row.count == first + 5 else {
             throw malformed(
-                rows.line, "it has \(row.count) fields where \(first + 5) columns are named.")
+                rows.line,
+                "it has \(Numbers.counted(row.count, "field")) where "
+                    + "\(first + 5) columns are named.")
         }
         var record = TextRecord()
         record.offset = UInt64(String(decoding: row[first], as: UTF8.self))

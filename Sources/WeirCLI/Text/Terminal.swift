@@ -31,6 +31,16 @@ enum Interrupt {
         }
     }
 
+    /// A line that somebody types, with its end; `nil` behind the last. Throws if a signal came.
+    static func line() throws -> String? {
+        var waiting = pollfd(fd: 0, events: Int16(POLLIN), revents: 0)
+        // Reading would go on behind a signal. Only a terminal is asked: it gives a line at a time,
+        // of a pipe some may wait in the buffer already.
+        while isatty(0) == 1, unsafe poll(&waiting, 1, 1000) <= 0 { try check() }
+        try check()
+        return readLine(strippingNewline: false)
+    }
+
     static func check() throws {
         if isRequested { throw ExitRequest(status: ExitStatus.interrupted) }
     }
@@ -93,6 +103,15 @@ final class StandardOutput {
         let output = StandardOutput()
         try output.write { $0 += Array(text.utf8) }
         try output.flush()
+    }
+
+    /// Ends the command quietly if nobody reads any more, for one that waits: it would notice only
+    /// when it has something to write.
+    func expectReader() throws {
+        var end = pollfd(fd: descriptor, events: 0, revents: 0)
+        if unsafe poll(&end, 1, 0) > 0, end.revents & Int16(POLLERR | POLLHUP) != 0 {
+            throw ExitRequest(status: ExitStatus.done)
+        }
     }
 
     func flush() throws {
@@ -204,6 +223,13 @@ enum Numbers {
     /// "1 stream", "2 streams"
     static func counted(_ count: Int, _ noun: String) -> String {
         "\(grouped(count)) \(noun)" + (count == 1 ? "" : "s")
+    }
+
+    /// 7 d, 90 s: in the largest unit of which it is a whole number.
+    static func duration(_ seconds: Int) -> String {
+        let units = [("d", 86_400), ("h", 3600), ("min", 60)]
+        let unit = units.first { seconds > 0 && seconds.isMultiple(of: $0.1) } ?? ("s", 1)
+        return "\(grouped(seconds / unit.1)) \(unit.0)"
     }
 
     /// 1.2 GiB
