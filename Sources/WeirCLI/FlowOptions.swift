@@ -7,13 +7,15 @@ import Weir
 struct FlowOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Read ahead and not printed yet, at most so much.", valueName: "bytes[:records]"))
+            "Read ahead and not printed yet, at most so much: 1MiB, or 1MiB:500 records.",
+            valueName: "bytes[:records]"))
     var maxQueue: CreditArgument?
     @Option(help: "How long a record may be held: 50ms, 2s.")
     var latencyBudget: DurationArgument?
     @Option(
         help: ArgumentHelp(
-            "Read ahead and being printed, at most so much.", valueName: "bytes[:records]"))
+            "Read ahead and being printed, at most so much: 2MiB, or 2MiB:1000 records.",
+            valueName: "bytes[:records]"))
     var maxOutstanding: CreditArgument?
     @Option(
         help: ArgumentHelp(

@@ -65,8 +65,9 @@ extension Upkeep {
             throw WeirError(
                 .invalidArgument,
                 "The stream \(stream.name) keeps its records for ever: it has no retention "
-                    + "policy. Give it one, or say before which offset or time it is to be "
-                    + "trimmed.", at: .init(stream: stream.name.description))
+                    + "policy. Give it one, as `weir config \(stream.name) set retention.age=7d` "
+                    + "does, or say before which offset or time it is to be trimmed.",
+                at: .init(stream: stream.name.description))
         }
         let now = time()
         // A quiet stream's last segment would never be full. Outside of the turn, since a deletion

@@ -218,6 +218,12 @@ struct DumpCommand: ParsableCommand {
         var damaged = false
         let output = StandardOutput()
         for segment in segments {
+            if isDirectory(segment) {
+                throw WeirError(
+                    .invalidArgument,
+                    "\(segment) is a directory; name segment files, as those of a store are: "
+                        + "STORE/streams/*/*.segment.")
+            }
             let size = try SegmentDump.byteCount(ofFileAt: segment)
             let bar = ProgressBar("dump", total: size, unit: "parts")
             var parts = 0

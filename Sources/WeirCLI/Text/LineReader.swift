@@ -134,5 +134,10 @@ struct LineReader {
     }
 }
 
+func isDirectory(_ path: String) -> Bool {
+    var status = stat()
+    return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+}
+
 /// What the system says of the last failed call.
 func systemMessage() -> String { unsafe String(cString: strerror(errno)) }
