@@ -69,6 +69,8 @@ expect "of two the second is wrong" 1 'linger' "$weir" config s set compression=
 check "and the first does not hold" [ "$(setting compression)" = auto ]
 end
 expect "set needs a setting" 2 'KEY=VALUE' "$weir" config s set
+expect "set before the stream" 2 'not s: `weir config s set linger=1`' "$weir" config set s linger=1
+expect "a setting without set" 2 '`weir config s set linger=1`' "$weir" config s linger=1
 expect "get takes none" 2 'name none' "$weir" config s get linger=1
 expect "settings of Weir's own stream" 1 "Weir's own" "$weir" config weir.cursors set linger=1
 expect "settings of a stream at its creation" 0 '' "$weir" create t --set compaction=on --set retention.age=7d

@@ -51,7 +51,7 @@ struct AppendCommand: ParsableCommand {
     @Argument(help: "The stream's name; made if there is none.", completion: streamNames)
     var stream: String
     @Argument(help: "The file, or - for standard input.", completion: .file()) var file: String?
-    @Option(help: "lines, ndjson or csv.") var format: InputFormat = .lines
+    @Option(help: "lines, ndjson (or json) or csv.") var format: InputFormat = .lines
     @Option(help: "csv: the column that is the key.") var keyColumn: String?
     @Option(help: "csv: the column that is the record's time.") var timeColumn: String?
     @Option(help: "csv: columns that become headers, with commas between.")

@@ -23,17 +23,32 @@ struct ConfigCommand: ParsableCommand {
               weir config . set quota.bytes=200GiB quota.policy=wait
             """)
 
-    enum Action: String, ExpressibleByArgument, CaseIterable { case get, set }
+    private enum Action: String { case get, set }
 
     @OptionGroup var options: StoreOptions
     @Argument(help: "The stream's name, or . for the whole store.", completion: streamNames)
     var stream: String
-    @Argument(help: "get (the default), or set.") var action = Action.get
+    @Argument(
+        help: ArgumentHelp("get (the default), or set.", valueName: "action"),
+        completion: .list(["get", "set"]))
+    var verb = Action.get.rawValue
     @Argument(help: ArgumentHelp("With set: what to change.", valueName: "key=value"))
     var settings: [String] = []
     @Flag(help: "Print a JSON report.") var json = false
 
+    private var action: Action? { Action(rawValue: verb) }
+
     func validate() throws {
+        guard action != nil else {
+            // As other programs have it, and as one would have it short.
+            let words =
+                Action(rawValue: stream) != nil
+                ? [verb, stream] + settings
+                : [stream, "set", verb.contains("=") ? verb : "KEY=VALUE"]
+            throw ValidationError(
+                "Behind the stream's name, get or set is expected, and not \(verb): `weir config "
+                    + words.joined(separator: " ") + "`.")
+        }
         if action == .set, settings.isEmpty {
             throw ValidationError("Name what to set, as KEY=VALUE.")
         }

@@ -16,7 +16,7 @@ enum MovingFormat: String, ExpressibleByArgument, CaseIterable {
     init?(argument: String) { self.init(rawValue: argument == "json" ? "ndjson" : argument) }
 
     static let help = ArgumentHelp(
-        "ndjson, csv or archive (default: what the file's name ends with, else ndjson).")
+        "ndjson (or json), csv or archive (default: what the file's name ends with, else ndjson).")
 }
 
 struct ExportCommand: ParsableCommand {
