@@ -50,7 +50,7 @@ public enum Limits {
     package static let growthStepMin = 64 << 10
     package static let growthStepMax = 16 << 20
     /// What is appended without a sync is sent to the medium in pieces of so many bytes.
-    package static let writeBackBytes = 256 << 10
+    package static let writeBackBytes = 128 << 10
     /// A consumer at the end of its log reads what was appended itself, if it has at most so many
     /// bytes, stored and unpacked, and they are in memory. Tens of microseconds of work.
     package static let lookBytesMax = 64 << 10

@@ -289,7 +289,7 @@ final class Committer: PoolWorker {
         if starts { pool.run(self) }
     }
 
-    /// Called by the pool; a piece that is sent to the medium comes each 256 KiB.
+    /// Called by the pool; a piece that is sent to the medium comes each 128 KiB.
     func work() {
         writer.work()
         queue.withLock { $0.isWorking = false }
