@@ -109,26 +109,37 @@ int weir_lock_query(int descriptor) {
 }
 #endif
 
-// Cheaper to know than to bring in again, as a replay would that goes from batch to batch.
+#ifdef MADV_POPULATE_READ
+// How many bytes from an address on are in memory, if a few are asked for: cheaper to know than to
+// bring in again, as a replay would that goes from batch to batch.
+static size_t bytes_in_memory(const void *start, size_t byte_count, size_t seen) {
+    unsigned char pages[64];
+    size_t page_size = (size_t)sysconf(_SC_PAGESIZE), index = 0;
+    size_t all = sizeof pages * page_size, wanted = seen > byte_count ? seen : byte_count;
+    if (byte_count > all) return 0;
+    if (wanted > all) wanted = all;
+    if (mincore((void *)start, wanted, pages) != 0) return 0;
+    size_t count = (wanted + page_size - 1) / page_size;
+    while (index < count && (pages[index] & 1)) index++;
+    return index * page_size;
+}
+#endif
+
 int weir_is_in_memory(const void *start, size_t byte_count) {
 #ifdef MADV_POPULATE_READ
-    unsigned char pages[64];
-    size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
-    size_t count = (byte_count + page_size - 1) / page_size;
-    if (count > sizeof pages || mincore((void *)start, byte_count, pages) != 0) return 0;
-    unsigned char all = 1;
-    for (size_t index = 0; index < count; index++) all &= pages[index];
-    return all & 1;
+    return bytes_in_memory(start, byte_count, 0) >= byte_count;
 #else
     (void)start, (void)byte_count;
     return 0;
 #endif
 }
 
-int weir_populate(const void *start, size_t byte_count, int is_owner) {
+int weir_populate(const void *start, size_t byte_count, int is_owner, size_t *seen) {
 #ifdef MADV_POPULATE_READ
     // Who neither owns nor may write the file is told that all of it is in memory.
-    if (is_owner && weir_is_in_memory(start, byte_count)) return 0;
+    size_t there = is_owner ? bytes_in_memory(start, byte_count, *seen) : 0;
+    *seen = there > byte_count ? there : byte_count;
+    if (there >= byte_count) return 0;
     madvise((void *)start, byte_count, MADV_WILLNEED);
     while (madvise((void *)start, byte_count, MADV_POPULATE_READ) != 0) {
         // EINVAL: a kernel before 5.14. The guard then catches what this would have told.
@@ -138,6 +149,7 @@ int weir_populate(const void *start, size_t byte_count, int is_owner) {
     return 0;
 #else
     (void)is_owner;
+    *seen = byte_count;
     return madvise((void *)start, byte_count, MADV_WILLNEED) == 0 ? 0 : errno;
 #endif
 }

@@ -29,8 +29,14 @@ package final class Mapping: @unchecked Sendable {
 
     /// Brings a range into memory. Does the waiting for the disk, and throws where a touch would
     /// raise `SIGBUS` (the file was cut, or its medium fails).
-    package func populate(_ range: Range<Int>) throws(WeirError) {
-        unsafe try operations.populate(base, range)
+    ///
+    /// Says up to where everything is in memory now: looks as far as `bound`, and brings nothing in
+    /// behind the range.
+    @discardableResult
+    package func populate(
+        _ range: Range<Int>, lookingUpTo bound: Int = 0
+    ) throws(WeirError) -> Int {
+        unsafe try operations.populate(base, range, min(bound, byteCount))
     }
 
     /// Whether a range of a few pages is in memory, so that neither `populate` nor a touch waits
@@ -65,7 +71,7 @@ package final class Mapping: @unchecked Sendable {
 @safe
 package struct MappingOperations: Sendable {
     package let unmap: @Sendable (UnsafeRawPointer, Int) -> Void
-    package let populate: @Sendable (UnsafeRawPointer, Range<Int>) throws(WeirError) -> Void
+    package let populate: @Sendable (UnsafeRawPointer, Range<Int>, Int) throws(WeirError) -> Int
     package let isInMemory: @Sendable (UnsafeRawPointer, Range<Int>) -> Bool
     package let lostPages: @Sendable (UnsafeRawPointer, Int) -> Bool
     package let publish: @Sendable (UnsafeRawPointer, UnsafeRawBufferPointer, Int, Int) -> Void
@@ -73,7 +79,7 @@ package struct MappingOperations: Sendable {
 
     package init(
         unmap: @escaping @Sendable (UnsafeRawPointer, Int) -> Void,
-        populate: @escaping @Sendable (UnsafeRawPointer, Range<Int>) throws(WeirError) -> Void,
+        populate: @escaping @Sendable (UnsafeRawPointer, Range<Int>, Int) throws(WeirError) -> Int,
         isInMemory: @escaping @Sendable (UnsafeRawPointer, Range<Int>) -> Bool,
         lostPages: @escaping @Sendable (UnsafeRawPointer, Int) -> Bool,
         publish: @escaping @Sendable (UnsafeRawPointer, UnsafeRawBufferPointer, Int, Int) -> Void,

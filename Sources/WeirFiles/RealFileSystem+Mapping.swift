@@ -50,15 +50,17 @@ extension RealFileSystem {
                 weir_guard_remove(slot)
                 unsafe munmap(UnsafeMutableRawPointer(mutating: base), byteCount)
             },
-            populate: { (base, range) throws(WeirError) in
+            populate: { (base, range, bound) throws(WeirError) in
                 let start = range.lowerBound & ~(pageSize - 1)
+                var seen = max(0, bound - start)
                 let code = unsafe weir_populate(
-                    base + start, range.upperBound - start, isOwner ? 1 : 0)
+                    base + start, range.upperBound - start, isOwner ? 1 : 0, &seen)
                 if code != 0 {
                     throw SystemError.make(
                         "read", path, code == EFAULT ? EIO : code,
                         at: FilePosition(UInt64(range.lowerBound)))
                 }
+                return start + seen
             },
             isInMemory: { base, range in
                 let start = range.lowerBound & ~(pageSize - 1)

@@ -74,6 +74,7 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
     }
 
     /// The same, as far as `admitting` lets it.
+    @specialized(where Files == RealFileSystem)
     package mutating func next(admitting: Admitting) throws(WeirError) -> Step {
         // Also at the end, and before another segment: the batch was walked since.
         try expectIntact()

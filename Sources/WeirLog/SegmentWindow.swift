@@ -47,6 +47,8 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
     /// more from step to step for who reads on.
     private var pieceBytes = 64 << 10
     private static var copiedBytesFirst: Int { 256 << 10 }
+    /// Of the batch that a block ends with.
+    private static var seenBehindBytes: Int { 32 << 10 }
     /// A whole batch of the largest kind, header and extension with it.
     private static var copiedBytesMax: Int {
         Limits.decodedBodyBytesMax + Limits.extensionBytesMax + BatchHeader.byteCount + 8
@@ -205,10 +207,16 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
     ) throws(WeirError) {
         let end = min(end, limit)
         guard end > start, end > populatedEnd || start < populatedStart else { return }
-        try mapping.populate(Int(clamping: start.value)..<Int(clamping: end.value))
+        // Who comes from elsewhere walks over a block's headers next, to a batch in it: what of
+        // them is in memory is asked for once.
+        let isJump = start < populatedStart || start > populatedEnd
+        let bound = isJump ? start + Limits.blockIndexStride + Self.seenBehindBytes : .zero
+        let seen = try mapping.populate(
+            Int(clamping: start.value)..<Int(clamping: end.value),
+            lookingUpTo: Int(clamping: bound.value))
         populatedStart = start
         // The kernel brings in whole pages.
-        populatedEnd = FilePosition((end.value + 4095) & ~4095)
+        populatedEnd = FilePosition((UInt64(seen) + 4095) & ~4095)
     }
 
     static func lost(_ path: String, at position: FilePosition) -> WeirError {

@@ -316,13 +316,14 @@ package final class SimulatedFileSystem: FileSystem {
             base: UnsafeRawPointer(inode.cached), byteCount: byteCount,
             operations: MappingOperations(
                 unmap: { _, _ in withExtendedLifetime(inode) {} },
-                populate: { [world] (_, range) throws(WeirError) in
+                populate: { [world] (_, range, _) throws(WeirError) in
                     world.withLock {
                         $0.touched?.append(Touch(path: file.path, bytes: range))
                     }
                     if range.lowerBound > inode.size {
                         throw Self.fail(.system, "beyond the end of", file.path)
                     }
+                    return range.upperBound
                 },
                 isInMemory: { [world] _, _ in world.withLock { !$0.isMemoryShort } },
                 lostPages: { [world] _, _ in world.withLock { $0.losesPages } },

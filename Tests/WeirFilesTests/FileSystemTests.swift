@@ -124,6 +124,20 @@ struct RealFileSystemTests {
         #expect(try mode(folder.path + "/f") == 0o600)
     }
 
+    @Test func `says how far a map is in memory, and no farther than was asked`() throws {
+        let files = try folder.root()
+        let file = try files.open("f", .createExclusive)
+        try files.writeAll(file, [UInt8](repeating: 7, count: 6 * 4096), at: .zero)
+        let map = try files.map(file, byteCount: 8 * 4096)
+        let own = try map.populate(4096..<4196)
+        #expect((4196...2 * 4096).contains(own))
+        let seen = try map.populate(4096..<4196, lookingUpTo: 3 * 4096)
+        #expect((4196...3 * 4096).contains(seen))
+        // Behind the file's end there is nothing.
+        #expect(try map.populate(4096..<4196, lookingUpTo: 9 * 4096) <= 6 * 4096)
+        try files.close(file)
+    }
+
     #if os(Linux)
         @Test func `turns a page that vanished into zeros and a mark`() throws {
             let files = try folder.root()
