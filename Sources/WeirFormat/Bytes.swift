@@ -31,6 +31,14 @@ extension UnsafeMutableRawPointer {
 @inline(__always)
 func isSame(_ a: UnsafeRawPointer, _ b: UnsafeRawPointer, byteCount: Int) -> Bool {
     var place = 0
+    if byteCount >= 8 {
+        while place < byteCount - 8 {
+            guard unsafe a.little(place, as: UInt64.self) == b.little(place) else { return false }
+            place += 8
+        }
+        // The last eight, some of them for the second time.
+        place = byteCount - 8
+    }
     while place + 8 <= byteCount {
         guard unsafe a.little(place, as: UInt64.self) == b.little(place) else { return false }
         place += 8

@@ -7,6 +7,12 @@ package func keyHash(_ key: RawSpan) -> UInt64 {
     return hash.value
 }
 
+func keyHash(_ key: UnsafeRawBufferPointer) -> UInt64 {
+    var hash = IndexHash()
+    unsafe hash.add(key)
+    return hash.value
+}
+
 /// Another function for each seed: for tables in memory, which nobody must be able to fill with
 /// keys of one hash.
 package func keyHash(_ key: RawSpan, seed: UInt64) -> UInt64 {

@@ -137,6 +137,19 @@ package struct RecordWalker: ~Escapable {
     package mutating func skipValues() -> (all: Int, keyed: Int) {
         let first = index
         var keyedCount = 0
+        unsafe stepOverValues { _, _ in keyedCount += 1 }
+        return (index - first, keyedCount)
+    }
+
+    /// The same, and tells the hash of each key and the offset of the record that has it: for
+    /// whoever wants nothing else of these.
+    @inline(__always)
+    package mutating func hashKeysOfValues(_ body: (UInt64, Offset) -> Void) {
+        unsafe stepOverValues { key, offset in unsafe body(keyHash(key), offset) }
+    }
+
+    @inline(__always)
+    private mutating func stepOverValues(_ keyed: (UnsafeRawBufferPointer, Offset) -> Void) {
         let bytes = body
         unsafe bytes.withUnsafeBytes { bytes in
             guard let base = bytes.baseAddress else { return }
@@ -146,14 +159,17 @@ package struct RecordWalker: ~Escapable {
                 guard length <= bytes.count - position - 4 else { return }
                 let entry = unsafe base + position + 4
                 if unsafe PlainValue.valueStart(entry, byteCount: length) == 0 {
-                    guard unsafe KeyedValue.parts(entry, byteCount: length) != nil else { return }
-                    keyedCount += 1
+                    guard let (key, _) = unsafe KeyedValue.parts(entry, byteCount: length) else {
+                        return
+                    }
+                    unsafe keyed(
+                        UnsafeRawBufferPointer(start: entry + key.lowerBound, count: key.count),
+                        offset(of: index))
                 }
                 position += 4 + length
                 index += 1
             }
         }
-        return (index - first, keyedCount)
     }
 
     /// Begins at the first record that is not before an offset.

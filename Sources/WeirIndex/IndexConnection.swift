@@ -25,6 +25,7 @@ struct IndexConnection: Sendable {
                         PRAGMA journal_mode = WAL;
                         PRAGMA synchronous = NORMAL;
                         PRAGMA journal_size_limit = \(IndexLimits.journalBytesMax);
+                        PRAGMA wal_autocheckpoint = \(IndexLimits.journalPagesMax);
                         PRAGMA secure_delete = OFF;
                         """)
             }

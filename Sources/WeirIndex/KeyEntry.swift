@@ -27,17 +27,39 @@ extension [KeyEntry] {
     /// All of them, sorted.
     ///
     /// A feed's entries come in the order of offsets, so only their hashes are to be put in order:
-    /// digit by digit, the lowest first, each time keeping what is equal as it was. That is a tenth
-    /// of the time that comparing takes.
+    /// digit by digit, each time keeping what is equal as it was. The upper half of the hash, as
+    /// three digits, leaves few out of order, as good a hash as it is; those are moved one by one.
+    /// That is a twentieth of the time that comparing takes.
     func inOrder() -> [KeyEntry] {
         let isByOffset = zip(self, dropFirst()).allSatisfy { $0.offset <= $1.offset }
         guard isByOffset, count >= Self.countedMin else { return sorted() }
         var (source, target) = (self, self)
-        for shift in stride(from: 0, to: UInt64.bitWidth, by: Self.digitBits) {
+        for shift in stride(
+            from: UInt64.bitWidth - 3 * Self.digitBits, to: UInt64.bitWidth, by: Self.digitBits)
+        {
             source.distribute(into: &target, shift: shift)
             swap(&source, &target)
         }
-        return source
+        // Whoever chooses keys can have as many with one upper half as they like.
+        return source.settle(movesMax: count) ? source : source.sorted()
+    }
+
+    /// Moves each entry that stands behind greater ones before them. `false`: that took too long.
+    private mutating func settle(movesMax: Int) -> Bool {
+        var movesLeft = movesMax
+        for next in indices.dropFirst() where self[next] < self[next - 1] {
+            let entry = self[next]
+            var place = next
+            while place > 0, entry < self[place - 1] {
+                self[place] = self[place - 1]
+                place -= 1
+                movesLeft -= 1
+                guard movesLeft > 0 else { break }
+            }
+            self[place] = entry
+            guard movesLeft > 0 else { return false }
+        }
+        return true
     }
 
     private func distribute(into target: inout [KeyEntry], shift: Int) {

@@ -81,6 +81,9 @@ package enum IndexLimits {
     static let smallEntriesMax = 16 << 10
     /// What is left of the write-ahead log between transactions, in bytes.
     static let journalBytesMax = 64 << 20
+    /// With so many pages in it, the log is moved into the file: half of its bytes, as readers may
+    /// keep some of it from being moved.
+    static let journalPagesMax = journalBytesMax / 2 / pageBytes
     /// Pages that a connection keeps in memory, in KiB.
     static let cacheKibibytesMax = 4 << 10
     /// In bytes.

@@ -32,6 +32,15 @@ struct KeyRunTests {
         #expect(entries.inOrder() == entries.sorted())
     }
 
+    @Test func `sorts the few whose hashes begin alike`() {
+        var random = SeededRandom(seed: 3)
+        var entries = (0..<2000).map { number in
+            KeyEntry(hash: random.next() | 1, offset: Offset(UInt64(number)))
+        }
+        for number in 0..<5 { entries[1000 + number].hash = entries[number].hash - 1 }
+        #expect(entries.inOrder() == entries.sorted())
+    }
+
     @Test func `does not take a leaf of another run for its own`() {
         let leaf = KeyLeaf(low: .least, high: .beyond, words: [5, 3])
         #expect(leaf.checksum(run: row(1)) != leaf.checksum(run: row(1, end: 2)))

@@ -1,4 +1,5 @@
 import WeirBase
+import WeirFiles
 import WeirFlow
 import WeirIndex
 
@@ -16,6 +17,10 @@ extension IndexFeeder {
         var rebuildReason: String?
         private var mustRebuild = false
         private var finishingSince: Moment?
+        /// What another thread reads of a stream while what lies before it is written.
+        private var ahead: (stream: StreamID, start: Offset, runs: Slot<ReadRuns>)?
+
+        typealias ReadRuns = Result<[KeyRun], WeirError>
 
         var isBehind: Bool { !due.isEmpty }
 
@@ -53,6 +58,39 @@ extension IndexFeeder {
             mustRebuild = false
         }
 
+        /// Has another thread read on. One reading at a time: what an earlier one read that nobody
+        /// took is let go. Where the system has no thread to give, the next pass reads.
+        mutating func readAhead(
+            of stream: StreamID, from start: Offset, _ read: @escaping @Sendable () -> ReadRuns
+        ) {
+            finishAhead()
+            // The reading lets go of the store before it says that it has ended.
+            let work = Lock<(@Sendable () -> ReadRuns)?>(read)
+            let runs = Slot<ReadRuns>()
+            do throws(WeirError) {
+                try SystemThread.start {
+                    SystemThread.yieldToOthers(.interruptible)
+                    runs.finish(Self.run(work))
+                }
+                ahead = (stream, start, runs)
+            } catch {
+                ahead = nil
+            }
+        }
+
+        private static func run(_ work: Lock<(@Sendable () -> ReadRuns)?>) -> ReadRuns {
+            work.withLock { $0.take() }?() ?? .success([])
+        }
+
+        /// What was read of a stream from there on, if that was; waits for it.
+        mutating func takeAhead(of stream: StreamID, from start: Offset) -> ReadRuns? {
+            guard let ahead, ahead.stream == stream, ahead.start == start else { return nil }
+            self.ahead = nil
+            return ahead.runs.wait()
+        }
+
+        private mutating func finishAhead() { _ = ahead.take()?.runs.wait() }
+
         mutating func discardIfDamaged(_ error: WeirError) {
             if error.code == .damaged { discard(error.description) }
         }
@@ -72,6 +110,7 @@ extension IndexFeeder {
         }
 
         mutating func close() {
+            finishAhead()
             do throws(WeirError) {
                 try writer?.close()
             } catch {

@@ -13,7 +13,8 @@ import WeirLog
 ///
 /// Nothing to do for a second ──▶ runs are merged to few, and the journal is shortened
 ///
-/// Only this thread touches the writing end. A failure that may pass (a full disk) is tried again
+/// Only this thread touches the writing end. While it is behind and nothing is appended, a second
+/// one reads what comes next. A failure that may pass (a full disk) is tried again
 /// with growing pauses; appends never wait for any of it.
 final class IndexFeeder: Sendable {
     private struct State {
@@ -230,7 +231,10 @@ final class IndexFeeder: Sendable {
             return state.due
         }
         feeding.due.merge(noted) { $1 }
-        try writer.append(readDue(&feeding, writer))
+        let runs = readDue(&feeding, writer)
+        // While others append, one core and half of it are theirs.
+        if noted.isEmpty { readAhead(&feeding, behind: runs) }
+        try writer.append(runs)
         publish(feeding, writer)
     }
 
@@ -257,16 +261,15 @@ final class IndexFeeder: Sendable {
         }
     }
 
-    private func readDue(
-        _ feeding: inout Feeding, _ writer: IndexWriter
-    ) throws(WeirError) -> [KeyRun] {
+    private func readDue(_ feeding: inout Feeding, _ writer: IndexWriter) -> [KeyRun] {
         var runs: [KeyRun] = []
         var entryCount = 0
         for (id, stream) in feeding.due where entryCount < KeyFeed.entriesMax {
             let start = writer.coverage(of: id)?.upperBound ?? stream.view.logStart
             do throws(WeirError) {
-                let fields = IndexedFields(stream)
-                let found = try Self.read(fields, stream, from: start) { isEnding }
+                let ahead = feeding.takeAhead(of: id, from: start)
+                let found =
+                    if let ahead { try ahead.get() } else { try read(stream, from: start) }
                 feeding.failed[id] = nil
                 runs += found
                 entryCount += found.reduce(0) { $0 + $1.entries.count }
@@ -282,19 +285,27 @@ final class IndexFeeder: Sendable {
         return runs
     }
 
+    /// Has a second thread go on in the stream that the last run is of, if that is not all of it,
+    /// while the runs are written.
+    private func readAhead(_ feeding: inout Feeding, behind runs: [KeyRun]) {
+        guard let last = runs.last, let stream = feeding.due[last.stream] else { return }
+        feeding.readAhead(of: stream.id, from: last.end) { [self] in
+            Result { () throws(WeirError) in try read(stream, from: last.end) }
+        }
+    }
+
     /// What vanished under a map may be there for those who read it.
-    private static func read(
-        _ fields: IndexedFields, _ stream: SystemStream, from start: Offset,
-        _ isStopped: () -> Bool
+    private func read(
+        _ stream: SystemStream, from start: Offset
     ) throws(WeirError) -> [KeyRun] {
+        let fields = IndexedFields(stream)
         do throws(WeirError) {
-            return try KeyFeed.read(
-                fields, of: stream.id, stream.view, from: start, isStopped: isStopped)
+            return try KeyFeed.read(fields, of: stream.id, stream.view, from: start) { isEnding }
         } catch {
             guard error.code == .damaged else { throw error }
             return try KeyFeed.read(
-                fields, of: stream.id, stream.view, from: start, mode: .copied,
-                isStopped: isStopped)
+                fields, of: stream.id, stream.view, from: start, mode: .copied
+            ) { isEnding }
         }
     }
 

@@ -8,7 +8,7 @@ import WeirLog
 enum KeyFeed {
     /// What one reading may take: entries in memory, and batches, so that progress is seen where
     /// no record has a key.
-    static let entriesMax = 128 << 10
+    static let entriesMax = 256 << 10
     static let batchesMax = 64 << 10
 
     /// What is to be indexed from an offset on, as far as readers see and the bounds allow.
@@ -102,7 +102,12 @@ enum KeyFeed {
     private static func collect(
         _ fields: IndexedFields, of records: consuming RecordWalker, into entries: inout [KeyEntry]
     ) {
-        while let record = records.next() {
+        while true {
+            // Most records are of the kind that is walked over here.
+            if fields.areKeysOnly {
+                records.hashKeysOfValues { entries.append(KeyEntry(hash: $0, offset: $1)) }
+            }
+            guard let record = records.next() else { return }
             let offset = record.offset
             fields.forEachHash(of: record) { entries.append(KeyEntry(hash: $0, offset: offset)) }
         }
