@@ -24,24 +24,24 @@ extension [KeyEntry] {
     /// With fewer of them, counting digits costs more than comparing entries.
     private static let countedMin = 1024
 
-    /// All of them, sorted.
+    /// Sorts them.
     ///
     /// A feed's entries come in the order of offsets, so only their hashes are to be put in order:
     /// digit by digit, each time keeping what is equal as it was. The upper half of the hash, as
     /// three digits, leaves few out of order, as good a hash as it is; those are moved one by one.
     /// That is a twentieth of the time that comparing takes.
-    func inOrder() -> [KeyEntry] {
+    mutating func putInOrder() {
         let isByOffset = zip(self, dropFirst()).allSatisfy { $0.offset <= $1.offset }
-        guard isByOffset, count >= Self.countedMin else { return sorted() }
-        var (source, target) = (self, self)
+        guard isByOffset, count >= Self.countedMin else { return sort() }
+        var other = [KeyEntry](repeating: .least, count: count)
         for shift in stride(
             from: UInt64.bitWidth - 3 * Self.digitBits, to: UInt64.bitWidth, by: Self.digitBits)
         {
-            source.distribute(into: &target, shift: shift)
-            swap(&source, &target)
+            distribute(into: &other, shift: shift)
+            swap(&self, &other)
         }
         // Whoever chooses keys can have as many with one upper half as they like.
-        return source.settle(movesMax: count) ? source : source.sorted()
+        if !settle(movesMax: count) { sort() }
     }
 
     /// Moves each entry that stands behind greater ones before them. `false`: that took too long.

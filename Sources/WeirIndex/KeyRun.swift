@@ -20,7 +20,8 @@ package struct KeyRun: Sendable, Hashable {
         self.stream = stream
         self.first = first
         self.end = end
-        let sorted = entries.inOrder()
+        var sorted = entries
+        sorted.putInOrder()
         // Leaves end between two entries that differ.
         let isTwice = zip(sorted, sorted.dropFirst()).contains { $0 == $1 }
         self.entries = isTwice ? Set(sorted).sorted() : sorted

@@ -171,7 +171,7 @@ struct IndexTrial {
         for stream in engine.streams {
             let start = index.coverage(of: stream.id)?.upperBound ?? stream.view.logStart
             let fields = IndexedFields(stream)
-            runs += try KeyFeed.read(fields, of: stream.id, stream.view, from: start) { false }
+            runs += try KeyFeed.read(fields, of: stream.id, stream.view, from: start) { _ in false }
         }
         try index.append(runs)
         if random.oneIn(4) { try index.checkpoint() }

@@ -1,6 +1,8 @@
 import Testing
 import WeirBase
+import WeirFormat
 import WeirIndex
+import WeirLog
 
 @testable import Weir
 
@@ -40,5 +42,33 @@ struct IndexFeedingTests {
             try feeding.takeAhead(of: stream, from: 5)?.get()
         }
         #expect(error?.code == .noSpace)
+    }
+
+    @Test func `indexes what is read in many parts, whole`() async throws {
+        let folder = TemporaryFolder()
+        let store = try await Store.open(at: folder.path, index: .off)
+        let stream = try await store.stream("s", creating: .init(durability: .flushed))
+        for number in 0..<40 {
+            var batch = Batch()
+            for key in 1...10 { _ = try batch.append(key: bytes("\(number % key)"), value: []) }
+            try await stream.append(&batch)
+        }
+        let feeder = IndexFeeder(engine: store.engine, entriesMax: 25)
+        try feeder.start()
+        let id = stream.open.id
+        while feeder.figures.coverage[id]?.upperBound != stream.endOffset { await Task.yield() }
+        feeder.end(finishing: false)
+        var expected = PartDigests(bounds: [.zero])
+        let fields = IndexedFields(stream.open)
+        let runs = try KeyFeed.read(fields, of: id, stream.view, from: .zero) { _ in false }
+        for entry in runs.flatMap(\.entries) { expected.add(entry) }
+        let reader = try IndexReader(
+            path: folder.path + "/index-1.sqlite", store: store.engine.header.storeID,
+            isFrozen: true)
+        let content = try #require(try reader.content(of: id, in: [.zero]))
+        #expect(content.parts.digests == expected.digests)
+        #expect(expected.count == 400)
+        try reader.close()
+        try await store.close()
     }
 }

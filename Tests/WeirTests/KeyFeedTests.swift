@@ -15,7 +15,7 @@ struct KeyFeedTests {
 
     private func read(
         _ view: LogView<SimulatedFileSystem>, keys: Bool = true, mode: ReadingMode = .mapped,
-        isStopped: () -> Bool = { false }
+        isStopped: (Int) -> Bool = { _ in false }
     ) throws -> [KeyRun] {
         try KeyFeed.read(
             IndexedFields(keys: keys, headers: keys ? [] : ["h"]), of: StreamID(1), view,
@@ -83,7 +83,7 @@ struct KeyFeedTests {
         var askedCount = 0
         let error = #expect(throws: WeirError.self) {
             // The last batch was walked when the reading stops.
-            try self.read(writer.view) {
+            try self.read(writer.view) { _ in
                 askedCount += 1
                 if askedCount == 3 { self.disk.losePages(true) }
                 return askedCount == 3

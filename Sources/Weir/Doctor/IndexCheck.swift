@@ -143,7 +143,7 @@ struct IndexCheck {
         while start < range.upperBound {
             let runs = try KeyFeed.read(
                 fields, of: stream.id, stream.view, from: start, mode: .copied
-            ) { false }
+            ) { _ in false }
             guard let last = runs.last else { break }
             for run in runs {
                 for entry in run.entries where entry.offset < range.upperBound {

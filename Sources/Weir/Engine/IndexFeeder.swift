@@ -37,6 +37,8 @@ final class IndexFeeder: Sendable {
     }
 
     private let engine: SystemEngine
+    /// Of one reading.
+    private let entriesMax: Int
     private let indexFiles: IndexFiles
     private let monitor = Monitor(State())
     private let shared = Lock(Figures())
@@ -52,8 +54,9 @@ final class IndexFeeder: Sendable {
     /// And what it may take to merge runs for those who read afterwards.
     private static let finishMergeNanoseconds: Int64 = 2_000_000_000
 
-    init(engine: SystemEngine) {
+    init(engine: SystemEngine, entriesMax: Int = KeyFeed.entriesMax) {
         self.engine = engine
+        self.entriesMax = entriesMax
         self.indexFiles = IndexFiles(files: engine.files)
     }
 
@@ -232,7 +235,7 @@ final class IndexFeeder: Sendable {
         }
         feeding.due.merge(noted) { $1 }
         let runs = readDue(&feeding, writer)
-        // While others append, one core and half of it are theirs.
+        // Where something is appended, no more than half of a core is taken.
         if noted.isEmpty { readAhead(&feeding, behind: runs) }
         try writer.append(runs)
         publish(feeding, writer)
@@ -264,7 +267,7 @@ final class IndexFeeder: Sendable {
     private func readDue(_ feeding: inout Feeding, _ writer: IndexWriter) -> [KeyRun] {
         var runs: [KeyRun] = []
         var entryCount = 0
-        for (id, stream) in feeding.due where entryCount < KeyFeed.entriesMax {
+        for (id, stream) in feeding.due where entryCount < entriesMax {
             let start = writer.coverage(of: id)?.upperBound ?? stream.view.logStart
             do throws(WeirError) {
                 let ahead = feeding.takeAhead(of: id, from: start)
@@ -299,13 +302,15 @@ final class IndexFeeder: Sendable {
         _ stream: SystemStream, from start: Offset
     ) throws(WeirError) -> [KeyRun] {
         let fields = IndexedFields(stream)
+        let isStopped = { (count: Int) in count >= self.entriesMax || self.isEnding }
         do throws(WeirError) {
-            return try KeyFeed.read(fields, of: stream.id, stream.view, from: start) { isEnding }
+            return try KeyFeed.read(
+                fields, of: stream.id, stream.view, from: start, isStopped: isStopped)
         } catch {
             guard error.code == .damaged else { throw error }
             return try KeyFeed.read(
-                fields, of: stream.id, stream.view, from: start, mode: .copied
-            ) { isEnding }
+                fields, of: stream.id, stream.view, from: start, mode: .copied,
+                isStopped: isStopped)
         }
     }
 

@@ -16,22 +16,24 @@ enum KeyFeed {
     /// Runs follow each other without a hole. What cannot be read because it is damaged becomes a
     /// run that says so: should it be readable later, nothing is missing then. Where only keys are
     /// indexed, batches without a key cost their header, sealed segments in front that have none
-    /// their footer, and what this writer appended since it last saw a key nothing. Throws what the
-    /// medium said.
+    /// their footer, and what this writer appended since it last saw a key nothing. `isStopped` is
+    /// asked before each batch, with how many entries there are. Throws what the medium said.
     static func read<Files: FileSystem>(
         _ fields: IndexedFields, of stream: StreamID, _ view: LogView<Files>,
-        from start: Offset, mode: ReadingMode = .mapped, isStopped: () -> Bool
+        from start: Offset, mode: ReadingMode = .mapped, isStopped: (Int) -> Bool
     ) throws(WeirError) -> [KeyRun] {
-        let keyed = fields.areKeysOnly ? endOfKeyless(view, from: start, isStopped) : start
+        let keyed = fields.areKeysOnly ? endOfKeyless(view, from: start) { isStopped(0) } : start
         var cursor = LogCursor(
             view: view, at: keyed, mode: mode, keyedOnly: fields.areKeysOnly)
         var runs: [KeyRun] = []
         var entries: [KeyEntry] = []
-        entries.reserveCapacity(min(entriesMax, max(0, view.visibleEnd - keyed)))
+        // The last batch may go beyond the bound.
+        let entriesMaxBehind = entriesMax + Limits.batchEntriesMax
+        entries.reserveCapacity(min(entriesMaxBehind, max(0, view.visibleEnd - keyed)))
         var first = start
         var place = keyed
         var count = 0
-        while count < batchesMax, entries.count < entriesMax, !isStopped() {
+        while count < batchesMax, entries.count < entriesMax, !isStopped(entries.count) {
             let step = try cursor.next()
             count += 1
             switch step {
@@ -66,7 +68,8 @@ enum KeyFeed {
         // What zeros were read as must not count as read.
         try cursor.expectIntact()
         if place > first {
-            runs.append(KeyRun(stream: stream, first: first, end: place, entries: entries))
+            runs.append(
+                KeyRun(stream: stream, first: first, end: place, entries: consume entries))
         }
         return runs
     }
