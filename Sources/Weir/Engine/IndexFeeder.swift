@@ -111,7 +111,11 @@ final class IndexFeeder: Sendable {
         // A pass takes milliseconds, four times a second: whoever is at the tail must not wait.
         SystemThread.yieldToOthers(.interruptible)
         var feeding = Feeding()
-        defer { feeding.close() }
+        defer {
+            // Nobody needs what is being read ahead.
+            monitor.change { $0.isEnding = true }
+            feeding.close()
+        }
         var failureMilliseconds = Self.failureMillisecondsFirst
         while true {
             let work = waitForWork(&feeding)
