@@ -54,6 +54,8 @@ public enum Limits {
     /// A consumer at the end of its log reads what was appended itself, if it has at most so many
     /// bytes, stored and unpacked, and they are in memory. Tens of microseconds of work.
     package static let lookBytesMax = 64 << 10
+    /// Where it is in vain, it looks once in so many times.
+    package static let looksSkippedMax = 1024
     /// Streams of a store whose segment is open for appending: beyond it, and in good time before,
     /// those that were appended to longest ago are put to rest.
     package static let openFilesMax = 512

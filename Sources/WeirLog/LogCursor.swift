@@ -97,10 +97,11 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
         }
     }
 
-    /// Whether the next step waits for nothing: behind this place the segment that is written to
-    /// shows so many bytes at most, and all of them are in memory.
+    /// Whether a step over a batch of so many bytes at most would wait for nothing: nothing is
+    /// shown, or what is stands in memory, in the segment that is written to.
     package func isAtHand(upTo byteCountMax: Int) -> Bool {
-        guard let segment, case .last = view.successor(of: segment) else { return false }
+        if nextOffset >= view.visibleEnd { return true }
+        guard let segment, view.isLast(segment) else { return false }
         return window?.isInMemory(from: scanner.position, upTo: byteCountMax) ?? false
     }
 

@@ -210,6 +210,11 @@ package final class LogView<Files: FileSystem>: Sendable {
         }
     }
 
+    /// Cheaper to ask than for the successor, and asked with each batch.
+    func isLast(_ segment: ReadableSegment<Files>) -> Bool {
+        state.withLock { $0.segments.last === segment }
+    }
+
     /// What comes behind a segment.
     enum Successor {
         case next(ReadableSegment<Files>)

@@ -84,13 +84,10 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
         return unsafe _overrideLifetime(span, borrowing: self)
     }
 
-    /// Whether all that may be read from a position on is mapped and in memory: something, and so
-    /// many bytes at most.
+    /// Whether what may be read from a position on, of so many bytes, is mapped and in memory.
     package borrowing func isInMemory(from start: FilePosition, upTo byteCountMax: Int) -> Bool {
-        let end = segment.readableEnd
-        guard let mapping = map?.mapping, start < end, end - start <= byteCountMax else {
-            return false
-        }
+        let end = min(segment.readableEnd, start + byteCountMax)
+        guard let mapping = map?.mapping, start < end else { return false }
         return mapping.isInMemory(Int(clamping: start.value)..<Int(clamping: end.value))
     }
 

@@ -81,6 +81,8 @@ private final class TailByHand {
         return found.map(Self.words)
     }
 
+    var isTold: Bool { outcomes.withLock { !$0.isEmpty } }
+
     /// What the consumer sees where it was told to look.
     func look() throws -> String? {
         let last = try #require(outcomes.withLock { $0.popLast() })
@@ -91,7 +93,7 @@ private final class TailByHand {
         return feed.look(generation).map(Self.words)
     }
 
-    private static func words(_ outcome: FeedOutcome) -> String {
+    static func words(_ outcome: FeedOutcome) -> String {
         switch outcome {
         case .batch(let batch, _): "batch \(batch.header.firstOffset)"
         case .look: "look"
@@ -140,6 +142,31 @@ struct LookTests {
         #expect(tail.work() == 1)
         tail.wait()
         #expect(tail.take() == ["batch 2"])
+    }
+
+    @Test func `is told to look less often while that is in vain`() throws {
+        let tail = try TailByHand()
+        var looks = 0
+        for number in 1...40 {
+            try tail.append(bytes: Limits.lookBytesMax)
+            if tail.isTold {
+                looks += 1
+                #expect(try tail.look() == nil)
+                tail.wait()
+            }
+            tail.work()
+            #expect(tail.take() == ["batch \(number)"])
+            tail.wait()
+            tail.work()
+        }
+        #expect(looks == 6)
+    }
+
+    @Test func `refuses a second one that asks meanwhile, and keeps the batch in hand`() throws {
+        let tail = try TailByHand()
+        try tail.append(bytes: 100)
+        #expect(tail.feed.poll().map(TailByHand.words) == "something else")
+        #expect(try tail.look() == "batch 1")
     }
 
     @Test func `sees nothing once it has ended`() throws {

@@ -158,7 +158,7 @@ final class Feed<Files: FileSystem>: Sendable {
             report.queuedRecords = feed.ledger.queued.records
             report.leasedBytes = feed.ledger.leased.bytes
             report.keptBytes = feed.ledger.kept.bytes
-            report.isWaiting = feed.waiter != nil
+            report.isWaiting = feed.waiter != nil || feed.isLooking
             report.occupancy = feed.occupancy.rows(at: now)
             report.occupancyMilliseconds = feed.occupancy.rowMilliseconds
         }
@@ -216,7 +216,10 @@ final class Feed<Files: FileSystem>: Sendable {
             if isFirst, let offset = place.offset { act { $0.begin(at: offset) } }
             let step = try place.next { size in
                 guard size.bytes <= bytesMax else { return .hold }
-                return act { feed in feed.admit(size, generation: generation, at: asked) }
+                let admission = act { $0.admit(size, generation: generation, at: asked) }
+                // Who looks brings nothing in.
+                if bytesMax < .max, case .read = admission { return .read(ahead: .zero) }
+                return admission
             }
             let end = place.offset ?? .zero
             let now = around.now()
@@ -247,10 +250,11 @@ final class Feed<Files: FileSystem>: Sendable {
             let end = place.offset
             let random = around.random()
             let now = around.now()
+            // Before anybody is told: a consumer that asks again may have another thread read here.
+            place.close()
             act {
                 $0.fail(error, readEnd: end, generation: generation, random: random, at: now)
             }
-            place.close()
             return false
         }
     }
@@ -261,7 +265,9 @@ final class Feed<Files: FileSystem>: Sendable {
         around.whenMore(end) { [weak self] in
             guard let self else { return }
             let now = around.now()
-            if act({ $0.more(generation: generation, at: now) }) { around.tail.note(now) }
+            let consumerWaits = act { $0.more(generation: generation, at: now) }
+            // In another process than the writer's it is asked each second, whatever came.
+            if consumerWaits, view.visibleEnd > end { around.tail.note(now) }
         }
     }
 }
@@ -314,7 +320,10 @@ final class ReaderPlace<Files: FileSystem>: @unchecked Sendable {
     }
 
     /// Whether the next step waits for nothing.
-    var isAtHand: Bool { cursor?.isAtHand(upTo: Limits.lookBytesMax) ?? false }
+    var isAtHand: Bool {
+        // Unpacked it may have so many, and no more stored but for its header and sections.
+        cursor?.isAtHand(upTo: 2 * Limits.lookBytesMax) ?? false
+    }
 
     func lend() -> LentBatch? { cursor?.lend() }
 

@@ -7,11 +7,9 @@ import WeirLog
 extension FeedState {
     /// The consumer asks: its last batch's credit comes back. `nil` if it has to wait.
     mutating func ask(at now: Moment) -> FeedOutcome? {
+        if waiter != nil || isLooking, end == nil { return .failure(FeedState.twoAtOnce()) }
         if let broken = releaseLast(at: now) { return .failure(broken) }
         if let end { return end.map { .failure($0) } ?? .end }
-        if waiter != nil {
-            return .failure(FeedState.twoAtOnce())
-        }
         if !isQueueEmpty {
             let outcome = takeNext(at: now)
             resumeReader()

@@ -129,11 +129,12 @@ extension FeedState {
             effects.append(.read(generation: generation))
             return false
         }
-        if waiter.mayLook {
+        if waiter.mayLook, looksToSkip == 0 {
             self.waiter = nil
             isLooking = true
             effects.append(.resume(waiter, .look(generation: generation)))
         } else {
+            looksToSkip = max(0, looksToSkip - 1)
             effects.append(.read(generation: generation))
         }
         return true
@@ -145,7 +146,19 @@ extension FeedState {
         if let generation, isCurrent(generation) {
             effects.append(.read(generation: generation))
         }
-        return isQueueEmpty ? nil : takeAwaited(at: now)
+        guard isQueueEmpty else {
+            looksToSkipNext = 1
+            let outcome = takeAwaited(at: now)
+            resumeReader()
+            return outcome
+        }
+        // Not that nothing had come after all.
+        if generation != nil || reader == .parked {
+            looksToSkip = looksToSkipNext
+            looksToSkipNext = min(looksToSkipNext * 2, Limits.looksSkippedMax)
+        }
+        resumeReader()
+        return nil
     }
 
     /// Reading failed. What may pass is tried again; the rest is told when the queue is empty.

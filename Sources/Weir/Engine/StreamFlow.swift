@@ -181,6 +181,8 @@ extension LogStream {
         guard engine.isReadOnly else {
             return watch.call(key, when: { self.view.visibleEnd > offset || self.isClosed }, body)
         }
+        // Its feeds end, and the threads have.
+        if isClosed { return }
         // A reading process waits on a thread, a second at a time, so that it sees an end.
         waiters.run {
             do throws(WeirError) {
