@@ -1,23 +1,10 @@
 #!/usr/bin/env bash
-# The doctor from outside: what it finds, what it says, that looking changes no byte, and that work
-# which is killed in the middle can simply be done again.
+# The doctor from outside: what it finds, what it says, and that looking changes no byte.
 source "$(dirname "$0")/expect.sh"
-kills=${WEIR_KILLS:-12}
 need_weir
 # finding FIELD: of the first finding in a report that stands in $work/out.
 finding() { python3 -c 'import json, sys
 print(json.load(open(sys.argv[1]))["findings"][0][sys.argv[2]])' "$work/out" "$1"; }
-# killed_within FIRST COUNT COMMAND…: whether it was, some milliseconds after it began.
-killed_within() {
-    local milliseconds=$((RANDOM % $2 + $1))
-    shift 2
-    # Without the shell's own words about it.
-    (
-        timeout --signal=KILL "$(printf '0.%03d' $milliseconds)" "$@" >/dev/null 2>&1
-        exit $?
-    ) 2>/dev/null
-    [ $? -eq 137 ]
-}
 digest() { (cd "$1" && find . -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum); }
 flip() { # FILE POSITION: another bit there
     python3 -c 'import sys
@@ -120,16 +107,6 @@ expect "and it holds beside the writer" 0 '' "$weir" index check --all
 exec 3>&-
 wait "$writer"
 
-# Killed at any moment, the next writer goes on, and nothing is lost.
-killed=0
-for ((round = 1; round <= kills; round++)); do
-    killed_within 10 250 "$weir" index rebuild && killed=$((killed + 1))
-done
-if [ $killed -gt 0 ]; then echo "ok index rebuild was killed $killed times of $kills"; else echo "not ok index rebuild was never killed"; fi
-expect "an index whose making was killed is no damage" 0 '' "$weir" verify --deep
-expect "it is finished" 0 '' "$weir" index rebuild
-expect "and holds again" 0 '' "$weir" index check --all
-
 # Repair: a plan first, and then exactly that. What is left is a store that holds.
 expect "nothing to repair" 0 '' "$weir" repair
 check "it says so" grep -q 'nothing to repair' "$work/out"
@@ -185,16 +162,3 @@ until "$weir" flow packed --once --store "$work/bad" >/dev/null 2>&1; do kill -0
 expect "a store that somebody writes" 1 "process $writer " "$weir" repair --apply --store "$work/bad"
 exec 3>&-
 wait "$writer"
-
-# Killed at any moment, it can simply be done again.
-killed=0
-for ((round = 1; round <= kills; round++)); do
-    make_bad "$work/bad"
-    killed_within 10 250 "$weir" repair --apply --store "$work/bad" && killed=$((killed + 1))
-    "$weir" repair --apply --store "$work/bad" >"$work/again" 2>&1 ||
-        echo "not ok round $round: the repair fails: $(tail -n 1 "$work/again")"
-    "$weir" verify --deep --store "$work/bad" >"$work/again" 2>&1 ||
-        echo "not ok round $round: not healthy: $(head -n 1 "$work/again")"
-    [ "$(records "$work/bad")" = "$wanted" ] || echo "not ok round $round: records are missing"
-done
-if [ $killed -gt 0 ]; then echo "ok repair was killed $killed times of $kills, and done again"; else echo "not ok repair was never killed"; fi

@@ -1,10 +1,7 @@
 #!/usr/bin/env bash
-# Streams are exported, imported and copied; each of that is killed with -9 in its middle and done again,
-# and at the end the records are the source's, each once. Damaged and wrong inputs are refused in a sentence.
-#
-#   WEIR_KILLS=200 Tests/Stages/59-moving.sh     more rounds than CI's 20
+# Streams are exported, imported and copied, and the records are the source's, each once. Damaged and wrong
+# inputs are refused in a sentence.
 source "$(dirname "$0")/expect.sh"
-rounds=${WEIR_KILLS:-20}
 need_weir
 export WEIR_STORE=$work/source
 formats=(archive ndjson csv)
@@ -25,73 +22,14 @@ values() { "$weir" read "$1" --store "$2" --format json 2>"$work/read.err" | sed
 want=$(digest s "$WEIR_STORE")
 want_values=$(values s "$WEIR_STORE")
 
-# How long each of it takes here, in microseconds: what is killed is killed within that.
-declare -A took
-timed() { # NAME, then the command
-    local name=$1 start=${EPOCHREALTIME/[.,]/}
-    shift
-    check "$name" "$@"
-    took[$name]=$((${EPOCHREALTIME/[.,]/} - start))
-}
 for format in "${formats[@]}"; do
-    timed "export as $format" "$weir" export s -o "$work/s.$format"
-    timed "import of $format" "$weir" import s "$work/s.$format" --store "$work/in-$format"
+    check "export as $format" "$weir" export s -o "$work/s.$format"
+    check "import of $format" "$weir" import s "$work/s.$format" --store "$work/in-$format"
     if [ "$(values s "$work/in-$format")" = "$want_values" ]; then echo "ok $format brings every record as it was"; else echo "not ok $format: other records"; fi
     "$weir" export s --format "$format" 2>"$work/err" | "$weir" import p --format "$format" --store "$work/in-$format" 2>"$work/err"
     if [ "$(values p "$work/in-$format")" = "$want_values" ]; then echo "ok $format through a pipe"; else echo "not ok $format through a pipe: $(head -n 1 "$work/err")"; fi
 done
 if [ "$(digest s "$work/in-archive")" = "$want" ]; then echo "ok an archive brings the offsets along"; else echo "not ok an archive: other offsets"; fi
-
-# killed MICROSECONDS COMMAND…: starts it, and kills it somewhere within that time.
-killed() {
-    local most=$1 process
-    shift
-    "$@" >"$work/out" 2>"$work/err" </dev/null &
-    process=$!
-    sleep "$(printf '0.%06d' $((RANDOM * RANDOM % (most < 999999 ? most : 999999))))"
-    kill -9 $process 2>/dev/null && kills=$((kills + 1))
-    wait $process 2>/dev/null
-}
-tell() { # WHAT WRONG: how many rounds went wrong
-    if [ "$2" -eq 0 ]; then echo "ok $kills kills of $1 in $rounds rounds, and every record is there once"; else echo "not ok $1: $2 rounds of $rounds are wrong"; fi
-}
-
-kills=0 wrong=0
-for ((round = 1; round <= rounds; round++)); do
-    format=${formats[$((round % 3))]}
-    file=$work/killed.$format
-    for attempt in 1 2; do killed "${took[export as $format]}" "$weir" export s -o "$file" --resume; done
-    # Only a killed one is without its name.
-    [ -e "$file" ] || "$weir" export s -o "$file" --resume 2>"$work/err" || { head -n 1 "$work/err"; wrong=$((wrong + 1)); }
-    "$weir" import s "$file" --store "$work/back" 2>"$work/err" || head -n 1 "$work/err"
-    [ "$(values s "$work/back")" = "$want_values" ] || { echo "round $round: $format has other records"; wrong=$((wrong + 1)); }
-    [ ! -e "$file.partial" ] || wrong=$((wrong + 1))
-    rm -rf "$file" "$work/back"
-done
-tell "an export" $wrong
-
-kills=0 wrong=0
-for ((round = 1; round <= rounds; round++)); do
-    format=${formats[$((round % 3))]}
-    for attempt in 1 2 3; do killed "${took[import of $format]}" "$weir" import s "$work/s.$format" --store "$work/back"; done
-    "$weir" import s "$work/s.$format" --store "$work/back" 2>"$work/err" || { head -n 1 "$work/err"; wrong=$((wrong + 1)); }
-    [ "$(values s "$work/back")" = "$want_values" ] || { echo "round $round: $format has other records"; wrong=$((wrong + 1)); }
-    [ $format != archive ] || [ "$(digest s "$work/back")" = "$want" ] || { echo "round $round: other offsets"; wrong=$((wrong + 1)); }
-    rm -rf "$work/back"
-done
-tell "an import" $wrong
-
-kills=0 wrong=0
-for ((round = 1; round <= rounds; round++)); do
-    to=(--to-store "$work/back")
-    [ $((round % 2)) -eq 0 ] || { to=(); cp -r "$work/source" "$work/back"; export WEIR_STORE=$work/back; }
-    for attempt in 1 2 3; do killed "${took[import of archive]}" "$weir" copy s c ${to[@]+"${to[@]}"}; done
-    "$weir" copy s c ${to[@]+"${to[@]}"} 2>"$work/err" || { head -n 1 "$work/err"; wrong=$((wrong + 1)); }
-    [ "$(digest c "$work/back")" = "$want" ] || { echo "round $round: the copy has other records"; wrong=$((wrong + 1)); }
-    export WEIR_STORE=$work/source
-    rm -rf "$work/back"
-done
-tell "a copy" $wrong
 
 # What comes later is copied later; partitions go together.
 "$weir" copy s c --to-store "$work/later" 2>"$work/err"
