@@ -27,6 +27,10 @@ package import WeirBase
 ///
 /// `of all` is the CRC-32C of every byte before the trailer, so that nothing is missing, doubled or
 /// exchanged; the other checksums say where it went wrong.
+///
+/// That of a partitioned stream is a series: an archive of each partition, all of them whole, in
+/// the order of their numbers. Each head has feature 1 then, and its configuration says which
+/// partition of how many it is.
 package struct ArchiveHead: Sendable, Hashable {
     package enum Field {
         package static let magic = 0, checksum = 8, length = 12, version = 16, reserved = 18
@@ -40,6 +44,8 @@ package struct ArchiveHead: Sendable, Hashable {
     package static let magic: UInt64 = 0x3143_5241_5249_4557
     package static let version: UInt16 = 1
     package static let byteCountMax = 64 << 10
+    /// Of `incompat`: the archives of the other partitions stand before and behind.
+    package static let series: UInt32 = 1
 
     package var archiveID: SegmentID
     package var storeID: StoreID
@@ -49,6 +55,8 @@ package struct ArchiveHead: Sendable, Hashable {
     package var creationTime: Timestamp
     package var name: StreamName
     package var configuration: StreamConfiguration
+    /// All partitions are in the same file or pipe.
+    package var isInSeries = false
 
     package init(
         archiveID: SegmentID, storeID: StoreID, streamID: StreamID, range: Range<Offset>,
@@ -69,7 +77,8 @@ package struct ArchiveHead: Sendable, Hashable {
         writer.put(ArchiveHead.magic)
         writer.zeros(Field.version - writer.count)
         writer.put(ArchiveHead.version)
-        writer.zeros(Field.archiveID - writer.count)
+        writer.zeros(Field.incompat - writer.count)
+        writer.put(isInSeries ? ArchiveHead.series : 0)
         writer.put(archiveID)
         writer.put(storeID)
         writer.put(streamID)
@@ -119,10 +128,11 @@ package struct ArchiveHead: Sendable, Hashable {
         let version: UInt16 = try reader.get()
         _ = try reader.get(UInt16.self)
         let incompat: UInt32 = try reader.get()
-        guard version == ArchiveHead.version, incompat == 0 else {
+        guard version == ArchiveHead.version, incompat & ~series == 0 else {
             throw WeirError.newerFormat(
                 "The archive has format version \(version) and features \(incompat); this version "
-                    + "of Weir understands \(ArchiveHead.version) and 0. Use a newer one.")
+                    + "of Weir understands \(ArchiveHead.version), and 0 or \(series). Use a newer "
+                    + "one.")
         }
         let archiveID = try reader.id(SegmentID.self)
         let storeID = try reader.id(StoreID.self)
@@ -134,9 +144,31 @@ package struct ArchiveHead: Sendable, Hashable {
             throw WeirError.damaged("The archive goes from offset \(first) back to \(end).")
         }
         let (name, configuration) = try decodeSections(bytes.dropFirst(Field.end))
-        return ArchiveHead(
+        var head = ArchiveHead(
             archiveID: archiveID, storeID: storeID, streamID: streamID, range: first..<end,
             name: name, configuration: configuration, creationTime: creationTime)
+        head.isInSeries = incompat == series
+        guard !head.isInSeries || configuration.partition != nil else {
+            throw WeirError.damaged(
+                "The archive's head says that it is of one partition of several, and not of which.")
+        }
+        return head
+    }
+
+    /// Whether it may stand behind this one in a series, or at the beginning behind none.
+    package func follows(_ previous: ArchiveHead?) -> Bool {
+        guard isInSeries, let partition = configuration.partition else { return previous == nil }
+        guard let previous, let before = previous.configuration.partition else {
+            return partition.index == 0
+        }
+        return storeID == previous.storeID && partition.group == before.group
+            && partition.count == before.count && partition.index == before.index + 1
+    }
+
+    /// No other is to follow.
+    package var isLast: Bool {
+        guard isInSeries, let partition = configuration.partition else { return true }
+        return partition.index + 1 == partition.count
     }
 
     private static func decodeSections(
@@ -174,10 +206,17 @@ package struct ArchiveTally: Sendable, Hashable {
     package private(set) var end: Offset
     package private(set) var byteCount: UInt64 = 0
     package private(set) var checksum: UInt32 = 0
+    /// Of the archives that stand before this one in the same file or pipe.
+    package let bytesBefore: UInt64
 
-    package init(_ head: ArchiveHead) { end = head.first }
+    package init(_ head: ArchiveHead, behind bytesBefore: UInt64 = 0) {
+        end = head.first
+        self.bytesBefore = bytesBefore
+    }
 
     package var position: FilePosition { FilePosition(byteCount) }
+    /// In the file or pipe.
+    package var place: UInt64 { bytesBefore + byteCount }
 
     package mutating func add(_ bytes: ArraySlice<UInt8>) {
         byteCount += UInt64(bytes.count)
@@ -211,7 +250,7 @@ package struct ArchiveTally: Sendable, Hashable {
         _ = try reader.get(UInt64.self)
         guard try reader.get(UInt32.self) == archiveChecksum(trailer) else {
             throw WeirError.damaged(
-                "The archive's trailer, at byte \(byteCount), does not fit its checksum; every "
+                "The archive's trailer, at byte \(place), does not fit its checksum; every "
                     + "batch before it does.")
         }
         let foundChecksum: UInt32 = try reader.get()
@@ -223,7 +262,7 @@ package struct ArchiveTally: Sendable, Hashable {
         let expected = [batchCount, recordCount, end.value, byteCount, UInt64(checksum)]
         guard found == expected else {
             throw WeirError.damaged(
-                "The archive's trailer, at byte \(byteCount), tells of \(batches) batches with "
+                "The archive's trailer, at byte \(place), tells of \(batches) batches with "
                     + "\(records) records up to offset \(foundEnd) in \(bytes) bytes with checksum "
                     + "\(foundChecksum); before it are \(batchCount) with \(recordCount) up to "
                     + "\(end) in \(byteCount) with \(checksum).")

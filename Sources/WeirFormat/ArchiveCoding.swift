@@ -57,6 +57,8 @@ package struct ArchivedBatch: Sendable, Hashable {
 ///     add bytes ─▶ next ─▶ head, batch, batch … trailer
 ///                       ─▶ nil: the next part is not there whole, add more
 ///
+/// In a series a head follows each trailer but that of the last partition.
+///
 /// Pure. Holds the pieces that were added and no more: every length is bounded before it is waited
 /// for, so that at most a batch of the largest size is gathered. Nothing is given of a batch with a
 /// byte that is not as it was written.
@@ -64,16 +66,19 @@ package struct ArchiveDecoder: Sendable {
     package enum Item: Sendable, Hashable {
         case head(ArchiveHead)
         case batch(ArchivedBatch)
-        /// Everything before it is whole, and as it was.
+        /// Everything before it is whole, and as it was. Not the end, in a series.
         case trailer
     }
 
     private var buffer: [UInt8] = []
     private var taken = 0
-    private var head: ArchiveHead?
-    /// What was given so far; `nil` before the head.
+    package private(set) var head: ArchiveHead?
+    /// What was given so far of this archive; `nil` before its head.
     package private(set) var tally: ArchiveTally?
-    private var isEnded = false
+    /// The archive that is whole before this one in a series, and what there was up to its end.
+    package private(set) var previous: (head: ArchiveHead, byteCount: UInt64, recordCount: UInt64)?
+    /// The last trailer was given.
+    package private(set) var isEnded = false
 
     package init() {}
 
@@ -106,7 +111,8 @@ package struct ArchiveDecoder: Sendable {
     package func expectEnd() throws(WeirError) {
         if isEnded { return }
         guard let tally else {
-            throw damaged("the input ends inside the archive's head")
+            let behind = previous.map { " behind partition \($0.head.name)" } ?? ""
+            throw damaged("the input ends inside the archive's head" + behind)
         }
         throw damaged(
             "the input ends there, behind \(tally.batchCount) batches up to offset \(tally.end), "
@@ -115,6 +121,8 @@ package struct ArchiveDecoder: Sendable {
 
     /// Bytes that were added and not given yet.
     package var left: Int { buffer.count - taken }
+    /// Bytes that were given.
+    package var byteCount: UInt64 { tally?.place ?? previous?.byteCount ?? 0 }
 
     private mutating func nextHead() throws(WeirError) -> Item? {
         guard left >= ArchiveHead.Field.version else { return nil }
@@ -122,9 +130,14 @@ package struct ArchiveDecoder: Sendable {
         guard left >= byteCount else { return nil }
         let bytes = buffer[taken..<taken + byteCount]
         let head = try ArchiveHead.decode(bytes)
-        self.head = head
-        tally = ArchiveTally(head)
-        tally?.add(bytes)
+        guard head.follows(previous?.head) else {
+            throw damaged(
+                "stands that of \(head.name), and " + (previous?.head.name.description ?? "nothing")
+                    + " before it, where the partitions of a stream go in their order")
+        }
+        var tally = ArchiveTally(head, behind: self.byteCount)
+        tally.add(bytes)
+        (self.head, self.tally) = (head, tally)
         taken += byteCount
         return .head(head)
     }
@@ -134,6 +147,14 @@ package struct ArchiveDecoder: Sendable {
         let end = taken + ArchiveTally.byteCount
         try tally?.expect(buffer[taken..<end])
         taken = end
+        if let head, let tally, !head.isLast {
+            previous = (
+                head, byteCount + UInt64(ArchiveTally.byteCount),
+                (previous?.recordCount ?? 0) + tally.recordCount
+            )
+            (self.head, self.tally) = (nil, nil)
+            return .trailer
+        }
         isEnded = true
         guard left == 0 else { return try next() }
         return .trailer
@@ -166,7 +187,7 @@ package struct ArchiveDecoder: Sendable {
             case .field(let what): throw damaged("the batch's header has \(what)")
             case .newer(let what):
                 throw WeirError.newerFormat(
-                    "Byte \(position) of the archive has \(what); use a newer version of Weir.")
+                    "Byte \(byteCount) of the archive has \(what); use a newer version of Weir.")
             }
         }
         guard header.kind == .records else { throw damaged("a \(header.kind) stands there") }
@@ -193,7 +214,7 @@ package struct ArchiveDecoder: Sendable {
         case .malformed: throw damaged("the sections of the batch's extension do not fit")
         case .newer(let type):
             throw WeirError.newerFormat(
-                "The batch at byte \(tally?.position ?? .zero) of the archive has an extension of "
+                "The batch at byte \(byteCount) of the archive has an extension of "
                     + "type \(type); use a newer version of Weir.")
         }
         // Its checksums hold, so somebody made it so.
@@ -209,7 +230,7 @@ package struct ArchiveDecoder: Sendable {
 
     private func damaged(_ what: String) -> WeirError {
         WeirError.damaged(
-            "At byte \(tally?.position ?? .zero) of the archive \(what); fetch or make the archive "
+            "At byte \(byteCount) of the archive \(what); fetch or make the archive "
                 + "again, and import it once more: what was imported is not imported twice.",
             offset: tally?.end)
     }

@@ -85,6 +85,15 @@ for index in 0 1 2; do
         fi
     done
 done
+"$weir" create parts --partitions 3 2>/dev/null
+seq 90 | sed 's/.*/{"key":"k&","value":"&"}/' | "$weir" append parts --format ndjson 2>/dev/null
+"$weir" export parts -o "$work/parts.archive" 2>"$work/words"
+for index in 0 1 2; do "$weir" read "parts-$index" --format json | sed "s/^{/{\"stream\":\"parts-$index\",/"; done >"$work/ours"
+if archived "$work/parts.archive" && [ "$(wc -l <"$work/ours")" -eq 90 ] && cmp -s "$work/ours" "$work/theirs"; then
+    echo "ok archive of a partitioned stream: read alike by Swift and by Python"
+else
+    echo "not ok archive of a partitioned stream: $(head -n 1 "$work/err") $(diff "$work/ours" "$work/theirs" | head -n 2 | cut -c 1-200)"
+fi
 size=$(stat -c %s "$work/odd.archive")
 taken=
 for place in 12 40 73 $((size / 2)) $((size - 50)) $((size - 1)) cut; do

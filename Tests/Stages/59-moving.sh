@@ -39,7 +39,31 @@ if [ "$(digest c "$work/later")" = "$(digest s "$WEIR_STORE")" ]; then echo "ok 
 "$weir" create p --partitions 3
 seq 300 | sed 's/.*/{"key":"k&","value":"&"}/' | "$weir" append p --format ndjson
 check "a partitioned stream is copied" "$weir" copy p q --to-store "$work/later"
-if [ "$("$weir" read p --format json | sed 's/"stream":"p/"stream":"q/' | md5sum)" = "$(digest q "$work/later")" ]; then echo "ok a partitioned stream's copy has all partitions"; else echo "not ok a partitioned stream's copy"; fi
+partitions() { "$weir" read "$1" --store "$2" --format json | sed "s/\"stream\":\"$1-/\"stream\":\"p-/" | md5sum; } # STREAM STORE
+same_partitions() { if [ "$(partitions "$2" "$work/later")" = "$(partitions p "$WEIR_STORE")" ]; then echo "ok $1 has all partitions"; else echo "not ok $1: other records"; fi; } # WHAT STREAM
+same_partitions "a partitioned stream's copy" q
+expect "a partitioned stream in one archive" 0 'exported 300 records of p' "$weir" export p -o "$work/p.archive"
+expect "comes back with its partitions" 0 'imported 300 records into r, in 3 partitions, with their offsets' "$weir" import r "$work/p.archive" --store "$work/later"
+same_partitions "a partitioned stream from an archive" r
+expect "and once" 0 '300 were there already' "$weir" import r "$work/p.archive" --store "$work/later"
+check "through a pipe" bash -c "'$weir' export p --format archive | '$weir' import t - --format archive --store '$work/later'"
+same_partitions "a partitioned stream through a pipe" t
+size=$(stat -c %s "$work/p.archive")
+for count in 100 $((size / 3)) $((size / 2)) $((size - 1)); do
+    head -c $count "$work/p.archive" >"$work/p-$count.archive.partial"
+    expect "an archive of partitions goes on behind byte $count" 0 'exported 300 records' "$weir" export p -o "$work/p-$count.archive" --resume
+    expect "and is whole" 0 'imported 0 records into r, in 3 partitions' "$weir" import r "$work/p-$count.archive" --store "$work/later"
+    head -c $count "$work/p.archive" >"$work/cut.archive"
+    expect "one that is cut there" 1 'At byte [0-9]+ of the archive' "$weir" import "u$count" "$work/cut.archive" --store "$work/later"
+    expect "is completed by the whole one" 0 "into u$count, in 3 partitions" "$weir" import "u$count" "$work/p.archive" --store "$work/later"
+    same_partitions "a partitioned stream in two parts" "u$count"
+done
+for format in ndjson csv; do
+    "$weir" export p --format $format >"$work/p.$format"
+    "$weir" create "$format" --partitions 3 --store "$work/later"
+    expect "a partitioned stream as $format" 0 '' "$weir" import "$format" "$work/p.$format" --store "$work/later"
+    same_partitions "a partitioned stream as $format" "$format"
+done
 
 # Refused, each in a sentence, and nothing lost.
 archive=$work/s.archive
@@ -64,7 +88,12 @@ expect "an archive of the stream itself" 1 'is of the stream s itself' "$weir" i
 expect "a target that exists" 1 'exists; remove it, or choose another name' "$weir" export s -o "$archive"
 expect "an archive that ends at a time" 2 'give --to offset:N' "$weir" export s --format archive --to time:2020-01-01 -o "$work/x"
 expect "resuming a pipe" 2 'name it with --output' "$weir" export s --resume
-expect "a partitioned archive" 1 'one of its partitions' "$weir" export p -o "$work/p.archive"
+expect "an archive of partitions that begins at an offset" 1 'begin at a time' "$weir" export p --from offset:5 -o "$work/x.archive"
+expect "an archive of partitions that ends early" 1 'leave --to out' "$weir" export p --to offset:5 -o "$work/x.archive"
+"$weir" create four --partitions 4 --store "$work/later"
+expect "another number of partitions" 1 'has 4 partitions and 3 were asked for' "$weir" import four "$work/p.archive" --store "$work/later"
+head -c 1500 "$work/p.archive" >"$work/half.archive.partial"
+expect "a partition's archive that is none" 1 'with all other partitions' "$weir" export p-0 -o "$work/half.archive" --resume
 head -c 5000 "$archive" >"$work/left.archive.partial"
 expect "what is left of an export" 1 'go on with it by --resume' "$weir" export s -o "$work/left.archive"
 "$weir" create other

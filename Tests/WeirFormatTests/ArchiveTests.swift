@@ -89,7 +89,7 @@ struct ArchiveTests {
             }
             let error = decodeArchive(twin).error
             #expect(error?.code == .newerFormat)
-            #expect(error?.message.contains("understands 1 and 0") ?? false)
+            #expect(error?.message.contains("understands 1, and 0 or 1") ?? false)
         }
     }
 

@@ -11,6 +11,32 @@ struct ArchiveParts {
 extension Golden {
     /// Two batches, one of them with an extension; a hole of five offsets between them.
     static func archive() throws -> ArchiveParts {
+        try archive(of: "golden.v1", configuration)
+    }
+
+    /// Three partitions, each with the same batches; where each of their archives begins, and at
+    /// last the end.
+    static func series() throws -> ArchiveParts {
+        var (bytes, starts): ([UInt8], [Int]) = ([], [])
+        for index in 0..<3 {
+            starts.append(bytes.count)
+            bytes += try partition(index)
+        }
+        return ArchiveParts(bytes: bytes, starts: starts + [bytes.count])
+    }
+
+    static func partition(
+        _ index: Int, of count: Int = 3, group: String = "golden.v1"
+    ) throws -> [UInt8] {
+        let partition = try Partition(of: try StreamName(group), index: index, count: count)
+        return try archive(
+            of: "\(group)-\(index)", configuration.placed(in: partition), isInSeries: true
+        ).bytes
+    }
+
+    private static func archive(
+        of name: String, _ configuration: StreamConfiguration, isInSeries: Bool = false
+    ) throws -> ArchiveParts {
         var maker = SegmentMaker(
             try header(SegmentID(0x5706_0000_0000_0006), base: Offset(100), epoch: 3),
             appendTime: time(300))
@@ -18,11 +44,12 @@ extension Golden {
         let row = ProducerRow(name: "loader", lastPublishingID: 11, offset: Offset(107))
         var batch = builder([Array("three".utf8)])
         maker.add(&batch, extension: BatchExtension.encode(producers: [row]))
-        var encoder = ArchiveEncoder(
-            ArchiveHead(
-                archiveID: SegmentID(0x5707_0000_0000_0007), storeID: store, streamID: stream,
-                range: Offset(100)..<Offset(108), name: try StreamName("golden.v1"),
-                configuration: configuration, creationTime: time(400)))
+        var head = ArchiveHead(
+            archiveID: SegmentID(0x5707_0000_0000_0007), storeID: store, streamID: stream,
+            range: Offset(100)..<Offset(108), name: try StreamName(name),
+            configuration: configuration, creationTime: time(400))
+        head.isInSeries = isInSeries
+        var encoder = ArchiveEncoder(head)
         var bytes = encoder.begin()
         var starts: [Int] = []
         for case .batch(var found, let position) in steps(

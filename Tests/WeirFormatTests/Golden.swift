@@ -36,7 +36,8 @@ enum Golden {
             return [
                 "small.segment": parts.small, "producers.segment": try producers(),
                 "merged.segment": try merged(),
-                "small.archive": try archive().bytes, "store/WEIR": storeHeader, "store/LOCK": lock,
+                "small.archive": try archive().bytes, "series.archive": try series().bytes,
+                "store/WEIR": storeHeader, "store/LOCK": lock,
                 "store/EPOCHS": epochs,
                 "store/tail": parts.tail, streamPath + "MANIFEST": manifest,
                 streamPath + sealedName: parts.sealedBytes,

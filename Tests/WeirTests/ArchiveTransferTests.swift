@@ -254,3 +254,93 @@ struct ArchiveTransferTests {
         try pair.close()
     }
 }
+
+@Suite("A partitioned stream moved by an archive")
+struct PartitionedTransferTests {
+    private let pair: Pair
+    let group: PartitionedStream
+
+    init() throws {
+        pair = try Pair()
+        group = try pair.source.partitionedStreamBlocking(
+            "p",
+            creating: PartitionedConfiguration(
+                partitions: 3, StreamConfiguration(compression: .lz4)))
+        for (index, partition) in group.partitions.enumerated() {
+            for number in 0..<(index + 1) * 10 {
+                try partition.syncWriter().append(
+                    key: bytes("k\(number)"), value: bytes("\(index)-\(number)"))
+            }
+        }
+    }
+
+    private func whole() throws -> [UInt8] {
+        var export = try group.exportArchive()
+        #expect(export.offsetsTotal == 60)
+        let found = try parts(&export).flatMap { $0 }
+        #expect(export.recordCount == 60 && export.offsetsDone == 60)
+        return found
+    }
+
+    private func expectSame(_ copy: PartitionedStream) throws {
+        #expect(copy.partitions.count == 3)
+        for (copy, partition) in zip(copy.partitions, group.partitions) {
+            #expect(try copy.all() == partition.all())
+            #expect(copy.configuration.compression == .lz4)
+        }
+    }
+
+    @Test(arguments: [nil, "q"])
+    func `has the same partitions, records and offsets`(_ name: String?) throws {
+        let outcome = try bring(whole(), into: pair.target, name)
+        #expect(outcome.stream.description == name ?? "p" && outcome.source.description == "p")
+        #expect(outcome.recordCount == 60 && outcome.keepsOffsets)
+        #expect(outcome.partitions.map(\.recordCount) == [10, 20, 30])
+        try expectSame(pair.target.partitionedStreamBlocking(name ?? "p"))
+        #expect(try bring(whole(), into: pair.target, name).repeatCount == 60)
+        try pair.close()
+    }
+
+    @Test func `goes on where an interrupted export or import ended`() throws {
+        let whole = try whole()
+        for count in stride(from: 500, to: whole.count, by: 997) {
+            var part = ArchivePart()
+            try part.add(Array(whole.prefix(count)))
+            var rest = try group.exportArchive(resuming: part)
+            let archive = whole.prefix(part.byteCount) + (try parts(&rest).flatMap { $0 })
+            #expect(rest.recordCount == 60)
+            var cut = try pair.target.importArchive(into: "at\(count)")
+            try cut.add(Array(archive.prefix(count)))
+            #expect(throws: WeirError.self) { try cut.finish() }
+            let outcome = try bring(Array(archive), into: pair.target, "at\(count)")
+            #expect(outcome.keepsOffsets)
+            try expectSame(pair.target.partitionedStreamBlocking("at\(count)"))
+        }
+        try pair.close()
+    }
+
+    @Test func `is refused by streams with another number, or none, of partitions`() throws {
+        let whole = try whole()
+        _ = try pair.target.streamBlocking("alone", creating: StreamConfiguration())
+        _ = try pair.target.partitionedStreamBlocking(
+            "four", creating: PartitionedConfiguration(partitions: 4))
+        for name in ["alone", "four"] {
+            #expect(throws: WeirError.self) { try bring(whole, into: pair.target, name) }
+        }
+        #expect(throws: WeirError.self) { try bring(whole, into: pair.source) }
+        #expect(throws: WeirError.self) { _ = try group.exportArchive(from: .offset(Offset(3))) }
+        try pair.close()
+    }
+
+    @Test func `is not taken for the archive of one partition`() throws {
+        var part = ArchivePart()
+        try part.add(Array(whole().prefix(1_500)))
+        #expect(throws: WeirError.self) {
+            _ = try group.partitions[0].exportArchive(resuming: part)
+        }
+        var alone = ArchivePart()
+        try alone.add(Array(archive(of: group.partitions[0]).prefix(1_500)))
+        #expect(throws: WeirError.self) { _ = try group.exportArchive(resuming: alone) }
+        try pair.close()
+    }
+}

@@ -6,10 +6,36 @@ from weirbytes import HEADER_BYTES, Batch, Damaged, Newer, crc32c, sections
 
 MAGIC, END_MAGIC = b"WEIRARC1", b"WEIRAEND"
 HEAD_BYTES, HEAD_MAX, TRAILER_BYTES = 72, 64 << 10, 56
+SERIES = 1
+
+
+def rows(data):
+    """Each (batch, offset, entry, whether opaque) that was asked for, of all partitions."""
+    place, previous = 0, None
+    while place < len(data) or previous is None or not previous.is_last:
+        archive = Archive(data[place:])
+        if not archive.follows(previous):
+            raise Damaged(f"the archive at byte {place} may not stand there")
+        for batch, *row in archive.rows():
+            batch.stream = archive.name if archive.group else ""
+            yield batch, *row
+        place, previous = place + archive.byte_count, archive
+
+
+def partition(configuration):
+    """(index, count, group) of a stream that is one of several."""
+    place = 0
+    while place + 4 <= len(configuration):
+        setting, length = struct.unpack_from("<HH", configuration, place)
+        if setting == 8 and length >= 8:
+            index, count = struct.unpack_from("<II", configuration, place + 4)
+            return index, count, configuration[place + 12 : place + 4 + length]
+        place += 4 + length
+    raise Damaged("the archive's head does not say which partition it is of")
 
 
 class Archive:
-    """The head of an archive, and a walk through its batches up to the trailer."""
+    """The head of an archive, or of one in a series, and a walk through its batches up to the trailer."""
 
     def __init__(self, data):
         self.data = data
@@ -20,13 +46,27 @@ class Archive:
             raise Damaged(f"the archive's head claims {self.head_bytes} bytes")
         if crc32c(MAGIC, data[12 : self.head_bytes]) != checksum:
             raise Damaged("the checksum of the archive's head does not hold")
-        incompat, self.id, _, _, self.first, self.end = struct.unpack_from("<IQQQQQ", data, 20)
-        if version != 1 or incompat:
+        incompat, self.id, self.store, _, self.first, self.end = struct.unpack_from("<IQQQQQ", data, 20)
+        if version != 1 or incompat & ~SERIES:
             raise Newer(f"the archive has version {version}, features {incompat}")
         parts = sections(data[HEAD_BYTES : self.head_bytes], {1, 2}, "archive's head")
         if 1 not in parts:
             raise Damaged("the archive names no stream")
         self.name = parts[1].decode()
+        self.index, self.count, self.group = 0, 1, None
+        if incompat:
+            self.index, self.count, self.group = partition(parts.get(2, b""))
+
+    @property
+    def is_last(self):
+        return self.index + 1 == self.count
+
+    def follows(self, previous):
+        """Whether it may stand behind that archive, or at the beginning."""
+        if previous is None:
+            return self.index == 0
+        place = (previous.store, previous.group, previous.count, previous.index + 1)
+        return not previous.is_last and (self.store, self.group, self.count, self.index) == place
 
     def batches(self):
         """Each batch; raises `Damaged` where the archive is cut or altered."""
@@ -45,10 +85,11 @@ class Archive:
         self.check_trailer(place, (count, records, end, place))
 
     def check_trailer(self, place, expected):
-        if len(self.data) != place + TRAILER_BYTES:
-            raise Damaged(f"the trailer at byte {place} is cut, or something follows it")
+        self.byte_count = place + TRAILER_BYTES
+        if len(self.data) < self.byte_count:
+            raise Damaged(f"the trailer at byte {place} is cut")
         checksum, of_all = struct.unpack_from("<II", self.data, place + 8)
-        if crc32c(END_MAGIC, self.data[place + 12 :]) != checksum:
+        if crc32c(END_MAGIC, self.data[place + 12 : self.byte_count]) != checksum:
             raise Damaged("the trailer's checksum does not hold")
         if struct.unpack_from("<QQQQ", self.data, place + 16) != expected:
             raise Damaged("the trailer counts other batches, records or bytes")

@@ -92,6 +92,7 @@ class Batch:
     extension: bytes = b""
     body: bytes = b""
     defect: str = ""
+    stream: str = ""  # which of several, in the archive of a partitioned stream
 
     KINDS = ("records", "marker", "filler")
 

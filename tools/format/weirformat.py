@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 
 import weiramqp
+import weirarchive
 import weirtext
-from weirarchive import MAGIC, Archive
 from weirbytes import Batch, Damaged, Newer
 from weirmanifest import id_in_name, stream_segments
 from weirsegment import Segment
@@ -66,8 +66,8 @@ def print_batches(path):
 def rows(path):
     """Each (batch, offset, entry, whether opaque): of a segment past damage, of an archive up to it."""
     with open(path, "rb") as file:
-        if file.read(len(MAGIC)) == MAGIC:
-            yield from Archive(MAGIC + file.read()).rows()
+        if file.read(len(weirarchive.MAGIC)) == weirarchive.MAGIC:
+            yield from weirarchive.rows(weirarchive.MAGIC + file.read())
             return
     for step in open_segment(path).steps():
         if not isinstance(step, Batch):
@@ -89,14 +89,16 @@ def print_records(paths):
     log_start = 0
     if len(paths) == 1 and Path(paths[0]).is_dir():
         paths, log_start = stream_segments(paths[0], complain)
-    expected = log_start
+    expected, stream = log_start, ""
     out = sys.stdout.buffer
     for path in paths:
         for batch, offset, entry, opaque in rows(path):
+            if batch.stream != stream:
+                expected, stream = 0, batch.stream
             if offset < expected:
                 continue
             found = weiramqp.Record("opaque", entry) if opaque else weiramqp.decode(entry)
-            out.write(weirtext.record(offset, batch.appended, found).encode() + b"\n")
+            out.write(weirtext.record(offset, batch.appended, found, stream).encode() + b"\n")
             expected = offset + 1
     out.flush()
 

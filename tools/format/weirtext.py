@@ -88,8 +88,9 @@ def member(name, octets):
         return f'"{name}Base64":"{base64.b64encode(octets).decode()}"'
 
 
-def record(offset, append_time, found):
-    parts = [
+def record(offset, append_time, found, stream=""):
+    parts = [f'"stream":{string(stream)}'] if stream else []
+    parts += [
         f'"offset":{offset}',
         f'"time":"{time(append_time if found.time is None else found.time)}"',
     ]

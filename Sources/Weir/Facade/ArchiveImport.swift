@@ -19,6 +19,9 @@ import WeirLog
 /// stream's batches, or where append times would go back; its records then get times of their own,
 /// the same that they had.
 ///
+/// The archive of a partitioned stream goes into one, made if there is none, each partition into
+/// that of its number.
+///
 /// **What survives.** Each batch says, as an append of a named producer, how far the archive's
 /// stream has come. So the same archive, or a later one of that stream, can be imported again after
 /// a crash or at any time, and what is there is not appended twice. `finish` makes all of it
@@ -31,6 +34,9 @@ public struct ArchiveImport: ~Copyable {
     private let wantedName: String?
     private var decoder = ArchiveDecoder()
     private var lane: ImportLane?
+    /// Of the partitions before this one.
+    private var whole: [ImportOutcome] = []
+    private var group: PartitionedStream?
 
     init(_ store: Store, into name: String?) {
         self.store = store
@@ -38,7 +44,11 @@ public struct ArchiveImport: ~Copyable {
     }
 
     /// What was done so far; `nil` before the archive's head was read.
-    public var outcome: ImportOutcome? { lane?.outcome }
+    public var outcome: ImportOutcome? {
+        guard let lane else { return nil }
+        guard let group else { return lane.outcome }
+        return ImportOutcome(group.name, lane.source, partitions: whole + [lane.outcome])
+    }
 
     /// Takes the next bytes in, pieces of any size. Blocks the thread.
     ///
@@ -48,11 +58,27 @@ public struct ArchiveImport: ~Copyable {
         decoder.add(bytes)
         while let item = try decoder.next() {
             switch item {
-            case .head(let head): lane = try ImportLane(head, store, into: wantedName)
+            case .head(let head): try begin(head)
             case .batch(let batch): try lane?.add(batch)
             case .trailer: break
             }
         }
+    }
+
+    private mutating func begin(_ head: ArchiveHead) throws(WeirError) {
+        guard head.isInSeries, let partition = head.configuration.partition else {
+            lane = try ImportLane(head, store, into: wantedName)
+            return
+        }
+        try lane?.sync()
+        if let lane { whole.append(lane.outcome) }
+        let group = try store.partitionedStreamBlocking(
+            wantedName ?? partition.group.description,
+            creating: PartitionedConfiguration(
+                partitions: partition.count, head.configuration.placed(in: nil)))
+        self.group = group
+        lane = try ImportLane(
+            head, store, into: group.partitions[partition.index].name.description)
     }
 
     /// Makes durable what was imported, whether or not the archive was whole. Throws `damaged` if
@@ -82,6 +108,28 @@ public struct ImportOutcome: Sendable, Hashable {
     public internal(set) var keepsOffsets = true
     /// How far the source has come here.
     public internal(set) var sourceEnd: Offset
+    /// Of a partitioned stream: what became of each partition, whose sum this is. Offsets and the
+    /// source's end are those of the last one then.
+    public private(set) var partitions: [ImportOutcome] = []
+}
+
+extension ImportOutcome {
+    init(stream: StreamName, source: StreamName, sourceEnd: Offset) {
+        (self.stream, self.source, self.sourceEnd) = (stream, source, sourceEnd)
+    }
+
+    init(_ group: StreamName, _ source: StreamName, partitions: [ImportOutcome]) {
+        self.init(stream: group, source: source, sourceEnd: partitions.last?.sourceEnd ?? .zero)
+        self.partitions = partitions
+        offsets = partitions.last?.offsets
+        keepsOffsets = partitions.allSatisfy(\.keepsOffsets)
+        for partition in partitions {
+            recordCount += partition.recordCount
+            repeatCount += partition.repeatCount
+            batchCount += partition.batchCount
+            rebuiltCount += partition.rebuiltCount
+        }
+    }
 }
 
 extension Store {

@@ -29,7 +29,8 @@ struct ExportCommand: ParsableCommand {
 
             archive has the stream's batches as they are, with its settings and with checksums \
             that show what was cut or altered; imported into a new stream, its records keep their \
-            offsets.
+            offsets. That of a partitioned stream has all its partitions, one after the other; as \
+            ndjson or csv they are merged in the order of the records' times.
 
             A file bears its name only when it is whole. Until then it is FILE.partial; what an \
             interruption leaves of it is completed by --resume.
@@ -77,8 +78,7 @@ struct ExportCommand: ParsableCommand {
         try ReadSources([stream], in: opened.store).note(
             unknownCursorOf: start, in: opened.store)
         if kind == .archive {
-            let source = try opened.store.streamBlocking(stream)
-            try writeArchive(of: source, &opened)
+            try writeArchive(&opened)
         } else {
             let sources = try ReadSources([stream], in: opened.store)
             guard !sources.isMerged || !resume else {
@@ -94,11 +94,19 @@ struct ExportCommand: ParsableCommand {
 
     // MARK: archives
 
-    private func writeArchive(of source: LogStream, _ opened: inout OpenedStore) throws {
+    private func writeArchive(_ opened: inout OpenedStore) throws {
+        let isPartitioned = opened.store.partitionedEntry(stream) != nil
+        let group = isPartitioned ? try opened.store.partitionedStreamBlocking(stream) : nil
+        let source = try group?.partitions[0] ?? opened.store.streamBlocking(stream)
+        guard group == nil || to == nil else {
+            throw WeirError(
+                .invalidArgument,
+                "The archive of a partitioned stream goes to the end of each partition; leave --to "
+                    + "out, or export one of them, such as \(source.name).")
+        }
         let file = try ExportFile(output, isResuming: resume)
-        var export = try begin(source, in: file)
-        let bar = ProgressBar(
-            "export", total: export.range.upperBound - export.range.lowerBound)
+        var export = try begin(source, group, in: file)
+        let bar = ProgressBar("export", total: export.offsetsTotal)
         writing: while true {
             try Interrupt.check()
             switch try export.next() {
@@ -106,8 +114,7 @@ struct ExportCommand: ParsableCommand {
             case .gap(let gap): opened.say(gap)
             case .end: break writing
             }
-            bar.update(
-                done: export.nextOffset - export.range.lowerBound, records: export.recordCount)
+            bar.update(done: export.offsetsDone, records: export.recordCount)
         }
         bar.end()
         try file.finish()
@@ -116,17 +123,21 @@ struct ExportCommand: ParsableCommand {
     }
 
     /// Behind what an earlier export left, or anew.
-    private func begin(_ source: LogStream, in file: ExportFile) throws -> ArchiveExport {
+    private func begin(
+        _ source: LogStream, _ group: PartitionedStream?, in file: ExportFile
+    ) throws -> ArchiveExport {
         var part = ArchivePart()
         if resume, let left = try file.source() {
             while let piece = try left.piece() { try part.add(piece) }
         }
         if part.byteCount > 0, !part.isComplete {
             try file.goOn(at: part.byteCount)
-            return try source.exportArchive(resuming: part)
+            guard let group else { return try source.exportArchive(resuming: part) }
+            return try group.exportArchive(resuming: part, from: start)
         }
         // One that is complete lacked only its name; it is made again, at its newest.
         try file.goOn(at: 0)
+        if let group { return try group.exportArchive(from: start) }
         guard case .offset(let end)? = to else { return try source.exportArchive(from: start) }
         return try source.exportArchive(from: start, to: end)
     }

@@ -6,9 +6,9 @@ struct ImportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "import", abstract: "Put what `export` wrote into a stream.",
         discussion: """
-            A stream that does not exist is made: by an archive with the settings and the offsets \
-            that it had, by ndjson and csv with the usual ones. Into a stream that exists, records \
-            are appended at its end.
+            A stream that does not exist is made: by an archive with the settings, the partitions \
+            and the offsets that it had, by ndjson and csv with the usual ones. Into a stream that \
+            exists, records are appended at its end.
 
             The same command again goes on where an interrupted one ended, and appends nothing \
             twice: an archive's batches tell how far its stream has come, and a file of ndjson or \
@@ -130,7 +130,9 @@ struct ArchiveMoving: ~Copyable {
     private func tellEarly(_ outcome: ImportOutcome?) {
         let count = outcome?.recordCount ?? 0
         let were = count == 0 ? "no record was" : count == 1 ? "1 record was" : nil
-        let end = outcome.map { ", up to offset \($0.sourceEnd) of its source" } ?? ""
+        let partition = outcome?.partitions.last.map { "\($0.source)" }
+        let end =
+            outcome.map { ", up to offset \($0.sourceEnd) of \(partition ?? "its source")" } ?? ""
         Words.say(
             "weir: stopped early: \(were ?? Numbers.records(count) + " were") \(verb) before"
                 + end)
@@ -140,7 +142,10 @@ struct ArchiveMoving: ~Copyable {
         let count = outcome.recordCount
         var text = "weir: \(verb) \(Numbers.records(count)) "
         text += "into \(outcome.stream)"
-        if let offsets = outcome.offsets {
+        if !outcome.partitions.isEmpty {
+            text += ", in \(outcome.partitions.count) partitions, with "
+            text += outcome.keepsOffsets ? "their offsets" : "new offsets"
+        } else if let offsets = outcome.offsets {
             text += ", offsets \(offsets.lowerBound) to before \(offsets.upperBound)"
             text += outcome.keepsOffsets ? ", as they were" : ", which are new"
         }
