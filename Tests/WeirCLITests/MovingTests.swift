@@ -124,4 +124,37 @@
             #expect(MovingFormat(named, file: file) == expected)
         }
     }
+
+    @Suite("The name of a content")
+    struct ContentNameTests {
+        private func digest(_ pieces: [[UInt8]]) -> String {
+            var digest = SHA256()
+            for piece in pieces { digest.add(piece) }
+            return digest.finish()
+        }
+
+        @Test func `is the digest that FIPS 180-4 gives it`() {
+            let alphabet = "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"
+            for (text, expected) in [
+                ("", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+                ("abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+                (alphabet, "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"),
+            ] {
+                #expect(digest([Array(text.utf8)]) == expected)
+            }
+            let many = [[UInt8]](repeating: [UInt8](repeating: 0x61, count: 1000), count: 1000)
+            #expect(
+                digest(many)
+                    == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0")
+        }
+
+        @Test(arguments: 0..<200)
+        func `is the same in pieces of any size`(count: Int) {
+            let bytes = (0..<count).map { UInt8($0) }
+            let pieces = stride(from: 0, to: count, by: 7).map {
+                Array(bytes[$0..<min($0 + 7, count)])
+            }
+            #expect(digest(pieces) == digest([bytes]))
+        }
+    }
 #endif

@@ -218,7 +218,11 @@ struct ArchiveTransferTests {
         try pair.close()
     }
 
-    @Test func `with more records in a batch than its header says is refused`() throws {
+    /// Too large for the target, and so unpacked; and as it is.
+    @Test(arguments: [4 << 10, 1 << 20])
+    func `with more records in a batch than its header says is refused`(
+        batchBytesMax: Int
+    ) throws {
         let pair = try Pair()
         var batch = Batch()
         for _ in 0..<10 {
@@ -237,7 +241,7 @@ struct ArchiveTransferTests {
         forged += encoder.put(header, stored: found.bytes.span.bytes)
         forged += encoder.end()
         let target = try pair.target.streamBlocking(
-            "s", creating: StreamConfiguration(batchBytesMax: 4 << 10))
+            "s", creating: StreamConfiguration(batchBytesMax: batchBytesMax))
         let error = #expect(throws: WeirError.self) { try bring(forged, into: pair.target) }
         #expect(error?.code == .damaged)
         #expect(target.endOffset == .zero)

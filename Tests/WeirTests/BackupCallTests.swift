@@ -101,6 +101,70 @@ struct BackupCallTests {
         for one in [store, sealed, copy] { try await one.close() }
     }
 
+    /// Sealed segments: what is restored has no others.
+    private func sealed() async throws -> (path: String, segment: String) {
+        let store = try await store()
+        _ = try await store.backup(to: backup)
+        try await store.close()
+        let restored = folder.path + "/restored"
+        _ = try await Store.restore(from: backup, to: restored)
+        let files = try FileManager.default.subpathsOfDirectory(atPath: restored)
+        return (restored, try #require(files.first { $0.hasSuffix(".segment") }))
+    }
+
+    private func flip(_ path: String, fromEnd distance: Int) throws {
+        var bytes = try Data(contentsOf: URL(filePath: path))
+        bytes[bytes.count - distance] ^= 1
+        try bytes.write(to: URL(filePath: path))
+    }
+
+    @Test func `copies a segment again that a repair has sealed anew, and says so`() async throws {
+        let (path, segment) = try await sealed()
+        let store = try await Store.open(at: path)
+        let backups = folder.path + "/backups"
+        _ = try await store.backup(to: backups)
+        // The footer that a repair makes says where the log begins by now.
+        try await store.stream("s").trim(before: .offset(3))
+        try await store.close()
+        try flip(path + "/" + segment, fromEnd: 40)
+        _ = try Store.repair(at: path, performing: try Store.repairPlan(at: path))
+        let repaired = try await Store.open(at: path)
+        let report = try await repaired.backup(to: backups)
+        #expect(report.segmentsRenewed == [segment] && report.damage.isEmpty)
+        #expect(try await repaired.backup(to: backups).segmentsRenewed.isEmpty)
+        try await repaired.close()
+        let second = folder.path + "/second"
+        #expect(try await Store.restore(from: backups, to: second).damage.isEmpty)
+        let copy = try await Store.open(at: second, .read)
+        #expect(try await copy.stream("s").all().map(\.offset) == (3..<10).map { Offset($0) })
+        try await copy.close()
+    }
+
+    @Test func `writes nothing into a link that a killed backup left of a longer file`()
+        async throws
+    {
+        try FileManager.default.createDirectory(
+            atPath: folder.path, withIntermediateDirectories: true)
+        let store = try await Store.open(at: folder.path + "/store")
+        let stream = try await store.stream("s", creating: .init(compaction: CompactionPolicy()))
+        try await stream.append(value: bytes("0"))
+        _ = try await store.backup(to: backup)
+        // Nothing goes; the segment is sealed.
+        try await stream.append(value: bytes("1"))
+        _ = try await stream.compact(CompactionOptions(isNow: true))
+        let segment = try #require(try stream.info().segments.first).path
+        let (own, copy) = (store.path + "/" + segment, backup + "/" + segment)
+        let whole = try Data(contentsOf: URL(filePath: own))
+        try FileManager.default.removeItem(atPath: copy)
+        try FileManager.default.linkItem(atPath: own, toPath: copy)
+        let report = try await store.backup(to: backup, options: .init(link: true))
+        #expect(report.damage.isEmpty && report.bytesShared == whole.count)
+        for path in [own, copy] { #expect(try Data(contentsOf: URL(filePath: path)) == whole) }
+        try await store.close()
+        let files = try FileManager.default.subpathsOfDirectory(atPath: backup)
+        #expect(files.count { $0.contains(".segment") } == report.snapshot.segmentCount)
+    }
+
     @Test func `has all of a linked file that was cut and mended since, and writes nothing in it`()
         async throws
     {

@@ -6,6 +6,7 @@ import WeirFormat
 
 private let id = SegmentID(7)
 private let stored = StoredSegment(byteCount: 100, checksum: 1)
+private let renewal = BackupPlan.Action.renew(stored, batchesEnd: FilePosition(90))
 
 private func sealed(_ bytes: UInt64, footer: UInt32 = 9) -> SealedSegment {
     SealedSegment(
@@ -43,8 +44,9 @@ struct BackupPlanTests {
         #expect(plan.action(for: entry(sealed(200))) == .extend(stored))
     }
 
-    @Test func `extends behind what an interrupted backup added`() {
-        #expect(plan(entry(), present: 150).action(for: entry(sealed(200))) == .extend(stored))
+    @Test func `writes nothing into a file that an interrupted backup left longer`() {
+        let plan = plan(entry(), present: 150)
+        #expect(plan.action(for: entry(sealed(200))) == .renew(stored, batchesEnd: nil))
     }
 
     @Test func `copies again what somebody cut or removed`() {
@@ -61,12 +63,19 @@ struct BackupPlanTests {
 
     @Test func `proves a seal that is not the one that it knows`() {
         let plan = plan(entry(sealed(100)), present: 100)
-        #expect(plan.action(for: entry(sealed(100, footer: 8))) == .renew(stored))
+        #expect(plan.action(for: entry(sealed(100, footer: 8))) == renewal)
     }
 
     @Test func `takes what is more of a sealed file that was cut when it was copied`() {
         let plan = plan(entry(sealed(120)), present: 100)
-        #expect(plan.action(for: entry(sealed(120))) == .renew(stored))
+        #expect(plan.action(for: entry(sealed(120))) == renewal)
+    }
+
+    @Test func `keeps a segment that was sealed anew, and shorter, as it is by then`() {
+        let new = entry(sealed(96, footer: 8))
+        var plan = plan(entry(sealed(100)), present: 96)
+        plan.note(new, StoredSegment(byteCount: 96, checksum: 2))
+        #expect(plan.action(for: new) == .keep(StoredSegment(byteCount: 96, checksum: 2)))
     }
 
     @Test func `believes the snapshot that has most of a segment`() {

@@ -116,4 +116,30 @@ struct CursorDamageTests {
         #expect(try found.savedCursor("needle").position?.offset == 11)
         try await again.close()
     }
+    @Test func `whose stream cannot be looked at stands as it was committed, and that is told`()
+        async throws
+    {
+        // Three openings, merged into one segment, whose header tells where each began.
+        for number in 0..<3 {
+            let store = try await Store.open(at: folder.path)
+            let stream = try await store.stream(
+                "s", creating: .init(compaction: CompactionPolicy()))
+            try await stream.append(key: "\(number)", value: bytes("v"))
+            try await stream.savedCursor("c\(number)").commit(upTo: Offset(1))
+            _ = try await stream.compact(CompactionOptions(isNow: true))
+            try await store.close()
+        }
+        let store = try await Store.open(at: folder.path, .read)
+        let segment = try #require(try await store.stream("s").info().segments.first)
+        try await store.close()
+        let path = folder.path + "/" + segment.path
+        try FileManager.default.removeItem(atPath: path)
+        try FileManager.default.createDirectory(
+            atPath: path, withIntermediateDirectories: false)
+        let (again, stream) = try await reopened()
+        #expect(try stream.savedCursor("c0").position?.offset == 1)
+        let told = again.reports.filter { $0.detail.hasPrefix("its cursors stand") }
+        #expect(told.map(\.stream) == ["s"])
+        try await again.close()
+    }
 }

@@ -107,6 +107,21 @@ struct IndexCheckTests {
         #expect(try Store.verify(at: folder.path).isHealthy)
     }
 
+    @Test func `tells what kept it from looking at a part of the log`() async throws {
+        let store = try await Store.open(at: folder.path)
+        let stream = try await store.stream("s", creating: .init(compaction: CompactionPolicy()))
+        try await stream.append(key: "k", value: bytes("v"))
+        _ = try await stream.compact(CompactionOptions(isNow: true))
+        let segment = try #require(try stream.info().segments.first).path
+        try await store.close()
+        try FileManager.default.removeItem(atPath: folder.path + "/" + segment)
+        try FileManager.default.createDirectory(
+            atPath: folder.path + "/" + segment, withIntermediateDirectories: false)
+        let report = try check(everyKey: true)
+        #expect(report.findings.isEmpty)
+        #expect(report.trouble?.contains("is not a regular file") ?? false)
+    }
+
     @Test func `finds one good that knows records which compaction took`() async throws {
         let store = try await Store.open(at: folder.path)
         let stream = try await store.stream(

@@ -114,15 +114,11 @@ struct BackupDirectory<Files: FileSystem> {
     /// The commit point of a backup: there is the whole snapshot, or none. Durable when it returns.
     func write(_ snapshot: SnapshotFile, as name: String) throws(WeirError) -> Int {
         let path = BackupLayout.snapshot(name)
-        let unfinished = path + BackupLayout.unfinishedSuffix
         let bytes = try snapshot.encode()
-        try removeIfThere(unfinished)
-        let file = try files.open(unfinished, .createExclusive)
-        try files.writeAll(file, bytes, at: .zero)
-        try files.sync(file)
+        let file = try files.replace(
+            path, with: bytes, beside: path + BackupLayout.unfinishedSuffix,
+            in: BackupLayout.snapshots)
         try files.close(file)
-        try files.rename(unfinished, to: path)
-        try files.syncDirectory(BackupLayout.snapshots)
         return bytes.count
     }
 
@@ -188,13 +184,5 @@ struct BackupDirectory<Files: FileSystem> {
         }
         guard let (_, id) = StoreLayout.parse(segmentName: name) else { return false }
         return !named.contains(id)
-    }
-
-    func removeIfThere(_ path: String) throws(WeirError) {
-        do throws(WeirError) {
-            try files.removeFile(path)
-        } catch {
-            if error.code != .notFound { throw error }
-        }
     }
 }

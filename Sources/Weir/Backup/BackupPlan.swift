@@ -9,9 +9,10 @@ struct BackupPlan: Sendable {
         case keep(StoredSegment)
         /// Its first bytes are there; the rest is added, and earlier snapshots notice nothing.
         case extend(StoredSegment)
-        /// The same of a file that was sealed and has been repaired, or was cut when it was copied.
-        /// What is there may be the store's own file, by a hard link, so nothing is written in it.
-        case renew(StoredSegment)
+        /// The same of a file that was sealed and has been repaired, or was cut when it was copied,
+        /// or has more than a snapshot says. What is there may be the store's own file, by a hard
+        /// link, so nothing is written in it. `batchesEnd`: what a repair leaves as it is.
+        case renew(StoredSegment, batchesEnd: FilePosition?)
         /// A whole file that no snapshot names, as an interrupted backup leaves it: proven, not
         /// copied.
         case adopt
@@ -41,9 +42,13 @@ struct BackupPlan: Sendable {
         }
     }
 
-    /// The file is there now, so long.
+    /// The file is there now, so long; one that was sealed anew may have become shorter.
     mutating func note(_ entry: SegmentEntry, _ stored: StoredSegment) {
-        if let last = known[entry.id], last.stored.byteCount > stored.byteCount { return }
+        if let last = known[entry.id], last.stored.byteCount > stored.byteCount {
+            guard let before = last.sealed, let now = entry.sealed, before != now,
+                now.fileBytes == stored.byteCount
+            else { return }
+        }
         known[entry.id] = Known(stored: stored, sealed: entry.sealed)
     }
 
@@ -58,8 +63,12 @@ struct BackupPlan: Sendable {
         }
         // Shorter than a snapshot says: somebody cut it. A new copy mends the snapshot too.
         guard UInt64(present ?? 0) >= known.stored.byteCount else { return .copy }
-        guard let sealed = known.sealed else { return .extend(known.stored) }
+        guard let sealed = known.sealed else {
+            let isAsKnown = present.map { UInt64($0) } == known.stored.byteCount
+            return isAsKnown ? .extend(known.stored) : .renew(known.stored, batchesEnd: nil)
+        }
         let isSame = sealed == entry.sealed && sealed.fileBytes == known.stored.byteCount
-        return isSame ? .keep(known.stored) : .renew(known.stored)
+        guard !isSame else { return .keep(known.stored) }
+        return .renew(known.stored, batchesEnd: sealed.batchesEnd)
     }
 }

@@ -279,7 +279,14 @@ struct BackupRun<Files: FileSystem> {
             _ = try copy.isAlike(known, file, segment.path, isDamaged: isDamaged, to: end)
             guard UInt64(end) > known.byteCount else { return .init(stored: known) }
             return try copy.extend(segment.path, having: known, from: file, to: end)
-        case .renew(let known):
+        case .renew(let known, let batchesEnd):
+            if let batchesEnd,
+                try copy.isSealedAnew(
+                    known, file, segment.path, batchesEnd: batchesEnd, to: end)
+            {
+                outcome.segmentsRenewed.append(segment.path)
+                break
+            }
             guard try copy.isAlike(known, file, segment.path, isDamaged: isDamaged, to: end),
                 UInt64(end) > known.byteCount
             else { return .init(stored: known) }

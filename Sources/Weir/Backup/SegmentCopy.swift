@@ -117,6 +117,23 @@ struct SegmentCopy<Files: FileSystem> {
         return continues
     }
 
+    /// Whether a file has its copy's batches, and another footer than it.
+    func isSealedAnew(
+        _ known: StoredSegment, _ file: Files.File, _ path: String, batchesEnd: FilePosition,
+        to byteCount: Int
+    ) throws(WeirError) -> Bool {
+        let (start, end) = (Int(clamping: known.byteCount), Int(clamping: batchesEnd.value))
+        guard (0...min(start, byteCount)).contains(end) else { return false }
+        if byteCount >= start {
+            let beginning = try checksum(of: file, in: source, byteCount: start)
+            if beginning == known.checksum { return false }
+        }
+        let copy = try target.open(path, .read)
+        let copied = try checksum(of: copy, in: target, byteCount: end)
+        try target.close(copy)
+        return try checksum(of: file, in: source, byteCount: end) == copied
+    }
+
     /// Adds what a file has more than its copy, up to `byteCount`. Synced when it returns.
     func extend(
         _ path: String, having known: StoredSegment, from file: Files.File, to byteCount: Int

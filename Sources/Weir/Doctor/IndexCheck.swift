@@ -15,6 +15,8 @@ struct IndexCheck {
     private let path: String
     private(set) var findings: [DamageReport] = []
     private(set) var keyCount = 0
+    /// Why a part of it was not looked at: neither the index's damage nor found in it.
+    private(set) var trouble: String?
     /// Records of a stream that a sample looks up.
     private static let sampleCount: UInt64 = 1000
 
@@ -88,8 +90,11 @@ struct IndexCheck {
                 }
             }
         } catch {
-            // Of what could not be looked at, the log's own check tells.
-            if error.code == .damaged { findings.append(Self.report(error.description, path)) }
+            if error.code == .damaged {
+                findings.append(Self.report(error.description, path))
+            } else {
+                trouble = error.description
+            }
         }
         try reader.close()
     }

@@ -85,3 +85,47 @@ package struct RecordCheck: Sendable, Hashable {
         return nil
     }
 }
+
+extension RecordCheck {
+    /// What is wrong with a batch whose checksums hold, in words; `nil` if nothing is.
+    static func defect(
+        of header: BatchHeader, table: RawSpan, body: RawSpan, _ unpacker: inout BodyUnpacker
+    ) -> String? {
+        if !table.isEmpty, table.byteCount != header.recordCount * 4 {
+            return "a batch of \(header.recordCount) records has an offset table of "
+                + "\(table.byteCount) bytes"
+        }
+        if header.compat & BatchHeader.compatHasSubBatches != 0 {
+            return packedDefect(of: header, table: table, body: body, &unpacker)
+        }
+        guard header.rawBodyLength == header.bodyLength else {
+            return "a batch that is not compressed has \(header.bodyLength) bytes, and its header "
+                + "says \(header.rawBodyLength)"
+        }
+        let records = RecordWalker(body: body, table: table, firstOffset: header.firstOffset)
+        let check = RecordCheck(records, hasTable: !table.isEmpty)
+        return check.defect(of: header, entryCount: nil)
+    }
+
+    private static func packedDefect(
+        of header: BatchHeader, table: RawSpan, body: RawSpan, _ unpacker: inout BodyUnpacker
+    ) -> String? {
+        do throws(WeirError) {
+            let byteCount = try unpacker.unpack(body, header: header)
+            var entryCount = 0
+            var entries = RecordWalker(
+                body: body, table: RawSpan(), firstOffset: header.firstOffset)
+            while entries.next() != nil { entryCount += 1 }
+            let records = RecordWalker(
+                body: unpacker.bytes(byteCount), table: table, firstOffset: header.firstOffset)
+            let check = RecordCheck(records, hasTable: !table.isEmpty)
+            guard byteCount == header.rawBodyLength || check.hasOpaque else {
+                return "a batch unpacks to \(byteCount) bytes, and its header says "
+                    + "\(header.rawBodyLength)"
+            }
+            return check.defect(of: header, entryCount: entryCount)
+        } catch {
+            return error.message
+        }
+    }
+}

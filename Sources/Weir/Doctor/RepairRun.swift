@@ -93,20 +93,11 @@ struct RepairRun<Files: FileSystem> {
         return highest
     }
 
-    /// Written beside the old one and renamed over it.
     private mutating func replace(
         _ path: String, with bytes: [UInt8], why: String
     ) throws(WeirError) {
-        let names = try files.list("")
-        if names.contains(path) { try aside.keep(path, why: why) }
-        let newPath = path + ".new"
-        if names.contains(newPath) { try files.removeFile(newPath) }
-        let file = try files.open(newPath, .createExclusive)
-        try files.writeAll(file, bytes, at: .zero)
-        try files.sync(file)
-        try files.close(file)
-        try files.rename(newPath, to: path)
-        try files.syncDirectory("")
+        if try files.list("").contains(path) { try aside.keep(path, why: why) }
+        try files.close(try files.replace(path, with: bytes, beside: path + ".new", in: ""))
     }
 
     // MARK: streams

@@ -139,51 +139,13 @@ struct SegmentCheck<Files: FileSystem>: ~Copyable {
         var table = RawSpan()
         if let found = BatchExtension.offsetTable(in: sections) { table = found }
         let body = window.bytes(at: position + header.bodyStart, byteCount: header.bodyLength)
-        let defect: String?
-        if !table.isEmpty, table.byteCount != header.recordCount * 4 {
-            defect =
-                "a batch of \(header.recordCount) records has an offset table of "
-                + "\(table.byteCount) bytes"
-        } else if header.compat & BatchHeader.compatHasSubBatches != 0 {
-            defect = packedDefect(of: header, body, table)
-        } else if header.rawBodyLength != header.bodyLength {
-            defect =
-                "a batch that is not compressed has \(header.bodyLength) bytes, and its header "
-                + "says \(header.rawBodyLength)"
-        } else {
-            let records = RecordWalker(
-                body: body, table: table, firstOffset: header.firstOffset)
-            let check = RecordCheck(records, hasTable: !table.isEmpty)
-            defect = check.defect(of: header, entryCount: nil)
-        }
+        let defect = RecordCheck.defect(of: header, table: table, body: body, &unpacker)
         guard let defect else { return }
         defects.append(
             Defect(
                 .falseBatch,
                 bytes: position.value..<position.value + UInt64(header.storedByteCount),
                 offsets: header.firstOffset.value..<header.endOffset.value, defect))
-    }
-
-    private mutating func packedDefect(
-        of header: BatchHeader, _ body: RawSpan, _ table: RawSpan
-    ) -> String? {
-        do throws(WeirError) {
-            let byteCount = try unpacker.unpack(body, header: header)
-            var entryCount = 0
-            var entries = RecordWalker(
-                body: body, table: RawSpan(), firstOffset: header.firstOffset)
-            while entries.next() != nil { entryCount += 1 }
-            let records = RecordWalker(
-                body: unpacker.bytes(byteCount), table: table, firstOffset: header.firstOffset)
-            let check = RecordCheck(records, hasTable: !table.isEmpty)
-            guard byteCount == header.rawBodyLength || check.hasOpaque else {
-                return "a batch unpacks to \(byteCount) bytes, and its header says "
-                    + "\(header.rawBodyLength)"
-            }
-            return check.defect(of: header, entryCount: entryCount)
-        } catch {
-            return error.message
-        }
     }
 
     /// All batches hold: then the footer must be what they come to.

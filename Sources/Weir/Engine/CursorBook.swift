@@ -28,6 +28,8 @@ final class CursorBook: Sendable {
         var committer: Committer?
         /// Why nothing is known of the cursors.
         var failure: WeirError?
+        /// Streams whose trouble has been told by a reading process, which asks again and again.
+        var unsettled: Set<StreamID> = []
     }
 
     /// Reads all cursors of a store that is opened for writing. Whatever is wrong with them stays
@@ -49,13 +51,24 @@ final class CursorBook: Sendable {
         try log.walk(stream.view)
         let views = views
         log.keep(streams: Set(views.keys).union(engine.unreadableStreams))
-        let settled = log.settled(views)
+        let settled = log.settled(views, failed: report)
         ledger.withLock { $0.load(settled) }
         report(log)
     }
 
     private var views: [StreamID: LogView<RealFileSystem>] {
         Dictionary(engine.streams.map { ($0.id, $0.view) }) { first, _ in first }
+    }
+
+    /// The stream's cursors could not be held against its records.
+    private func report(_ id: StreamID, _ error: WeirError) {
+        let name = engine.streams.first { $0.id == id }?.name.description ?? ""
+        engine.add(reports: [
+            DamageReport(
+                kind: .unreadableFile, stream: name, path: StoreLayout.stream(id),
+                detail: "its cursors stand where they were committed, and whether its records "
+                    + "reach there is not known: \(error)")
+        ])
     }
 
     private func report(_ log: CursorLog) {
@@ -103,7 +116,12 @@ final class CursorBook: Sendable {
         if let failure = state.withLock({ $0.failure }) { throw failure }
         let standings =
             engine.isReadOnly
-            ? try following { log throws(WeirError) in log.settled(views) }
+            ? try following { log throws(WeirError) in
+                log.settled(views) { id, error in
+                    let isNew = state.withLock { $0.unsettled.insert(id).inserted }
+                    if isNew { report(id, error) }
+                }
+            }
             : ledger.withLock { $0.standings }
         return standings.filter { stream == nil || $0.key.stream == stream }
             .map { ($0.key, $0.value) }.sorted { $0.key.name < $1.key.name }

@@ -62,17 +62,21 @@ package struct CursorLog: Sendable {
     }
 
     /// Where they stand in what there is of their streams; where that cannot be looked at now, as
-    /// they were committed: the trouble of one segment is not that of all cursors.
+    /// they were committed: the trouble of one segment is not that of all cursors. `failed` is told
+    /// of the first such trouble of each stream.
     package func settled<Files: FileSystem>(
-        _ views: [StreamID: LogView<Files>]
+        _ views: [StreamID: LogView<Files>],
+        failed: (StreamID, WeirError) -> Void = { _, _ in }
     ) -> [CursorKey: CursorStanding] {
         var settled = standings
+        var told: Set<StreamID> = []
         for (key, standing) in standings {
             guard let view = views[key.stream] else { continue }
             do throws(WeirError) {
                 settled[key] = try standing.settled(in: view)
             } catch {
                 settled[key] = standing
+                if told.insert(key.stream).inserted { failed(key.stream, error) }
             }
         }
         return settled

@@ -15,6 +15,7 @@ final class ImportLane {
     private let stream: LogStream
     private let producer: SyncProducer
     private var batch: Batch
+    private var unpacker = BodyUnpacker()
     /// Of the records in `batch`, relative to its first.
     private var offsets: [UInt32] = []
     /// Records before this offset of the source are there, or not wanted.
@@ -63,6 +64,7 @@ final class ImportLane {
             return
         }
         guard header.firstOffset < head.end else { return }
+        try check(found)
         let isWhole = header.firstOffset >= wanted && header.endOffset <= head.end
         let fits = header.rawBodyLength <= stream.configuration.batchBytesMax
         if isWhole, fits, !needsTimes {
@@ -74,6 +76,17 @@ final class ImportLane {
             }
         }
         try rebuild(found)
+    }
+
+    /// Its checksums hold: what is wrong now, somebody made so, and readers would find it later.
+    private func check(_ found: ArchivedBatch) throws(WeirError) {
+        var table = RawSpan()
+        if let found = BatchExtension.offsetTable(in: found.sections) { table = found }
+        guard
+            let defect = RecordCheck.defect(
+                of: found.header, table: table, body: found.body, &unpacker)
+        else { return }
+        throw falseBatch(found.header, defect)
     }
 
     /// The batch as it is.
@@ -140,7 +153,7 @@ final class ImportLane {
         var next = first
         while let record = records.next(), record.offset < head.end {
             guard record.offset >= next, record.offset < header.endOffset else {
-                throw falseBatch(header)
+                throw falseBatch(header, "the offsets in it do not rise")
             }
             next = record.offset + 1
             guard record.shape != .opaque else { return try appendWhole(found) }
@@ -153,7 +166,9 @@ final class ImportLane {
             }
             offsets.append(UInt32(clamping: record.offset - first))
         }
-        guard records.isComplete || records.isBeyond(head.end) else { throw falseBatch(header) }
+        guard records.isComplete || records.isBeyond(head.end) else {
+            throw falseBatch(header, "its entries do not fill its body")
+        }
         let end = min(header.endOffset, head.end)
         try flush(header, first..<end, needsTimes: needsTimes)
         wanted = end
@@ -203,12 +218,11 @@ final class ImportLane {
         try append(found, needsTime: false)
     }
 
-    /// Its checksums hold: somebody made it so.
-    private func falseBatch(_ header: BatchHeader) -> WeirError {
+    private func falseBatch(_ header: BatchHeader, _ defect: String) -> WeirError {
         WeirError.damaged(
             "The batch with the offsets \(header.firstOffset) to before \(header.endOffset) of the "
-                + "archive holds other records than its header says; make the archive again from "
-                + "its stream.")
+                + "archive holds other records than its header says: \(defect). Make the archive "
+                + "again from its stream.")
     }
 
     private func tooLarge(_ offset: Offset) -> WeirError {

@@ -6,7 +6,7 @@ import WeirIndex
 public struct IndexCheckReport: Sendable {
     /// How far the index has come.
     public let index: IndexReport
-    /// Why it was not looked at; `nil` if it was.
+    /// Why it, or the rest of it, was not looked at; `nil` if all was.
     public let trouble: String?
     public let findings: [DamageReport]
     /// Keys and headers of records that were looked up, or compared.
@@ -36,7 +36,7 @@ extension Store {
             case .check(var check):
                 try check.run(everyKey ? .everyKey : .sample, isWanted: progress)
                 return IndexCheckReport(
-                    index: report, trouble: nil, findings: check.findings,
+                    index: report, trouble: check.trouble, findings: check.findings,
                     keyCount: check.keyCount)
             }
         }

@@ -119,6 +119,7 @@ extension Store {
         case .check(var check):
             try check.run(deep ? .everyKey : .tables, isWanted: isWanted)
             found.findings = check.findings
+            found.trouble = check.trouble
         }
         return found
     }

@@ -118,6 +118,11 @@ extension BackupReport {
         text +=
             "written   \(Numbers.bytes(bytesWritten)), shared with the store "
             + "\(Numbers.bytes(bytesShared)), there before \(Numbers.bytes(bytesKept))\n"
+        if !segmentsRenewed.isEmpty {
+            text +=
+                "renewed   \(Numbers.counted(segmentsRenewed.count, "segment")) that had been "
+                + "sealed anew since; earlier snapshots call them altered, and have their records\n"
+        }
         if snapshotsRemoved + segmentsRemoved > 0 {
             text +=
                 "removed   \(Numbers.counted(snapshotsRemoved, "snapshot")), "
@@ -132,6 +137,7 @@ extension BackupReport {
             ("bytesShared", .number(bytesShared)), ("bytesKept", .number(bytesKept)),
             ("snapshotsRemoved", .number(snapshotsRemoved)),
             ("segmentsRemoved", .number(segmentsRemoved)),
+            ("segmentsRenewed", .list(segmentsRenewed.map { .text($0) })),
             ("damage", .list(damage.map { .text($0.description) })),
         ])
     }

@@ -83,19 +83,17 @@ struct CopyCommand: ParsableCommand {
         let range = export.range
         var moving = try ArchiveMoving(target.store, into: name, verb: "copied")
         let bar = ProgressBar("copy", total: range.upperBound - range.lowerBound)
-        var gaps: [Gap] = []
         try moving.run(bar) {
             export.nextOffset - range.lowerBound
         } from: {
             while true {
                 switch try export.next() {
                 case .bytes(let bytes): return bytes
-                case .gap(let gap): gaps.append(gap)
+                case .gap(let gap): source.say(gap, of: stream.name)
                 case .end: return nil
                 }
             }
         }
-        for gap in gaps { source.say(gap, of: stream.name) }
         for report in export.reports { source.say(report) }
     }
 }

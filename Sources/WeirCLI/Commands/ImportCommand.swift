@@ -76,7 +76,7 @@ struct ImportCommand: ParsableCommand {
     }
 }
 
-/// A file's content as the name of a producer: its length, and a hash of all of it (FNV-1a).
+/// A file's content as the name of a producer: its length, and the SHA-256 of all of it.
 struct ContentName: CustomStringConvertible {
     let description: String
 
@@ -85,11 +85,9 @@ struct ContentName: CustomStringConvertible {
         guard let path, path != "-" else { return nil }
         let source = try InputSource(path: path)
         guard source.totalBytes != nil else { return nil }
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        while let piece = try source.piece() {
-            for byte in piece { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
-        }
-        description = "weir.import.\(source.bytesRead).\(String(hash, radix: 16))"
+        var digest = SHA256()
+        while let piece = try source.piece() { digest.add(piece) }
+        description = "weir.import.\(source.bytesRead).\(digest.finish())"
     }
 }
 
