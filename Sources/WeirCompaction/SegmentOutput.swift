@@ -19,7 +19,7 @@ struct SegmentOutput<Files: FileSystem> {
     private var syncedEnd = FilePosition.zero
     /// Bytes that are not written yet: small batches go together.
     private var pending: [UInt8] = []
-    private static var pendingBytesMax: Int { 1 << 20 }
+    private static var pendingBytesMax: Int { 256 << 10 }
 
     init(_ header: SegmentHeader, files: Files) throws(WeirError) {
         self.header = header
@@ -54,6 +54,8 @@ struct SegmentOutput<Files: FileSystem> {
         let start = FilePosition(position.value - UInt64(pending.count))
         try files.writeAll(file, pending, at: start)
         pending.removeAll(keepingCapacity: true)
+        // At once, or the sync below would send megabytes in one burst, and appends wait for it.
+        files.startWriting(file, from: start, to: position)
         // In pieces: a whole segment at once would hold up the syncs of appends for as long.
         if position - syncedEnd >= Limits.compactionSyncBytes {
             try files.sync(file)
