@@ -27,33 +27,55 @@ struct StoreOptions: ParsableArguments {
         // The reports are said below, once each, and not as a log.
         logger.logLevel = .critical
         let store = try Store.openBlocking(at: path, access, logger: logger)
-        store.watchWaitingAppends(Self.waiter())
-        var opened = OpenedStore(store: store)
+        let waiting = WaitingAppends()
+        store.watchWaitingAppends { waiting.goesOn($0, ending: Interrupt.isRequested) }
+        var opened = OpenedStore(store: store, waiting: waiting)
         for report in store.reports { opened.say(report) }
         return opened
     }
+}
+
+/// Appends of a command that wait, at a gate or for room under a quota.
+final class WaitingAppends: Sendable {
+    private let state = Lock((isTold: false, isEnded: false))
 
     /// Says once for what an append waits; Ctrl-C ends it.
-    private static func waiter() -> @Sendable (String) -> Bool {
-        let isTold = Lock(false)
-        return { reason in
-            if !isTold.withLock({ isTold in
-                defer { isTold = true }
-                return isTold
-            }) {
-                Words.say("weir: the append waits: \(reason) Ctrl-C ends it.")
-            }
-            return !Interrupt.isRequested
+    func goesOn(_ reason: String, ending: Bool) -> Bool {
+        if ending {
+            state.withLock { $0.isEnded = true }
+            return false
         }
+        let isNew = state.withLock { state in
+            defer { state.isTold = true }
+            return !state.isTold
+        }
+        if isNew {
+            ProgressBar.clearLine()
+            Words.say("weir: the append waits: \(reason) Ctrl-C ends it.")
+        }
+        return true
+    }
+
+    /// What an error comes to. Of a wait that Ctrl-C ended it tells nothing new: whoever ended it
+    /// knows for what it waited.
+    func cause(of error: any Error) -> any Error {
+        guard let found = error as? WeirError, found.code == .noSpace || found.code == .timedOut,
+            state.withLock({ $0.isEnded })
+        else { return error }
+        return ExitRequest(status: ExitStatus.interrupted)
     }
 }
 
 /// A store and whether damage was found in it.
 struct OpenedStore {
     let store: Store
+    let waiting: WaitingAppends
     private(set) var foundDamage = false
 
-    init(store: Store) { self.store = store }
+    init(store: Store, waiting: WaitingAppends) {
+        self.store = store
+        self.waiting = waiting
+    }
 
     mutating func say(_ report: DamageReport) {
         Words.say("weir: \(report.isDamage ? "damage" : "note"): \(report)")
@@ -73,6 +95,23 @@ struct OpenedStore {
                 + "\(place)missing, from offset \(gap.expected) to before \(gap.next); "
                 + gap.detail)
         if gap.reason == .damage { foundDamage = true }
+    }
+
+    /// Closes the store behind an error that ended a command, when the last work is done, and gives
+    /// what the command is to throw. What else fails is said.
+    func closed(after error: any Error, _ lastWork: () throws -> Void = {}) -> any Error {
+        let cause = waiting.cause(of: error)
+        func attempt(_ work: () throws -> Void) {
+            do {
+                try work()
+            } catch {
+                let other = waiting.cause(of: error)
+                if !(other is ExitRequest), "\(other)" != "\(cause)" { Words.say("weir: \(other)") }
+            }
+        }
+        attempt(lastWork)
+        attempt { try store.closeBlocking() }
+        return cause
     }
 
     /// Closes the store and ends with status 3 if damage was found.

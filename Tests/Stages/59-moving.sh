@@ -79,6 +79,9 @@ expect "the whole one mends it" 0 'imported .* as they were; .* were there alrea
 if [ "$(digest u "$work/bad")" = "$want" ]; then echo "ok nothing of a damaged batch was imported"; else echo "not ok an altered archive: other records"; fi
 expect "text for an archive" 1 'does not begin with WEIRARC1' "$weir" import v "$work/s.ndjson" --format archive --store "$work/bad"
 expect "an archive for text" 1 'no JSON object. Only what .export. or .read. wrote' "$weir" import v "$archive" --format ndjson --store "$work/bad"
+"$weir" create small --max-batch-bytes 64k --store "$work/bad"
+python3 -c 'print("{\"value\":\"" + "x" * 100000 + "\"}")' >"$work/large.ndjson"
+expect "a record too large for the stream" 1 'see --max-batch-bytes of create\)\.$' "$weir" import small "$work/large.ndjson" --store "$work/bad"
 expect "another csv" 1 'an export has offset,time' "$weir" import v Tests/Fixtures/flights-january.csv --store "$work/bad"
 expect "a file that is not there" 1 'cannot be opened' "$weir" import v "$work/none" --store "$work/bad"
 expect "a stream that is not there" 1 'There is no stream nobody' "$weir" export nobody -o "$work/none.ndjson"

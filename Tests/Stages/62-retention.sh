@@ -70,6 +70,9 @@ end
 expect "set needs a setting" 2 'KEY=VALUE' "$weir" config s set
 expect "set before the stream" 2 'not s: `weir config s set linger=1`' "$weir" config set s linger=1
 expect "a setting without set" 2 '`weir config s set linger=1`' "$weir" config s linger=1
+expect "two settings without set" 2 '`weir config s set linger=1 compression=lz4`' "$weir" config s linger=1 compression=lz4
+expect "settings that cannot be shown hold" 0 'the settings hold, and could not be shown' bash -c "'$weir' config s set linger=6 >/dev/full"
+check "as set" [ "$(setting linger)" = 6 ]
 expect "get takes none" 2 'name none' "$weir" config s get linger=1
 expect "settings of Weir's own stream" 1 "Weir's own" "$weir" config weir.cursors set linger=1
 expect "settings of a stream at its creation" 0 '' "$weir" create t --set compaction=on --set retention.age=7d
@@ -114,6 +117,7 @@ check "nothing that waited is lost" [ "$("$weir" read s | tail -n 10 | tr '\n' '
 "$weir" export s --format archive >"$work/s.archive"
 "$weir" config r set quota.bytes=20k quota.policy=wait >/dev/null
 for command in "append r $work/lines --batch 5" "import r $work/s.archive"; do
+    rm -f "$work/err" # nobody is to be ended for the words of the one before
     "$weir" $command >"$work/out" 2>"$work/err" &
     waiting=$!
     until_true grep -q 'the append waits: The stream r has .* raise it' "$work/err" || echo "not ok $command: it does not say that it waits"
@@ -122,6 +126,13 @@ for command in "append r $work/lines --batch 5" "import r $work/s.archive"; do
     [ $? -eq 130 ] || echo "not ok $command: ends with another status than 130"
     check "${command%% *} ends with one signal" grep -qE 'stopped early: [0-9n]' "$work/err"
 done
+rm -f "$work/err"
+printf '{"value":"1"}\n{\n' | "$weir" append r --format ndjson >"$work/out" 2>"$work/err" &
+waiting=$!
+until_true grep -q 'the append waits' "$work/err" || echo "not ok behind a malformed line: it does not say that it waits"
+kill -TERM $waiting
+wait $waiting
+check "a signal behind a malformed line leaves its error" grep -q '^weir: Line 2: ' "$work/err"
 
 # A full disk: appends fail, cursors and trims go on, and then appends as well.
 if [ "$(id -u)" -ne 0 ]; then

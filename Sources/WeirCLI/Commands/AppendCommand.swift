@@ -144,8 +144,8 @@ extension OpenedStore {
         } catch {
             // What came before the bad line, or before Ctrl-C, is kept.
             bar.end()
-            try stop(appender)
-            throw error
+            defer { Words.say("weir: stopped early: \(appender.standing)") }
+            throw closed(after: error, appender.flush)
         }
         bar.end()
         appender.tellRepeats()
@@ -156,18 +156,5 @@ extension OpenedStore {
                     + first.message.replacing(malformedAdvice, with: ""))
         }
         try finish()
-    }
-
-    private func stop(_ appender: Appender) throws {
-        defer { Words.say("weir: stopped early: \(appender.standing)") }
-        do {
-            try appender.flush()
-        } catch {
-            try store.closeBlocking()
-            try Interrupt.check()
-            throw error
-        }
-        try store.closeBlocking()
-        try Interrupt.check()
     }
 }

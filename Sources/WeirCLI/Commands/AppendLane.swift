@@ -10,6 +10,8 @@ final class AppendLane {
     private var batch: Batch
     /// Of the last record in the batch.
     private var batchNumber: UInt64 = 0
+    /// The batch was refused, and whoever appends was told so: it is not sent again.
+    private(set) var hasFailed = false
 
     init(_ stream: LogStream, producer: String?) throws(WeirError) {
         self.stream = stream
@@ -40,7 +42,12 @@ final class AppendLane {
     }
 
     func flush(_ level: DurabilityLevel?) throws(WeirError) -> Receipt {
-        guard let producer else { return try writer.append(&batch, level: level) }
-        return try producer.append(&batch, level: level, id: batchNumber)
+        do throws(WeirError) {
+            guard let producer else { return try writer.append(&batch, level: level) }
+            return try producer.append(&batch, level: level, id: batchNumber)
+        } catch {
+            hasFailed = true
+            throw error
+        }
     }
 }

@@ -88,8 +88,19 @@ final class Appender {
         return lanes[router.partition(for: "\(number)")]
     }
 
+    /// Sends what all lanes hold, and throws the first error that there was.
     func flush() throws {
-        for lane in lanes { try flush(lane) }
+        var first: (any Error)?
+        for lane in lanes where !lane.hasFailed {
+            do {
+                try flush(lane)
+            } catch {
+                first = first ?? error
+                // Behind Ctrl-C not each of them waits.
+                if Interrupt.isRequested { break }
+            }
+        }
+        if let first { throw first }
     }
 
     private func flush(_ lane: AppendLane) throws {

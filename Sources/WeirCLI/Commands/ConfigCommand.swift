@@ -44,7 +44,7 @@ struct ConfigCommand: ParsableCommand {
             let words =
                 Action(rawValue: stream) != nil
                 ? [verb, stream] + settings
-                : [stream, "set", verb.contains("=") ? verb : "KEY=VALUE"]
+                : [stream, "set"] + (verb.contains("=") ? [verb] + settings : ["KEY=VALUE"])
             throw ValidationError(
                 "Behind the stream's name, get or set is expected, and not \(verb): `weir config "
                     + words.joined(separator: " ") + "`.")
@@ -61,7 +61,18 @@ struct ConfigCommand: ParsableCommand {
     private var isWholeStore: Bool { stream == "." }
 
     func run() throws {
-        if action == .set { try change() }
+        guard action == .set else { return try show() }
+        try change()
+        do {
+            try show()
+        } catch let error as WeirError {
+            Words.say("weir: note: the settings hold, and could not be shown: \(error)")
+        } catch let request as ExitRequest where request.status == ExitStatus.damage {
+            Words.say("weir: note: the settings hold, whatever the damage that was found")
+        }
+    }
+
+    private func show() throws {
         let opened = try options.open(.read)
         var words =
             isWholeStore ? opened.store.settingWords : try opened.store.settings(of: stream)

@@ -46,8 +46,7 @@ struct CopyCommand: ParsableCommand {
                 try Self.copy(stream, into: copy, &source, target)
             }
         } catch {
-            try target.store.closeBlocking()
-            throw error
+            throw target.closed(after: error)
         }
         if !isWithin { try target.finish() }
         try source.finish()

@@ -53,14 +53,13 @@ struct ImportCommand: ParsableCommand {
                 }
             } catch {
                 // Whatever came is durable then.
-                try opened.store.closeBlocking()
-                throw error
+                throw opened.closed(after: error)
             }
             return try opened.finish()
         }
         let name = try producer ?? ContentName(file)?.description
-        let parser: any RecordParser =
-            kind == .csv ? try ExportedCSVParser(source) : NDJSONParser(source)
+        let parser = ImportParser(
+            parser: kind == .csv ? try ExportedCSVParser(source) : NDJSONParser(source))
         let opened = try options.open(making: stream)
         let appender = try Appender(
             stream, in: opened.store, creating: StreamConfiguration(), producer: name,
@@ -70,9 +69,30 @@ struct ImportCommand: ParsableCommand {
                 parser, of: source, to: appender, ProgressBar("import", total: source.totalBytes))
         } catch let error as WeirError where error.code == .malformedInput {
             // Nothing is skipped here.
-            let advice = " Only what `export` or `read` wrote can be imported; see `weir append`."
-            throw WeirError(error.code, error.message.replacing(malformedAdvice, with: advice))
+            throw error.advising("")
         }
+    }
+}
+
+/// Says of a line that is no record what can be imported.
+private struct ImportParser: RecordParser {
+    var parser: any RecordParser
+    var line: Int { parser.line }
+
+    mutating func next() throws -> TextRecord? {
+        do {
+            return try parser.next()
+        } catch let error as WeirError where error.code == .malformedInput {
+            throw error.advising(
+                " Only what `export` or `read` wrote can be imported; see `weir append`.")
+        }
+    }
+}
+
+extension WeirError {
+    /// With other advice than that of `append`.
+    fileprivate func advising(_ advice: String) -> WeirError {
+        WeirError(code, message.replacing(malformedAdvice, with: advice))
     }
 }
 
@@ -118,8 +138,6 @@ struct ArchiveMoving: ~Copyable {
         } catch {
             bar.end()
             tellEarly(target.outcome)
-            // Of an append that waited, whoever ended it knows what it waited for.
-            try Interrupt.check()
             throw error
         }
     }

@@ -193,6 +193,11 @@ final class ProgressBar {
         isDrawn = false
     }
 
+    /// Makes room for words where a bar may be drawn.
+    static func clearLine() {
+        if isatty(2) == 1 { Words.show("\r\u{1B}[K") }
+    }
+
     private func show(_ line: String) {
         Words.show("\r\u{1B}[K\(line)")
     }
