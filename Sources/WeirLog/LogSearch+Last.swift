@@ -92,15 +92,16 @@ extension LogSearch {
         return batch.firstOffset
     }
 
-    /// The headers of a segment's batches, as far as readers see.
+    /// The headers of a segment's batches up to an offset, as far as readers see.
     private func batches(
         of segment: ReadableSegment<Files>, before end: Offset
     ) throws(WeirError) -> [BatchHeader] {
         var found: [BatchHeader] = []
         _ = try batch(in: segment, from: nil) { header in
+            guard header.firstOffset < end else { return true }
             found.append(header)
             return false
         }
-        return found.filter { $0.firstOffset < end }
+        return found
     }
 }

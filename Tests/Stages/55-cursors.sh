@@ -83,6 +83,8 @@ check "a killed writer keeps its commits" stands killed 500
 begin
 check "and the next writer has them" stands killed 500
 end
+for name in a b c d e f; do "$weir" cursor set s $name 1 >/dev/null 2>&1; done
+expect "of many cursors the first are told" 0 'there are a, b, c, d, e, …$' "$weir" read s --from cursor:new --count 1
 "$weir" delete s --yes >/dev/null 2>&1
 check "a deleted stream has none" [ "$("$weir" cursor ls --json)" = '[]' ]
 

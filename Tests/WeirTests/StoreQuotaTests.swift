@@ -61,6 +61,15 @@ struct StoreQuotaTests {
         try again.closeBlocking()
     }
 
+    @Test func `is not said to be reached where room came meanwhile`() throws {
+        let (store, writers) = try open()
+        try fill(writers)
+        try store.setQuotaBlocking(nil)
+        let committer = try #require(try store.streamBlocking("a").committer)
+        #expect(committer.overQuota().message.contains("there is room by now"))
+        try store.closeBlocking()
+    }
+
     @Test(arguments: ["trim", "delete", "raise", "take away", "policy"])
     func `goes on when there is room`(by way: String) throws {
         let (store, writers) = try open()

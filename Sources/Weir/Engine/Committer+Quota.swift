@@ -100,12 +100,20 @@ extension Committer {
     /// Which quota is reached, and what makes room.
     func fullness() -> (found: String, advice: String) {
         let state = queue.withLock { $0.quota }
-        if !state.isOver, flow.quota.isOver { return flow.quota.fullness }
+        guard state.isOver else { return flow.quota.fullness ?? roomByNow }
         return (
             "The stream \(name) has \(state.usedBytes) bytes, and its quota is "
                 + "\(state.quota.map { "\($0.bytesMax)" } ?? "none")",
             "Let retention, `weir trim` or compaction make room, or raise it: `weir config "
                 + "\(name) set quota.bytes=SIZE`."
+        )
+    }
+
+    /// Room came after an append was refused, and before anybody said why.
+    private var roomByNow: (found: String, advice: String) {
+        (
+            "A quota, of the stream \(name) or of the store, was reached, and there is room by now",
+            "What was refused can be appended again."
         )
     }
 }

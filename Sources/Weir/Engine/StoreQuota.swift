@@ -114,12 +114,13 @@ final class StoreQuota: Sendable {
         return isNewlyOver
     }
 
-    /// That it is reached, and what makes room.
-    var fullness: (found: String, advice: String) {
+    /// That it is reached, and what makes room; `nil` where there is room.
+    var fullness: (found: String, advice: String)? {
         let usage = state.withLock { $0.usage }
+        guard usage.isOver, let quota = usage.quota else { return nil }
         return (
             "The streams of the store have \(usage.usedBytes) bytes, and its quota is "
-                + "\(usage.quota.map { "\($0.bytesMax)" } ?? "none")",
+                + "\(quota.bytesMax)",
             "Let retention, `weir trim` or compaction make room in any of them, delete one, or "
                 + "raise the quota of the store: `weir config . set quota.bytes=SIZE`."
         )
@@ -148,7 +149,8 @@ extension StoreFlow {
 
     private func tellQuotaReached() {
         let store = StoreQuota.streamName
-        let (found, advice) = quota.fullness
+        // There may be room again by now, which then needs nobody's attention.
+        guard let (found, advice) = quota.fullness else { return }
         signals.note(
             .quotaReached, SignalSource(stream: store.description),
             detail: "\(found). \(advice)")

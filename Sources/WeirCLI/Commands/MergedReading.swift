@@ -45,7 +45,8 @@ struct ReadSources {
                 known.insert(cursor.name)
             }
         }
-        let others = known.sorted().prefix(5).joined(separator: ", ")
+        let others =
+            known.sorted().prefix(5).joined(separator: ", ") + (known.count > 5 ? ", …" : "")
         let there = known.count == 1 ? "there is \(others)" : "there are \(others)"
         Words.say(
             "weir: note: no cursor is called \(name) here, so reading begins at the first record; "
