@@ -59,7 +59,9 @@ final class WaitingAppends: Sendable {
     /// What an error comes to. Of a wait that Ctrl-C ended it tells nothing new: whoever ended it
     /// knows for what it waited.
     func cause(of error: any Error) -> any Error {
-        guard let found = error as? WeirError, found.code == .noSpace || found.code == .timedOut,
+        // A full disk is not a quota: the system gives it a number.
+        guard let found = error as? WeirError, found.errno == nil,
+            found.code == .noSpace || found.code == .timedOut,
             state.withLock({ $0.isEnded })
         else { return error }
         return ExitRequest(status: ExitStatus.interrupted)

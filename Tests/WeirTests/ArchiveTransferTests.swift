@@ -248,6 +248,23 @@ struct ArchiveTransferTests {
         try pair.close()
     }
 
+    @Test func `loses nothing to somebody who goes on after an error`() throws {
+        let pair = try Pair()
+        try pair.fill()
+        let whole = try archive(of: pair.stream)
+        let target = try pair.target.streamBlocking(
+            "s", creating: StreamConfiguration(quota: Quota(bytesMax: 4096, policy: .failFast)))
+        var moving = try pair.target.importArchive()
+        #expect(throws: WeirError.self) { try moving.add(whole) }
+        #expect(target.endOffset < Offset(200))
+        _ = try target.configureBlocking { $0.quota = nil }
+        #expect(throws: WeirError.self) { try moving.add([]) }
+        #expect(throws: WeirError.self) { try moving.finish() }
+        #expect(try bring(whole, into: pair.target).stream.description == "s")
+        #expect(target.endOffset == Offset(200))
+        try pair.close()
+    }
+
     @Test func `goes into no stream that it comes from`() throws {
         let pair = try Pair()
         try pair.fill(batches: 1)

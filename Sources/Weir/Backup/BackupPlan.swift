@@ -69,6 +69,7 @@ struct BackupPlan: Sendable {
         }
         let isSame = sealed == entry.sealed && sealed.fileBytes == known.stored.byteCount
         guard !isSame else { return .keep(known.stored) }
-        return .renew(known.stored, batchesEnd: sealed.batchesEnd)
+        let isSealedAnew = entry.sealed?.batchesEnd == sealed.batchesEnd
+        return .renew(known.stored, batchesEnd: isSealedAnew ? sealed.batchesEnd : nil)
     }
 }

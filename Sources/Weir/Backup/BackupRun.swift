@@ -280,7 +280,7 @@ struct BackupRun<Files: FileSystem> {
             guard UInt64(end) > known.byteCount else { return .init(stored: known) }
             return try copy.extend(segment.path, having: known, from: file, to: end)
         case .renew(let known, let batchesEnd):
-            if let batchesEnd,
+            if let batchesEnd, !isDamaged,
                 try copy.isSealedAnew(
                     known, file, segment.path, batchesEnd: batchesEnd, to: end)
             {

@@ -52,9 +52,6 @@ final class ImportLane {
         outcome = ImportOutcome(stream: stream.name, source: head.name, sourceEnd: wanted)
     }
 
-    /// The name of the stream, or of the partitioned one, that the archive is of.
-    var source: StreamName { head.configuration.partition?.group ?? head.name }
-
     func sync() throws(WeirError) { try producer.writer.committer.sync() }
 
     func add(_ found: ArchivedBatch) throws(WeirError) {

@@ -33,7 +33,11 @@ enum KeyFeed {
         var first = start
         var place = keyed
         var count = 0
-        while count < batchesMax, entries.count < entriesMax, !isStopped(entries.count) {
+        /// Of the runs before a gap.
+        var entriesBefore = 0
+        while count < batchesMax, entriesBefore + entries.count < entriesMax,
+            !isStopped(entriesBefore + entries.count)
+        {
             let step = try cursor.next()
             count += 1
             switch step {
@@ -56,6 +60,7 @@ enum KeyFeed {
                     KeyRun(
                         stream: stream, first: gap.expected, end: gap.next, entries: [],
                         isUnread: true))
+                entriesBefore += entries.count
                 entries = []
                 first = gap.next
                 place = gap.next

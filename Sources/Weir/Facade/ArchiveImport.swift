@@ -36,7 +36,9 @@ public struct ArchiveImport: ~Copyable {
     private var lane: ImportLane?
     /// Of the partitions before this one.
     private var whole: [ImportOutcome] = []
-    private var group: PartitionedStream?
+    private var group: (target: PartitionedStream, source: StreamName)?
+    /// Nothing behind it goes in, whoever goes on.
+    private var failure: WeirError?
 
     init(_ store: Store, into name: String?) {
         self.store = store
@@ -45,16 +47,28 @@ public struct ArchiveImport: ~Copyable {
 
     /// What was done so far; `nil` before the archive's head was read.
     public var outcome: ImportOutcome? {
-        guard let lane else { return nil }
-        guard let group else { return lane.outcome }
-        return ImportOutcome(group.name, lane.source, partitions: whole + [lane.outcome])
+        guard let group else { return lane?.outcome }
+        return ImportOutcome(
+            group.target.name, group.source,
+            partitions: whole + (lane.map { [$0.outcome] } ?? []))
     }
 
     /// Takes the next bytes in, pieces of any size. Blocks the thread.
     ///
     /// Throws `damaged` for an archive that was altered, `newerFormat`, `tooLarge` for a record or
-    /// a packed part that no batch of the stream can hold, and as an append.
+    /// a packed part that no batch of the stream can hold, and as an append. After an error it
+    /// throws that one again: import the archive anew, and what is there is not appended twice.
     public mutating func add(_ bytes: [UInt8]) throws(WeirError) {
+        if let failure { throw failure }
+        do throws(WeirError) {
+            try take(bytes)
+        } catch {
+            failure = error
+            throw error
+        }
+    }
+
+    private mutating func take(_ bytes: [UInt8]) throws(WeirError) {
         decoder.add(bytes)
         while let item = try decoder.next() {
             switch item {
@@ -71,20 +85,21 @@ public struct ArchiveImport: ~Copyable {
             return
         }
         try lane?.sync()
-        if let lane { whole.append(lane.outcome) }
+        if let last = lane.take() { whole.append(last.outcome) }
         let group = try store.partitionedStreamBlocking(
             wantedName ?? partition.group.description,
             creating: PartitionedConfiguration(
                 partitions: partition.count, head.configuration.placed(in: nil)))
-        self.group = group
+        self.group = (group, partition.group)
         lane = try ImportLane(
             head, store, into: group.partitions[partition.index].name.description)
     }
 
     /// Makes durable what was imported, whether or not the archive was whole. Throws `damaged` if
-    /// it was cut, and what the medium said.
+    /// it was cut, what the medium said, and what `add` threw.
     public mutating func finish() throws(WeirError) -> ImportOutcome {
         try lane?.sync()
+        if let failure { throw failure }
         try decoder.expectEnd()
         guard let outcome else { throw WeirError.damaged("The archive has no head.") }
         return outcome
