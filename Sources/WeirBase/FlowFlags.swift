@@ -39,7 +39,7 @@ package func stableHash(_ text: String) -> UInt64 {
 /// The mechanisms of flow control, each off, on, or on for a share of the consumers. A change holds
 /// for subscriptions that begin after it.
 public struct FlowFlags: Sendable, Hashable {
-    /// Off: a fixed window of the same beginning.
+    /// Off: a fixed window of two of the largest batches.
     public var adaptiveWindow: Rollout
     /// Off: the consumer's lag holds no producer back.
     public var lagBoundProducers: Rollout

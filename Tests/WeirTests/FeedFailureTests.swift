@@ -18,7 +18,7 @@ private final class FeedByHand {
     private let timers = Lock<[(nanoseconds: Int64, body: @Sendable () -> Void)]>([])
     private let outcomes = Lock<[FeedOutcome]>([])
     private let clock = Lock(Moment.zero)
-    private let noted = Lock<[SignalKind]>([])
+    private let noted = Lock<[(kind: SignalKind, detail: String)]>([])
 
     init(
         _ options: SubscriptionOptions, flags: FlowFlags = FlowFlags()
@@ -39,8 +39,9 @@ private final class FeedByHand {
                 run: { job in jobs.withLock { $0.append(job) } }, whenMore: { _, _ in },
                 after: { time, body in timers.withLock { $0.append((time, body)) } },
                 now: { clock.withLock { $0 } }, random: { .max },
-                note: { kind, _ in noted.withLock { $0.append(kind) } }, released: { _ in },
-                delivered: { _ in }, tail: TailClock(), residence: { _, _ in }, ended: {}),
+                note: { kind, detail in noted.withLock { $0.append((kind, detail)) } },
+                released: { _ in }, delivered: { _ in }, tail: TailClock(), residence: { _, _ in },
+                ended: {}),
             start: { .init(offset: .zero) })
     }
 
@@ -67,7 +68,10 @@ private final class FeedByHand {
         }
     }
     var timerTimes: [Int64] { timers.withLock { $0.map(\.nanoseconds) } }
-    var signals: [SignalKind] { noted.withLock { $0 } }
+    var signals: [SignalKind] { noted.withLock { $0.map(\.kind) } }
+    func details(of kind: SignalKind) -> [String] {
+        noted.withLock { $0.filter { $0.kind == kind }.map(\.detail) }
+    }
 
     var offsets: [UInt64] {
         outcomes.withLock {
@@ -120,7 +124,7 @@ struct FeedFailureTests {
         hand.ask()
         hand.work()
         #expect(hand.offsets == [0, 1, 2, 3])
-        #expect(hand.signals.contains(.reopened))
+        #expect(hand.details(of: .reopened).contains { $0.contains(".segment") })
         #expect(hand.disk.hits > 0)
     }
 
@@ -136,7 +140,7 @@ struct FeedFailureTests {
             waits.append(wait / 1_000_000)
             hand.fire()
         }
-        // The largest draw of each: up to 10, 20, 40, 40, 40 milliseconds.
+        // One draw of each: up to 10, 20, 40, 40, 40 milliseconds; BackoffTests has the bounds.
         #expect(zip(waits, [10, 20, 40, 40, 40]).allSatisfy { $0 <= $1 })
     }
 

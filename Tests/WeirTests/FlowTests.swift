@@ -167,6 +167,30 @@ struct FlowTests {
         try await store.close()
     }
 
+    @Test func `keeps the window of a consumer for whom it is not to be adaptive`() async throws {
+        let store = try await Store.open(at: folder.path)
+        let stream = try await stream(store, batches: 400, batchBytesMax: 4 << 10)
+        try store.setFlowFlags(FlowFlags(adaptiveWindow: .off))
+        let subscription = try stream.subscribe(from: .first, as: "fixed")
+        for _ in 0..<400 { _ = try await subscription.nextBatch() }
+        let consumer = try #require(store.flowReport().consumers.first)
+        #expect(consumer.mode == "fixed")
+        #expect(consumer.windowBytes == 8 << 10)
+        #expect(store.signalCounts.values.allSatisfy { $0[.grew].count == 0 })
+        try await store.close()
+    }
+
+    @Test func `counts the signals of a partition as that partition's`() async throws {
+        let store = try await Store.open(at: folder.path)
+        let orders = try await store.partitionedStream("orders", creating: .init(partitions: 2))
+        let partition = orders.partitions[1]
+        try partition.subscribe(as: "c").cancel()
+        let sources = store.signalCounts.keys.filter { $0.stream == partition.name.description }
+        #expect(!sources.isEmpty)
+        #expect(sources.allSatisfy { $0.partition == 1 })
+        try await store.close()
+    }
+
     @Test func `grows the window of a consumer that starves, and tells it`() async throws {
         let store = try await Store.open(at: folder.path)
         let stream = try await stream(store, batches: 0)

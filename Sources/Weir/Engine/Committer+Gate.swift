@@ -280,7 +280,7 @@ extension Committer {
     private func perform(_ chores: Chores) {
         let effects = chores.effects
         if effects.isNothing, chores.ended.isEmpty { return }
-        let source = SignalSource(stream: name.description)
+        let source = SignalSource(stream: name.description, partition: partition)
         for signal in effects.signals { flow.signals.note(signal, source) }
         for (slot, outcome) in chores.ended { slot.finish(outcome) }
         if effects.asksReleases { releaseRequests.ask() }

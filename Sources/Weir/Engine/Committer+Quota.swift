@@ -57,7 +57,7 @@ extension Committer {
         for slot in freed { slot.finish(.admitted) }
         if isReached {
             flow.signals.note(
-                .quotaReached, SignalSource(stream: name.description),
+                .quotaReached, SignalSource(stream: name.description, partition: partition),
                 detail: overQuota().message)
         }
     }

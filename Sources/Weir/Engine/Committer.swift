@@ -42,6 +42,8 @@ final class Committer: PoolWorker {
     let pool: ThreadPool
     let watch: TailWatch
     let housekeeper: Housekeeper
+    /// Of a partitioned stream.
+    let partition: Int?
     /// Since it was asked last whether it may rest, see `Committer+Rest.swift`.
     let wasUsed = Atomic(false)
     /// Counted among those that have a file open. Changed by whoever leads.
@@ -80,6 +82,7 @@ final class Committer: PoolWorker {
         self.watch = watch
         self.housekeeper = housekeeper
         self.flow = flow
+        self.partition = writer.configuration.partition?.index
         self.releaseRequests = releaseRequests
         self.hasQuota = Atomic(writer.configuration.quota != nil)
         self.acknowledgesDurable = Atomic(writer.configuration.durability == .durable)

@@ -71,11 +71,7 @@ final class Consumer: Sendable {
     }
 
     private func note(_ kind: SignalKind, _ detail: String) {
-        stream.flow.signals.note(
-            kind,
-            SignalSource(
-                stream: stream.name.description, consumer: label, variant: "\(variant)"),
-            detail: detail)
+        stream.flow.signals.note(kind, stream.source(label, variant), detail: detail)
     }
 
     /// Without a name, figures of ended consumers are counted together.

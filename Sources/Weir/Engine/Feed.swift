@@ -74,9 +74,9 @@ final class Feed<Files: FileSystem>: Sendable {
         case .resume(let waiter, let outcome): waiter.resume(outcome)
         case .read(let generation): around.run { self.read(generation) }
         case .note(let kind, let detail): around.note(kind, detail)
-        case .rest(let nanoseconds, let generation):
+        case .rest(let nanoseconds, let generation, let reason):
             around.after(nanoseconds) {
-                self.act { $0.reopen(generation: generation, because: "reading failed") }
+                self.act { $0.reopen(generation: generation, because: reason) }
             }
         case .watch(let nanoseconds):
             // Whoever lets go of the subscription is not kept by its watchdog.

@@ -175,7 +175,8 @@ extension FeedState {
         if mayPass, backoff.attempts < settings.retry.attemptsMax {
             reader = .resting
             let wait = backoff.next(random: random)
-            effects.append(.rest(nanoseconds: wait, generation: generation))
+            effects.append(
+                .rest(nanoseconds: wait, generation: generation, because: error.description))
             return
         }
         backoff.reset()

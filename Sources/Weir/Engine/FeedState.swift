@@ -29,7 +29,7 @@ enum FeedEffect: Sendable {
     case read(generation: UInt64)
     case note(SignalKind, String)
     /// Reading again when this much time has passed.
-    case rest(nanoseconds: Int64, generation: UInt64)
+    case rest(nanoseconds: Int64, generation: UInt64, because: String)
     case watch(nanoseconds: Int64)
     case released(Offset)
     case residence(nanoseconds: Int64, records: Int)

@@ -137,9 +137,15 @@ extension LogStream {
         return feed
     }
 
+    /// Whose signals a consumer's are.
+    func source(_ consumer: String, _ variant: FlowVariant) -> SignalSource {
+        SignalSource(
+            stream: name.description, partition: open.configuration.partition?.index,
+            consumer: consumer, variant: "\(variant)")
+    }
+
     private func surroundings(_ label: FeedLabel) -> FeedSurroundings {
-        let source = SignalSource(
-            stream: name.description, consumer: label.source, variant: "\(label.variant)")
+        let source = self.source(label.source, label.variant)
         let began = Host.wallClock()
         let latencies = feeds.latencies
         return FeedSurroundings(

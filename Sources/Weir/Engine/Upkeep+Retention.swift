@@ -159,7 +159,9 @@ extension Upkeep {
             return state.held[stream.id]
         }
         guard let cursor = report.heldBy else { return }
-        let source = SignalSource(stream: report.stream, consumer: cursor)
+        let source = SignalSource(
+            stream: report.stream, partition: stream.configuration.partition?.index,
+            consumer: cursor)
         if report.isForced {
             let text =
                 "records before \(report.firstOffset) went that the cursor \(cursor) has not "
