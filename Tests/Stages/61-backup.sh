@@ -43,6 +43,8 @@ for round in 1 2 3; do
     rm -rf "$work/restored"
     "$weir" restore "$work/live" "$work/restored" >/dev/null 2>"$work/err" || { echo "not ok its restore: $(head -n 1 "$work/err")"; continue; }
     "$weir" read s --store "$work/restored" --format json >"$work/records"
+    "$weir" verify --deep --store "$work/restored" >"$work/out" 2>"$work/err" || { echo "not ok it is healthy: $(head -n 1 "$work/out" "$work/err")"; continue; }
+    cmp -s <("$weir" read s --store "$work/restored") <("$weir" read s --count "$(wc -l <"$work/records")") || { echo "not ok its values: they are not the store's"; continue; }
     python3 - "$work/records" "$acknowledged" <<'P' && held=$((held + 1))
 import json, sys
 offsets = [json.loads(line)["offset"] for line in open(sys.argv[1])]
