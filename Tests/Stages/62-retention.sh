@@ -44,6 +44,21 @@ end
 check "the stream goes on behind it" [ "$(first)" = 1000 ]
 check "no file of what went is left" [ "$(find "$WEIR_STORE/streams" -name '*.segment' -size +64k | wc -l)" -le 1 ]
 
+# By time: each part is appended by a command of its own, and the clock is read between them.
+for part in 0 10 20; do
+    seq $part $((part + 9)) | "$weir" append times 2>/dev/null
+    sleep 0.01
+    eval "behind$part=$(date +%s.%6N)"
+    sleep 0.01
+done
+expect "a trim by time without a writer" 0 'times begins at offset 10: 10 records' "$weir" trim times --before "time:@$behind0"
+check "begins with the first record since" [ "$("$weir" read times --count 1)" = 10 ]
+begin
+expect "a trim by time through the writer" 0 'times begins at offset 20: 10 records' "$weir" trim times --before "time:@$behind10"
+expect "a dry run by time through the writer" 0 'times would begin at offset 30: 10 records' "$weir" trim times --before "time:@$behind20" --dry-run
+end
+check "leaves the records since" cmp <("$weir" read times) <(seq 20 29)
+
 # Settings.
 setting() { "$weir" config s get --json | python3 -c 'import json, sys
 print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
