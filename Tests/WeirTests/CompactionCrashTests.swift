@@ -134,6 +134,34 @@ struct CompactionCrashTests {
         #expect(try stream.strays(engine, on: again) == [])
     }
 
+    /// Every write of a compaction, of which a part is done. The reserve lends to some of them.
+    @Test(arguments: [UInt64(1), 2, seedOfEpochs])
+    func `leaves the log as it was where the disk is full, and is done with room`(
+        seed: UInt64
+    ) throws {
+        var failures = 0
+        for write in 1...(try operationCount(seed: seed)) {
+            let (stream, disk, engine) = try prepared(seed: seed)
+            let writer = try writer(stream, engine)
+            let before = try stream.check(engine)
+            disk.failWrite(after: write)
+            do throws(WeirError) {
+                try stream.compact(writer, on: disk)
+            } catch {
+                failures += 1
+                #expect(error.code == .noSpace, "write \(write): \(error)")
+                #expect(try stream.check(engine) == before, "write \(write)")
+            }
+            #expect(try stream.strays(engine, on: disk) == [], "write \(write)")
+            disk.failWrite(after: 1 << 40)
+            try stream.compact(writer, on: disk)
+            let kept = stream.kept(before: writer.nextOffset.value)
+            #expect(Set(try stream.check(engine).keys) == kept, "write \(write)")
+            #expect(try stream.strays(engine, on: disk) == [], "write \(write)")
+        }
+        #expect(failures > 0)
+    }
+
     /// Appends, compactions, restarts and crashes in any order.
     @Test(arguments: 0..<CompactionTrials.count)
     func `beside appends and failures loses nothing`(trial: Int) throws {

@@ -196,6 +196,38 @@ struct RepairTests {
             operation += 1
         }
     }
+
+    /// Nothing lends room to a repair, so the first that ends well had no write left to fail.
+    @Test(arguments: VerifyTests.cases)
+    func `may find the disk full at any write, and is done again with room`(
+        _ one: VerifyTests.Case
+    ) throws {
+        var write = 1
+        while true {
+            let store = try DoctorStore.make()
+            try one.damage(store)
+            let plan = try plan(store)
+            let before = try offsets(store)
+            store.disk.failWrite(after: write)
+            do throws(WeirError) {
+                _ = try Store.repair(
+                    files: store.disk, host: store.host, performing: plan, deep: true)
+                #expect(write > 1)
+                return
+            } catch {
+                #expect(error.code == .noSpace, "write \(write): \(error)")
+            }
+            let left = DoctorStore(
+                disk: store.disk.afterKill(), host: store.host, id: store.id,
+                segments: store.segments)
+            #expect(try offsets(left) == before, "write \(write)")
+            try repair(left)
+            let after = try left.verify().findings.filter(\.isDamage)
+            #expect(Set(after.map(\.kind)).isSubset(of: Self.staying), "write \(write): \(after)")
+            #expect(try offsets(left) == before, "write \(write)")
+            write += 1
+        }
+    }
 }
 
 @Suite("The plan of a repair")
