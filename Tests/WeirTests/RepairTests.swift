@@ -228,6 +228,47 @@ struct RepairTests {
             write += 1
         }
     }
+
+    /// What a repair's folder has of a file: where the copy begins there, and its bytes.
+    private func copies(
+        of path: String, in folder: String, _ content: [String: [UInt8]]
+    ) throws -> [(start: Int, bytes: [UInt8])] {
+        let list = try #require(content[folder + "/" + StoreLayout.repairListName])
+        let lines = String(decoding: list, as: UTF8.self).split(separator: "\n")
+        let fields = lines.map { $0.split(separator: "\t") }
+        return try fields.filter { $0[1] == path }.map {
+            (try #require(Int($0[2])), try #require(content[folder + "/" + $0[0]]))
+        }
+    }
+
+    @Test(arguments: VerifyTests.cases)
+    func `changes nothing that the plan does not name, and keeps what it changes`(
+        _ one: VerifyTests.Case
+    ) throws {
+        let store = try DoctorStore.make()
+        try one.damage(store)
+        let steps = try plan(store).steps
+        let recovered = steps.filter { $0.kind == .recoverStream }
+        let named = steps.map(\.path) + recovered.map { $0.path + "/" + StoreLayout.manifestName }
+        let before = try store.content()
+        let folder = try repair(store).folder
+        let after = try store.content()
+        for (path, old) in before where after[path] != old && path != StoreLayout.lock {
+            let new = after[path] ?? []
+            let changed = old.indices.filter { $0 >= new.count || new[$0] != old[$0] }
+            // As an opening does, a recovery may write a footer behind what there is.
+            if changed.isEmpty, after[path] != nil { continue }
+            #expect(named.contains(path), "\(path)")
+            let copies = try copies(of: path, in: try #require(folder), after)
+            let isKept = changed.allSatisfy { place in
+                copies.contains { copy in
+                    let index = place - copy.start
+                    return copy.bytes.indices.contains(index) && copy.bytes[index] == old[place]
+                }
+            }
+            #expect(isKept, "\(path)")
+        }
+    }
 }
 
 @Suite("The plan of a repair")
