@@ -161,14 +161,23 @@ package struct CompactionPlan: Sendable, Hashable {
         return min(count, max(0, entries.count - 1))
     }
 
+    /// Before which a tombstone must have been appended to be past its delay. Without a delay no
+    /// clock is asked.
+    package static func tombstoneLimit(
+        _ policy: CompactionPolicy, now: Timestamp
+    ) -> Timestamp {
+        policy.tombstoneSecondsMin == 0
+            ? Timestamp(microseconds: .max) : now.before(seconds: policy.tombstoneSecondsMin)
+    }
+
     /// Of these, the segments all of whose tombstones are past their delay.
     package static func ripe(
         _ entries: ArraySlice<SegmentEntry>, _ policy: CompactionPolicy, now: Timestamp
     ) -> [SegmentEntry] {
-        let newest = now.microseconds - Int64(policy.tombstoneSecondsMin) * 1_000_000
+        let limit = tombstoneLimit(policy, now: now)
         return entries.filter { entry in
             guard let sealed = entry.sealed else { return false }
-            return sealed.lastAppendTime.microseconds < newest
+            return sealed.lastAppendTime < limit
         }
     }
 

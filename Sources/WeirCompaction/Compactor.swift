@@ -30,17 +30,21 @@ package struct Compactor<Files: FileSystem>: Sendable {
     let writer: LogWriter<Files>
     let leftovers: Leftovers<Files>
     let pace: any CompactionPace
+    /// By which ages are counted.
     let now: Timestamp
+    /// What new files say of when they were made.
+    let wall: Timestamp
     let random: @Sendable () -> UInt64
 
     package init(
         _ writer: LogWriter<Files>, leftovers: Leftovers<Files>, pace: any CompactionPace,
-        now: Timestamp, random: @escaping @Sendable () -> UInt64
+        now: Timestamp, wall: Timestamp, random: @escaping @Sendable () -> UInt64
     ) {
         self.writer = writer
         self.leftovers = leftovers
         self.pace = pace
         self.now = now
+        self.wall = wall
         self.random = random
     }
 
@@ -70,9 +74,7 @@ package struct Compactor<Files: FileSystem>: Sendable {
             var survey = Survey(
                 readable, round.entries, of: view, marked: round.marked,
                 mapBytes: request.mapBytes, seed: seed,
-                tombstonesBefore: Timestamp(
-                    microseconds: now.microseconds
-                        - Int64(request.policy.tombstoneSecondsMin) * 1_000_000))
+                tombstonesBefore: CompactionPlan.tombstoneLimit(request.policy, now: now))
             try survey.run(pace)
             report.note(survey, round.marked, readable)
             let plan = CompactionPlan(
@@ -194,7 +196,7 @@ package struct Compactor<Files: FileSystem>: Sendable {
     private func header(at base: Offset, _ epoch: Epoch) -> SegmentHeader {
         SegmentHeader(
             segmentID: SegmentID(random()), streamID: writer.streamID, epoch: epoch, base: base,
-            creationTime: now, logStart: view.logStart, name: view.name,
+            creationTime: wall, logStart: view.logStart, name: view.name,
             configuration: writer.manifest.state.configuration)
     }
 

@@ -104,7 +104,7 @@ struct CompactedStream {
         let machine = machine
         let compactor = Compactor(
             writer, leftovers: leftovers, pace: Unhurried(), now: machine.host.now(),
-            random: machine.host.random)
+            wall: machine.host.now(), random: machine.host.random)
         var request = CompactionRequest(policy: Self.policy)
         request.takesAll = takesAll
         request.mapBytes = mapBytes

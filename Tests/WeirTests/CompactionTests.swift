@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 import Weir
+import WeirFiles
+import WeirLog
 import WeirTesting
 
 @Suite("A compacted stream")
@@ -109,6 +111,29 @@ struct CompactionTests {
         let report = try stream.compactBlocking(.init(isNow: true))
         #expect(try stream.all().map(\.offset) == [Offset(1)])
         #expect(report.tombstonesRemoved == 0)
+        try store.closeBlocking()
+    }
+
+    /// The store was written in 2023, by the simulated clock; what this machine's clock says is
+    /// years ahead, and believed to be a week ahead.
+    @Test func `keeps a tombstone where the clock jumps past its delay`() throws {
+        let engine = try StoreEngine.open(
+            files: try RealFileSystem.openRoot(folder.path, creating: true),
+            host: SimulatedMachine(seed: 1).host, creating: true)
+        let name = try StreamName("s")
+        let policy = CompactionPolicy(tombstoneSecondsMin: 30 * 86_400)
+        try engine.create(name, StreamConfiguration(compaction: policy))
+        let writer = try #require(engine.stream(name)?.writer)
+        for value in [bytes("1"), nil] {
+            var batch = Batch()
+            _ = try batch.append(key: bytes("a"), value: value)
+            _ = try writer.append(&batch.builder, needsSync: true)
+        }
+        try engine.close()
+        let (store, stream) = try open()
+        let report = try stream.compactBlocking(.init(isNow: true))
+        #expect(report.recordsRemoved == 1 && report.tombstonesRemoved == 0)
+        #expect(try stream.all().map(\.offset) == [Offset(1)])
         try store.closeBlocking()
     }
 

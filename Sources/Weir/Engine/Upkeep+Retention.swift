@@ -69,7 +69,7 @@ extension Upkeep {
                     + "does, or say before which offset or time it is to be trimmed.",
                 at: .init(stream: stream.name.description))
         }
-        let now = time()
+        let now = believedTime()
         // A quiet stream's last segment would never be full. Outside of the turn, since a deletion
         // waits for turns and keeps this from taking the stream up.
         let hasRecords = stream.view.segments.last.map { $0.base < stream.view.flushedEnd } ?? false
@@ -134,14 +134,14 @@ extension Upkeep {
     }
 
     /// The wall clock as far as it is believed.
-    private func time() -> Timestamp {
-        let wall = engine.host.now()
-        let (time, isNew) = retention.withLock { state in
+    func believedTime() -> Timestamp {
+        let (wall, time, isNew) = retention.withLock { state in
+            let wall = engine.host.now()
             let time = state.clock.now(
                 wall: wall, monotonicNanoseconds: Host.monotonicNanoseconds())
             let doubts = state.clock.doubts(wall)
             defer { state.isDoubting = doubts }
-            return (time, doubts && !state.isDoubting)
+            return (wall, time, doubts && !state.isDoubting)
         }
         if isNew {
             let text =

@@ -125,7 +125,7 @@ final class Upkeep: Sendable {
 
     private func look(at stream: SystemStream) {
         guard let writer = stream.writer, let policy = stream.settings.compaction else { return }
-        let now = engine.host.now()
+        let now = believedTime()
         do throws(WeirError) {
             if try isDue(stream, writer, policy, at: now) {
                 let report = try compact(stream, CompactionRequest(policy: policy))
@@ -196,7 +196,8 @@ final class Upkeep: Sendable {
         let start = ContinuousClock.now
         var report = try turn(at: stream.id, progress) { turn throws(WeirError) in
             let compactor = Compactor(
-                writer, leftovers: leftovers, pace: turn, now: host.now(), random: host.random)
+                writer, leftovers: leftovers, pace: turn, now: believedTime(),
+                wall: host.now(), random: host.random)
             return try compactor.run(request)
         }
         sweep()
