@@ -182,6 +182,8 @@ final class Committer: PoolWorker {
 
     private func perform(_ group: Group) {
         flow.groupsWritten.add(1, ordering: .relaxed)
+        flow.groupsUnderWay.add(1, ordering: .relaxed)
+        defer { flow.groupsUnderWay.subtract(1, ordering: .relaxed) }
         let outcome = writer.writeGroup(group.batches)
         let repeats = settle(outcome, group)
         let written = outcome.written

@@ -18,6 +18,8 @@ final class StoreFlow: Sendable {
     private let keys = Atomic<UInt64>(0)
     /// Goes up with each group of appends: what is not urgent makes way for them.
     let groupsWritten = Atomic<UInt64>(0)
+    /// Of these, how many are being written or synced.
+    let groupsUnderWay = Atomic<UInt64>(0)
 
     init(budgetBytes: Int, flags: FlowFlags) {
         let timers = timers

@@ -212,8 +212,7 @@ final class UpkeepTurn: CompactionPace {
 
     private struct Slice {
         var byteCount = 0
-        var start = ContinuousClock.now
-        var groupsSeen: UInt64
+        var rest: UpkeepRest
         var phase = CompactionPhase.looking
         var done: UInt64 = 0
         var all: UInt64 = 0
@@ -228,7 +227,8 @@ final class UpkeepTurn: CompactionPace {
     init(flow: StoreFlow, progress: Progress?) {
         self.flow = flow
         self.progress = progress
-        self.slice = Lock(Slice(groupsSeen: flow.groupsWritten.load(ordering: .relaxed)))
+        let groups = flow.groupsWritten.load(ordering: .relaxed)
+        self.slice = Lock(Slice(rest: UpkeepRest(groupsWritten: groups, at: .now)))
     }
 
     func end() { isOver.store(true, ordering: .relaxed) }
@@ -246,21 +246,17 @@ final class UpkeepTurn: CompactionPace {
         let (rest, done) = slice.withLock { slice -> (Int, Slice?) in
             slice.byteCount += byteCount
             guard slice.byteCount >= UpkeepTurn.sliceBytes else { return (0, nil) }
-            let now = ContinuousClock.now
-            let groups = flow.groupsWritten.load(ordering: .relaxed)
-            let worked = Int((now - slice.start) / .microseconds(1))
-            let rest = groups == slice.groupsSeen ? 0 : worked * Limits.upkeepRestShare
             slice.done += UInt64(slice.byteCount)
             slice.byteCount = 0
-            slice.start = now
-            slice.groupsSeen = groups
+            let rest = slice.rest.microseconds(
+                groupsWritten: flow.groupsWritten.load(ordering: .relaxed),
+                groupsUnderWay: flow.groupsUnderWay.load(ordering: .relaxed), at: .now)
             return (rest, slice)
         }
         if let done { tell(done) }
         guard rest > 0 else { return }
-        // A slice that met a slow disk is no reason to rest for long.
-        SystemThread.pause(microseconds: min(rest, 50_000))
-        slice.withLock { $0.start = .now }
+        SystemThread.pause(microseconds: rest)
+        slice.withLock { $0.rest.resume(at: .now) }
     }
 
     func begin(_ phase: CompactionPhase, byteCount: UInt64) {
