@@ -112,4 +112,64 @@ struct CompactionPlanTests {
         segments[2].damage = "bad bytes"
         #expect(plan(segments).groups.map(\.segments) == [0..<2, 3..<5])
     }
+
+    /// Sealed segments whose last records came at these seconds, and the active one behind them.
+    private func log(_ lastSeconds: [Int64]) -> [SegmentEntry] {
+        var entries = lastSeconds.enumerated().map { index, seconds in
+            var entry = segment(UInt64(index)).entry
+            entry.sealed?.lastAppendTime = Timestamp(microseconds: seconds * 1_000_000)
+            return entry
+        }
+        entries.append(
+            SegmentEntry(
+                id: SegmentID(99), base: Offset(UInt64(lastSeconds.count) * 1000),
+                epoch: Epoch(1), sealed: nil))
+        return entries
+    }
+
+    private func eligible(_ entries: [SegmentEntry], lagSecondsMin: Int, at seconds: Int64) -> Int {
+        CompactionPlan.eligible(
+            entries, lagSecondsMin: lagSecondsMin,
+            now: Timestamp(microseconds: seconds * 1_000_000))
+    }
+
+    @Test func `looks at no segment with records that are younger than the lag`() {
+        let entries = log([100, 200, 300])
+        #expect(eligible(entries, lagSecondsMin: 60, at: 159) == 0)
+        #expect(eligible(entries, lagSecondsMin: 60, at: 160) == 1)
+        #expect(eligible(entries, lagSecondsMin: 60, at: 359) == 2)
+        #expect(eligible(entries, lagSecondsMin: 60, at: 1000) == 3)
+        // Behind a younger segment none counts, however old it says that it is.
+        #expect(eligible(log([300, 100]), lagSecondsMin: 60, at: 200) == 0)
+    }
+
+    @Test func `looks at all that is sealed without a lag, and never at the log's last`() {
+        // A clock that went back hides nothing then.
+        #expect(eligible(log([100, 200, 300]), lagSecondsMin: 0, at: 50) == 3)
+        #expect(eligible(Array(log([100, 200]).dropLast()), lagSecondsMin: 0, at: 50) == 1)
+        #expect(eligible(log([]), lagSecondsMin: 0, at: 50) == 0)
+        #expect(eligible([], lagSecondsMin: 0, at: 50) == 0)
+    }
+
+    @Test func `is due when so much of what is sealed is new`() {
+        func isDue(compactedEnd: UInt64, dirtyPercent: Int) -> Bool {
+            CompactionPlan.isDue(
+                log([1, 2, 3, 4])[...], compactedEnd: Offset(compactedEnd),
+                dirtyPercent: dirtyPercent)
+        }
+        // Four segments of as many bytes and of 1,000 records: a quarter each.
+        #expect(isDue(compactedEnd: 0, dirtyPercent: 100))
+        #expect(!isDue(compactedEnd: 1000, dirtyPercent: 76))
+        #expect(isDue(compactedEnd: 1000, dirtyPercent: 75))
+        #expect(!isDue(compactedEnd: 3000, dirtyPercent: 26))
+        #expect(isDue(compactedEnd: 3000, dirtyPercent: 25))
+        // One new record makes its segment new.
+        #expect(isDue(compactedEnd: 3999, dirtyPercent: 25))
+        #expect(!isDue(compactedEnd: 4000, dirtyPercent: 1))
+    }
+
+    @Test func `is not due for what is not sealed`() {
+        #expect(!CompactionPlan.isDue(log([])[...], compactedEnd: .zero, dirtyPercent: 1))
+        #expect(!CompactionPlan.isDue([], compactedEnd: .zero, dirtyPercent: 1))
+    }
 }
