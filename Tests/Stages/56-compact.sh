@@ -55,6 +55,18 @@ records 9010 10010 500 | "$weir" append s --format ndjson 2>/dev/null
 expect "a damaged segment" 3 'is set aside by compaction' "$weir" compact s --now
 check "costs no other its compaction" cmp <(seq 9510 10009) <(values --from offset:9010)
 
+# What is rewritten is compressed as the stream says now.
+for stream in off lz4; do
+    "$weir" create $stream --compact >/dev/null
+    records 0 6000 3000 | "$weir" append $stream --format ndjson 2>/dev/null
+    expect "compression=$stream" 0 '' "$weir" config $stream set compression=$stream
+    expect "compaction with it" 0 '' "$weir" compact $stream --now
+    check "keeps every value" cmp <(records 3000 6000 3000 | cut -d'"' -f8) <("$weir" read $stream)
+done
+stored() { "$weir" ls --json | python3 -c 'import json, sys
+print(next(s["logicalBytes"] for s in json.load(sys.stdin) if s["stream"] == sys.argv[1]))' "$1"; }
+check "compresses what was appended without" [ "$(stored lz4)" -lt $(($(stored off) / 2)) ]
+
 # No room for the new segment.
 room=$work/room
 mkdir "$room"
@@ -73,6 +85,23 @@ else
     check "takes what is superseded" [ "$(values | wc -l)" -eq 60000 ]
 fi
 
+# What the writing process does by itself, within a quarter of a minute: looked at behind the kills.
+alone() { WEIR_STORE=$work/alone "$weir" "$@"; }
+alone create c --set compaction=on --set compaction.dirty=1 >/dev/null
+alone create kept --set compaction=on --set compaction.dirty=1 --set compaction.lag=1h >/dev/null
+alone create r --set retention.records=1000 >/dev/null
+alone create all >/dev/null
+for from in 0 1000; do
+    for stream in c kept r all; do
+        records $from $((from + 1000)) 500 | alone append "$stream" --format ndjson 2>/dev/null
+        # What was begun when segments were larger is sealed.
+        alone config "$stream" set segment.bytes=$((100 - from / 100))MiB >/dev/null
+    done
+done
+mkfifo "$work/held"
+WEIR_STORE=$work/alone "$weir" append all - <"$work/held" >/dev/null 2>&1 &
+exec 8>"$work/held"
+
 kills=${WEIR_COMPACT_KILLS:-100}
 seed=${WEIR_SEED:-$RANDOM}
 if said=$(python3 "Tests/Stages/compact-kills.py" "$weir" "$work/killed" "$kills" "$seed"); then
@@ -80,3 +109,12 @@ if said=$(python3 "Tests/Stages/compact-kills.py" "$weir" "$work/killed" "$kills
 else
     echo "not ok kill -9 of a compaction, seed $seed: $said"
 fi
+
+has() { [ "$(alone read "$1" 2>/dev/null | cut -d' ' -f1 | cksum)" = "$(seq "$2" 1999 | cksum)" ]; }
+until_true has c 1500
+check "the writer compacts by itself" has c 1500
+until_true has r 1000
+check "and lets go what is past its retention" has r 1000
+check "but no record that is younger than the lag" has kept 0
+check "nor any of a stream without a policy" has all 0
+exec 8>&-
