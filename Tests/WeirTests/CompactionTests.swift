@@ -147,6 +147,7 @@ struct CompactionTests {
         }
         var cursor = try stream.cursor(from: .first)
         guard case .batch = try cursor.next() else { throw WeirError(.gap, "no batch") }
+        let start = cursor.nextOffset
         _ = try stream.compactBlocking(.init(isNow: true))
         #expect(store.pendingRemovalBytes > 0)
         var offsets: [Offset] = []
@@ -155,7 +156,8 @@ struct CompactionTests {
             while let record = records.next() { offsets.append(record.offset) }
         }
         #expect(offsets == offsets.sorted())
-        #expect(Set(model.kept(tombstones: false).map(\.offset).suffix(5)).isSubset(of: offsets))
+        let kept = model.kept(tombstones: false).map(\.offset).filter { $0 >= start }
+        #expect(Set(kept).isSubset(of: offsets))
         try store.closeBlocking()
     }
 
