@@ -25,6 +25,8 @@ final class Upkeep: Sendable {
         /// Segments that were looked at when their tombstones' delay was over: what may go of them
         /// has gone, or never asks for a compaction by itself.
         var judged: [StreamID: Set<SegmentID>] = [:]
+        /// Of streams whose compaction failed the last time.
+        var backoffs: [StreamID: LookBackoff] = [:]
     }
     private let monitor = Monitor(State())
     let engine: SystemEngine
@@ -68,6 +70,7 @@ final class Upkeep: Sendable {
         monitor.signal { state in
             state.barred.insert(stream)
             state.judged[stream] = nil
+            state.backoffs[stream] = nil
             state.turns[stream]?.end()
         }
         _ = monitor.wait { state -> Void? in state.turns[stream] == nil ? () : nil }
@@ -125,6 +128,8 @@ final class Upkeep: Sendable {
 
     private func look(at stream: SystemStream) {
         guard let writer = stream.writer, let policy = stream.settings.compaction else { return }
+        let mayLook = monitor.wait { $0.backoffs[stream.id]?.mayLook() ?? true }
+        guard mayLook == true else { return }
         let now = believedTime()
         do throws(WeirError) {
             if try isDue(stream, writer, policy, at: now) {
@@ -137,8 +142,10 @@ final class Upkeep: Sendable {
             let ripe = CompactionPlan.ripe(eligible(writer, policy, now), policy, now: now)
             monitor.signal { $0.judged[stream.id] = Set(ripe.map(\.id)) }
         } catch {
-            // The log is as good as before; the next look tries again.
-            if error.code != .closed { logger.warning("compaction of \(stream.name): \(error)") }
+            // The log is as good as before; a later look tries again.
+            guard error.code != .closed else { return }
+            monitor.signal { $0.backoffs[stream.id, default: LookBackoff()].fail() }
+            logger.warning("compaction of \(stream.name): \(error)")
         }
     }
 
@@ -200,6 +207,7 @@ final class Upkeep: Sendable {
                 wall: host.now(), random: host.random)
             return try compactor.run(request)
         }
+        monitor.signal { $0.backoffs[stream.id] = nil }
         sweep()
         report.seconds = Double((ContinuousClock.now - start) / .microseconds(1)) / 1_000_000
         return report
