@@ -188,6 +188,9 @@ final class Committer: PoolWorker {
         let repeats = settle(outcome, group)
         let written = outcome.written
         tell(outcome.failed)
+        // Before anybody is told: the next append of whoever is told finds it counted.
+        countQuota()
+        flow.countQuota(writer.streamID, writer.view)
         watch.wake()
         if writer.hasUrgentWork { haveWorkDone() }
         giveBack(permits(written, .flushed))
@@ -210,9 +213,7 @@ final class Committer: PoolWorker {
         queue.withLock { shared in
             for batch in group.batches { shared.queue.recycle(batch) }
         }
-        countQuota()
         noteUse()
-        flow.countQuota(writer.streamID, writer.view)
     }
 
     /// Those of batches that could not be written.
