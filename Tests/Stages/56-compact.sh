@@ -2,7 +2,6 @@
 # Compaction on the command line: what it keeps, beside a writer, killed, damaged, without room.
 #
 #   WEIR_COMPACT_KILLS=1000 Tests/Stages/56-compact.sh     more rounds than CI's 100
-#   WEIR_COMPACTION_SECONDS=600 …                          a longer run under load than CI's 60 s
 source "$(dirname "$0")/expect.sh"
 need_weir
 
@@ -109,14 +108,6 @@ if said=$(python3 "Tests/Stages/compact-kills.py" "$weir" "$work/killed" "$kills
     echo "ok kill -9 of a compaction loses nothing: $said"
 else
     echo "not ok kill -9 of a compaction, seed $seed: $said"
-fi
-
-# Under load, for longer than the unit tests' five seconds.
-if WEIR_COMPACTION_SECONDS=${WEIR_COMPACTION_SECONDS:-60} swift test --skip-build \
-    --filter CompactionLoadTests >"$work/load" 2>&1 && grep -q 'with 1 test in 1 suite passed' "$work/load"; then
-    echo "ok no reader meets a repeat or a loss while a stream is compacted"
-else
-    echo "not ok a reader beside compaction: $(grep -m 1 '✘' "$work/load")"
 fi
 
 has() { [ "$(alone read "$1" 2>/dev/null | cut -d' ' -f1 | cksum)" = "$(seq "$2" 1999 | cksum)" ]; }
