@@ -129,12 +129,11 @@ extension FeedState {
             effects.append(.read(generation: generation))
             return false
         }
-        if waiter.mayLook, looksToSkip == 0 {
+        if waiter.mayLook, looks.mayLook() {
             self.waiter = nil
             isLooking = true
             effects.append(.resume(waiter, .look(generation: generation)))
         } else {
-            looksToSkip = max(0, looksToSkip - 1)
             effects.append(.read(generation: generation))
         }
         return true
@@ -147,16 +146,13 @@ extension FeedState {
             effects.append(.read(generation: generation))
         }
         guard isQueueEmpty else {
-            looksToSkipNext = 1
+            looks = LookBackoff(skippedMax: looks.skippedMax)
             let outcome = takeAwaited(at: now)
             resumeReader()
             return outcome
         }
         // Not that nothing had come after all.
-        if generation != nil || reader == .parked {
-            looksToSkip = looksToSkipNext
-            looksToSkipNext = min(looksToSkipNext * 2, Limits.looksSkippedMax)
-        }
+        if generation != nil || reader == .parked { looks.fail() }
         resumeReader()
         return nil
     }

@@ -99,9 +99,8 @@ struct FeedState {
     var waitingSince = Moment.zero
     /// It was told to look, and so it is the reader.
     var isLooking = false
-    /// Looks that found something else than a batch at hand are the fewer the longer that goes on.
-    var looksToSkip = 0
-    var looksToSkipNext = 1
+    /// Looks that find something else than a batch at hand are the fewer the longer that goes on.
+    var looks = LookBackoff(skippedMax: Limits.looksSkippedMax)
     var isWatched = false
     var lease: Lease?
     /// Batches on the consumer's own account, by lease.

@@ -1,9 +1,12 @@
-/// Which looks at a stream are left out when the work at it fails: 1 behind the first failure, then
-/// 2, 4 and so on up to 64.
+/// Which looks are left out while they are in vain: 1 behind the first failure, then 2, 4 and so
+/// on, up to a bound.
 struct LookBackoff: Sendable, Hashable {
+    let skippedMax: Int
     private var failureCount = 0
     private var skipsLeft = 0
-    private static let doublingsMax = 6
+
+    /// Of 64 looks at a stream whose compaction fails one is made, in the end.
+    init(skippedMax: Int = 64) { self.skippedMax = skippedMax }
 
     /// Asked once at each look.
     mutating func mayLook() -> Bool {
@@ -13,7 +16,7 @@ struct LookBackoff: Sendable, Hashable {
     }
 
     mutating func fail() {
-        skipsLeft = 1 << min(failureCount, Self.doublingsMax)
+        skipsLeft = min(1 << min(failureCount, 62), skippedMax)
         failureCount += 1
     }
 }
