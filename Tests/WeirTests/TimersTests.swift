@@ -8,9 +8,15 @@ struct TimersTests {
     private let timers = Timers()
     private let held = Monitor(true)
 
-    /// Keeps the timers' thread from looking until `held` is false.
+    /// Keeps the timers' thread from looking until `held` is false. Returns once it is held: a thread
+    /// that came late would take what is due by then together with the call that holds it.
     private func hold() {
-        timers.schedule(after: 0) { [held] in _ = held.wait { $0 ? nil : true } }
+        let reached = Monitor(false)
+        timers.schedule(after: 0) { [held] in
+            reached.signal { $0 = true }
+            _ = held.wait { $0 ? nil : true }
+        }
+        _ = reached.wait { $0 ? true : nil }
     }
 
     private func letGo() { held.signal { $0 = false } }
