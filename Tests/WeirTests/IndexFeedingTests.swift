@@ -1,5 +1,6 @@
 import Testing
 import WeirBase
+import WeirFiles
 import WeirFormat
 import WeirIndex
 import WeirLog
@@ -14,34 +15,80 @@ struct IndexFeedingTests {
         KeyRun(stream: stream, first: first, end: end, entries: [])
     }
 
-    @Test func `takes what was read ahead where the index ends, and once`() throws {
+    /// Parts of four records each, up to `end`.
+    private func parts(to end: Offset) -> @Sendable (Offset) -> KeyReadAhead.Part {
+        { .success($0 < end ? [run($0, min($0 + 4, end))] : []) }
+    }
+
+    @Test func `takes what was read ahead where the index ends, part by part`() throws {
         var feeding = IndexFeeder.Feeding()
-        let ahead = run(5, 9)
-        feeding.readAhead(of: stream, from: 5) { .success([ahead]) }
-        #expect(try feeding.takeAhead(of: stream, from: 5)?.get() == [ahead])
-        #expect(try feeding.takeAhead(of: stream, from: 5)?.get() == nil)
+        for start: Offset in [5, 9] {
+            feeding.readAhead(of: stream, from: start, parts(to: 11))
+            let part = [run(start, min(start + 4, 11))]
+            #expect(try feeding.takeAhead(of: stream, from: start)?.get() == part)
+            #expect(try feeding.takeAhead(of: stream, from: start)?.get() == nil)
+        }
+        #expect(try feeding.takeAhead(of: stream, from: 11)?.get() == [])
+        #expect(try feeding.takeAhead(of: stream, from: 11)?.get() == nil)
+        feeding.close()
     }
 
     @Test func `takes nothing that was read of another stream or place`() throws {
         var feeding = IndexFeeder.Feeding()
-        let ahead = run(5, 9)
-        feeding.readAhead(of: stream, from: 5) { .success([ahead]) }
+        feeding.readAhead(of: stream, from: 5, parts(to: 11))
         // The index was thrown away, or its last transaction failed.
         #expect(try feeding.takeAhead(of: stream, from: 0)?.get() == nil)
         #expect(try feeding.takeAhead(of: StreamID(8), from: 5)?.get() == nil)
-        let later = run(9, 11)
-        feeding.readAhead(of: stream, from: 9) { .success([later]) }
+        feeding.readAhead(of: stream, from: 9, parts(to: 11))
         #expect(try feeding.takeAhead(of: stream, from: 5)?.get() == nil)
-        #expect(try feeding.takeAhead(of: stream, from: 9)?.get() == [later])
+        #expect(try feeding.takeAhead(of: stream, from: 9)?.get() == [run(9, 11)])
+        feeding.close()
+    }
+
+    @Test func `does not read further ahead than a few parts, and ends before it is done`() {
+        let read = Monitor(0)
+        var feeding = IndexFeeder.Feeding()
+        feeding.readAhead(of: stream, from: 0) { [self] start in
+            read.signal { $0 += 1 }
+            return .success([run(start, start + 4)])
+        }
+        for taken in 0..<3 {
+            let expected = taken + KeyReadAhead.partsMax
+            _ = read.wait { $0 >= expected ? true : nil }
+            #expect(feeding.takeAhead(of: stream, from: Offset(UInt64(4 * taken))) != nil)
+        }
+        feeding.close()
+        #expect(read.read { $0 } <= 3 + KeyReadAhead.partsMax)
+    }
+
+    @Test func `takes what was read ahead before that was paused, and then has it go on`() throws {
+        let read = Monitor(0)
+        var feeding = IndexFeeder.Feeding()
+        let part: @Sendable (Offset) -> KeyReadAhead.Part = { [self] start in
+            read.signal { $0 += 1 }
+            return .success([run(start, start + 4)])
+        }
+        feeding.readAhead(of: stream, from: 0, part)
+        _ = read.wait { $0 == KeyReadAhead.partsMax ? true : nil }
+        feeding.pauseAhead()
+        for start: Offset in [0, 4, 8] {
+            #expect(
+                try feeding.takeAhead(of: stream, from: start)?.get() == [run(start, start + 4)])
+        }
+        #expect(try feeding.takeAhead(of: stream, from: 12)?.get() == nil)
+        feeding.readAhead(of: stream, from: 12, part)
+        #expect(try feeding.takeAhead(of: stream, from: 12)?.get() == [run(12, 16)])
+        feeding.close()
     }
 
     @Test func `is told why nothing could be read ahead`() {
         var feeding = IndexFeeder.Feeding()
-        feeding.readAhead(of: stream, from: 5) { .failure(WeirError(.noSpace, "it fails")) }
+        feeding.readAhead(of: stream, from: 5) { _ in .failure(WeirError(.noSpace, "it fails")) }
         let error = #expect(throws: WeirError.self) {
             try feeding.takeAhead(of: stream, from: 5)?.get()
         }
         #expect(error?.code == .noSpace)
+        feeding.close()
     }
 
     @Test func `indexes what is read in many parts, whole`() async throws {

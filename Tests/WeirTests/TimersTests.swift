@@ -8,8 +8,8 @@ struct TimersTests {
     private let timers = Timers()
     private let held = Monitor(true)
 
-    /// Keeps the timers' thread from looking until `held` is false. Returns once it is held: a thread
-    /// that came late would take what is due by then together with the call that holds it.
+    /// Keeps the timers' thread from looking until `held` is false. Returns once it is held: a
+    /// thread that came late would take what is due by then together with the call that holds it.
     private func hold() {
         let reached = Monitor(false)
         timers.schedule(after: 0) { [held] in

@@ -18,9 +18,7 @@ extension IndexFeeder {
         private var mustRebuild = false
         private var finishingSince: Moment?
         /// What another thread reads of a stream while what lies before it is written.
-        private var ahead: (stream: StreamID, start: Offset, runs: Slot<ReadRuns>)?
-
-        typealias ReadRuns = Result<[KeyRun], WeirError>
+        private var ahead: KeyReadAhead?
 
         var isBehind: Bool { !due.isEmpty }
 
@@ -58,38 +56,32 @@ extension IndexFeeder {
             mustRebuild = false
         }
 
-        /// Has another thread read on. One reading at a time: what an earlier one read that nobody
-        /// took is let go. Where the system has no thread to give, the next pass reads.
+        /// Has another thread read on, if none does that already. One stream at a time: what nobody
+        /// took of another is let go. Where the system has no thread to give, the next pass reads.
         mutating func readAhead(
-            of stream: StreamID, from start: Offset, _ read: @escaping @Sendable () -> ReadRuns
+            of stream: StreamID, from start: Offset,
+            _ read: @escaping @Sendable (Offset) -> KeyReadAhead.Part
         ) {
-            finishAhead()
-            // The reading lets go of the store before it says that it has ended.
-            let work = Lock<(@Sendable () -> ReadRuns)?>(read)
-            let runs = Slot<ReadRuns>()
+            if let ahead, ahead.continues(stream, at: start) { return }
+            endAhead()
             do throws(WeirError) {
-                try SystemThread.start {
-                    SystemThread.yieldToOthers(.interruptible)
-                    runs.finish(Self.run(work))
-                }
-                ahead = (stream, start, runs)
+                ahead = try KeyReadAhead(of: stream, from: start, read)
             } catch {
                 ahead = nil
             }
         }
 
-        private static func run(_ work: Lock<(@Sendable () -> ReadRuns)?>) -> ReadRuns {
-            work.withLock { $0.take() }?() ?? .success([])
-        }
-
         /// What was read of a stream from there on, if that was; waits for it.
-        mutating func takeAhead(of stream: StreamID, from start: Offset) -> ReadRuns? {
-            guard let ahead, ahead.stream == stream, ahead.start == start else { return nil }
-            self.ahead = nil
-            return ahead.runs.wait()
+        func takeAhead(of stream: StreamID, from start: Offset) -> KeyReadAhead.Part? {
+            guard let ahead, ahead.continues(stream, at: start) else { return nil }
+            return ahead.take()
         }
 
-        private mutating func finishAhead() { _ = ahead.take()?.runs.wait() }
+        /// Nothing more is read ahead until `readAhead` says so.
+        func pauseAhead() { ahead?.stop() }
+
+        /// And what nobody took is let go.
+        mutating func endAhead() { ahead.take()?.stop() }
 
         mutating func discardIfDamaged(_ error: WeirError) {
             if error.code == .damaged { discard(error.description) }
@@ -110,7 +102,7 @@ extension IndexFeeder {
         }
 
         mutating func close() {
-            finishAhead()
+            endAhead()
             do throws(WeirError) {
                 try writer?.close()
             } catch {

@@ -239,8 +239,7 @@ final class IndexFeeder: Sendable {
         }
         feeding.due.merge(noted) { $1 }
         let runs = readDue(&feeding, writer)
-        // Where something is appended, no more than half of a core is taken.
-        if noted.isEmpty { readAhead(&feeding, behind: runs) }
+        readAhead(&feeding, behind: runs, isCalm: noted.isEmpty)
         try writer.append(runs)
         publish(feeding, writer)
     }
@@ -293,11 +292,15 @@ final class IndexFeeder: Sendable {
     }
 
     /// Has a second thread go on in the stream that the last run is of, if that is not all of it,
-    /// while the runs are written.
-    private func readAhead(_ feeding: inout Feeding, behind runs: [KeyRun]) {
-        guard let last = runs.last, let stream = feeding.due[last.stream] else { return }
-        feeding.readAhead(of: stream.id, from: last.end) { [self] in
-            Result { () throws(WeirError) in try read(stream, from: last.end) }
+    /// while the runs are written. Where something is appended, no more than half of a core is
+    /// taken.
+    private func readAhead(_ feeding: inout Feeding, behind runs: [KeyRun], isCalm: Bool) {
+        guard let last = runs.last, let stream = feeding.due[last.stream] else {
+            return feeding.endAhead()
+        }
+        guard isCalm else { return feeding.pauseAhead() }
+        feeding.readAhead(of: stream.id, from: last.end) { [self] start in
+            Result { () throws(WeirError) in try read(stream, from: start) }
         }
     }
 
