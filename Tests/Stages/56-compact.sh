@@ -2,6 +2,7 @@
 # Compaction on the command line: what it keeps, beside a writer, killed, damaged, without room.
 #
 #   WEIR_COMPACT_KILLS=1000 Tests/Stages/56-compact.sh     more rounds than CI's 100
+#   WEIR_COMPACTION_SECONDS=600 …                          a longer run under load than CI's 60 s
 source "$(dirname "$0")/expect.sh"
 need_weir
 
@@ -102,12 +103,26 @@ mkfifo "$work/held"
 WEIR_STORE=$work/alone "$weir" append all - <"$work/held" >/dev/null 2>&1 &
 exec 8>"$work/held"
 
+# Under load, for longer than the unit tests' five seconds, and beside the kills.
+load=.build/compaction-load.log
+WEIR_COMPACTION_SECONDS=${WEIR_COMPACTION_SECONDS:-60} swift test --skip-build \
+    --filter CompactionLoadTests >"$load" 2>&1 &
+loading=$!
+
 kills=${WEIR_COMPACT_KILLS:-100}
 seed=${WEIR_SEED:-$RANDOM}
 if said=$(python3 "Tests/Stages/compact-kills.py" "$weir" "$work/killed" "$kills" "$seed"); then
     echo "ok kill -9 of a compaction loses nothing: $said"
 else
     echo "not ok kill -9 of a compaction, seed $seed: $said"
+fi
+
+wait "$loading"
+status=$?
+if [ $status -eq 0 ] && grep -q 'with 1 test in 1 suite passed' "$load"; then
+    echo "ok no reader meets a repeat or a loss while a stream is compacted"
+else
+    echo "not ok a reader beside compaction: status $status; see $load: $(grep -m 1 '✘' "$load" || tail -n 1 "$load")"
 fi
 
 has() { [ "$(alone read "$1" 2>/dev/null | cut -d' ' -f1 | cksum)" = "$(seq "$2" 1999 | cksum)" ]; }
