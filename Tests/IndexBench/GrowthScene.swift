@@ -8,7 +8,6 @@ import WeirTesting
 struct GrowthScene {
     private let arguments: Arguments
     private let stream = StreamID(1)
-    private static let runEntries = 128 << 10
     private static let lookups = 50_000
 
     init(_ arguments: Arguments) { self.arguments = arguments }
@@ -31,7 +30,11 @@ struct GrowthScene {
     private func measure(_ count: Int) throws -> Double {
         let path = arguments.folder + "/keys-\(count).sqlite"
         let identity = IndexIdentity(store: StoreID(1), epoch: Epoch(1), opened: .distantPast)
-        if !FileManager.default.fileExists(atPath: path) { try fill(path, identity, count) }
+        if !FileManager.default.fileExists(atPath: path) {
+            let index = SyntheticIndex(
+                path: path, identity: identity, stream: stream, recordCount: count, hash: hash)
+            try index.make { report("\($0) of \(count) keys", $1, "s") }
+        }
         let reader = try IndexReader(path: path, store: identity.store, isFrozen: false)
         defer { close { () throws(WeirError) in try reader.close() } }
         report("runs of \(count) keys", Double(try reader.counts(of: stream).runs), "runs")
@@ -60,29 +63,5 @@ struct GrowthScene {
         } catch {
             FileHandle.standardError.write(Data("an index did not close: \(error)\n".utf8))
         }
-    }
-
-    private func fill(_ path: String, _ identity: IndexIdentity, _ count: Int) throws {
-        guard FileManager.default.createFile(atPath: path, contents: nil) else {
-            throw Usage("\(path) cannot be made.")
-        }
-        let writer = try IndexWriter.create(path: path, identity)
-        let start = ContinuousClock.now
-        for first in stride(from: 0, to: count, by: Self.runEntries) {
-            let end = min(first + Self.runEntries, count)
-            let entries = (first..<end).map {
-                KeyEntry(hash: hash($0), offset: Offset(UInt64($0)))
-            }
-            try writer.append([
-                KeyRun(
-                    stream: stream, first: Offset(UInt64(first)), end: Offset(UInt64(end)),
-                    entries: entries)
-            ])
-            _ = try writer.tidy(.busy)
-        }
-        report("fill of \(count) keys", (ContinuousClock.now - start).seconds, "s")
-        while try writer.tidy(.idle) {}
-        report("fill and merge of \(count) keys", (ContinuousClock.now - start).seconds, "s")
-        try writer.close()
     }
 }

@@ -3,8 +3,8 @@ import Weir
 import WeirBase
 import WeirTesting
 
-/// Look-ups by offset and by time in a log of 1 GiB and in one of 100 GiB, warm, in turn; the log
-/// has holes where no look-up leads.
+/// Look-ups by offset, by time and by key in a log of 1 GiB and in one of 100 GiB, warm, in turn;
+/// the log has holes where no look-up leads.
 struct OffsetScene {
     private struct Log {
         let name: String
@@ -13,6 +13,7 @@ struct OffsetScene {
         let stream: LogStream
         var byOffset = Samples()
         var byTime = Samples()
+        var byKey = Samples()
     }
 
     private let arguments: Arguments
@@ -37,6 +38,7 @@ struct OffsetScene {
                 // What a pass before the first leaves is warm, and what it took is not told.
                 if round == 1 {
                     (logs[index].byOffset, logs[index].byTime) = (Samples(), Samples())
+                    logs[index].byKey = Samples()
                 }
                 try measure(&logs[index], &random)
             }
@@ -44,10 +46,12 @@ struct OffsetScene {
         for log in logs {
             tell(log.byOffset, "by offset", log, "<= 50")
             tell(log.byTime, "by time", log, "<= 80")
+            tell(log.byKey, "by key", log, "<= 150")
             try log.store.closeBlocking()
         }
         for (what, samples) in [
             ("by offset", logs.map(\.byOffset)), ("by time", logs.map(\.byTime)),
+            ("by key", logs.map(\.byKey)),
         ] {
             let growth = samples[1].quantile(perMille: 500) / samples[0].quantile(perMille: 500)
             report("growth \(what), of the medians", growth, "times", "<= 1.5")
@@ -65,11 +69,14 @@ struct OffsetScene {
         let folder = arguments.folder + "/" + name.filter { $0 != " " }
         let layout = SyntheticLog(
             folder: folder, segmentCount: segments, batchCount: Self.batchCount,
-            placeCount: places)
+            placeCount: places, isKeyed: true)
         if !FileManager.default.fileExists(atPath: folder) {
             try layout.make()
             // A writer makes the manifest anew.
             try Store.openBlocking(at: folder, .write, index: .off).closeBlocking()
+            try layout.makeIndex()
+            // What was made is on the medium before anything is measured.
+            sync()
         }
         let store = try Store.openBlocking(at: folder, .read)
         let stream = try store.streamBlocking(SyntheticLog.name)
@@ -99,6 +106,14 @@ struct OffsetScene {
                 guard try stream.offset(of: .time(time)) == timed else {
                     throw Usage("\(time) leads elsewhere than to \(timed).")
                 }
+            }
+            let keyed = places[random.below(places.count)]
+            let key = SyntheticLog.key(of: keyed)
+            try log.byKey.measure {
+                var records = try stream.records(key: key)
+                guard case .record(let record) = try records.next(),
+                    record.offset == Offset(UInt64(keyed))
+                else { throw Usage("The key of \(keyed) leads elsewhere.") }
             }
         }
     }

@@ -13,7 +13,7 @@ struct RebuildScene {
     func play() throws {
         let layout = SyntheticLog(
             folder: arguments.folder + "/rebuild", segmentCount: Self.segmentCount,
-            batchCount: 40, placeCount: 0)
+            batchCount: 40, placeCount: 0, isKeyed: false)
         var opening: [Double] = []
         var indexing: [Double] = []
         for round in 0..<Self.rounds {

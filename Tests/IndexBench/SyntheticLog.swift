@@ -2,6 +2,7 @@ import Foundation
 import Weir
 import WeirBase
 import WeirFormat
+import WeirIndex
 
 /// A stream's segments as a writer would have left them, with holes where nobody will look: their
 /// headers and footers are whole, and so are the batches around some places.
@@ -12,6 +13,8 @@ struct SyntheticLog {
     let batchCount: Int
     /// Places of a segment around which batches are there; 0 for all of them.
     let placeCount: Int
+    /// Whether each record has a key, `key(of:)`.
+    let isKeyed: Bool
 
     static let name = "log"
     static let batchRecords = 4
@@ -25,6 +28,17 @@ struct SyntheticLog {
     /// Each record a tenth of a millisecond after the one before it.
     static func time(of offset: Int) -> Timestamp {
         Timestamp(microseconds: start.microseconds + Int64(offset) * 100)
+    }
+
+    /// 16 bytes.
+    static func key(of offset: Int) -> [UInt8] {
+        var key = [UInt8](repeating: UInt8(ascii: "k"), count: 16)
+        var left = offset
+        for index in key.indices.reversed() where left > 0 {
+            key[index] = UInt8(ascii: "0") + UInt8(left % 10)
+            left /= 10
+        }
+        return key
     }
 
     /// Offsets whose batches are there.
@@ -53,10 +67,7 @@ struct SyntheticLog {
         let configuration = stream.configuration
         try store.closeBlocking()
         let streams = folder + "/" + StoreLayout.streams
-        let names = try FileManager.default.contentsOfDirectory(atPath: streams)
-        guard let id = names.lazy.compactMap({ StreamID(hexadecimal: $0) }).first else {
-            throw Usage("\(streams) has no stream.")
-        }
+        let id = try streamID()
         for name in try FileManager.default.contentsOfDirectory(atPath: streams + "/\(id)") {
             try FileManager.default.removeItem(atPath: streams + "/\(id)/" + name)
         }
@@ -69,6 +80,31 @@ struct SyntheticLog {
                     streamID: id, epoch: Epoch(1), base: base, creationTime: Self.start,
                     logStart: .zero, name: name, configuration: configuration))
         }
+    }
+
+    private func streamID() throws -> StreamID {
+        let streams = folder + "/" + StoreLayout.streams
+        let names = try FileManager.default.contentsOfDirectory(atPath: streams)
+        guard let id = names.lazy.compactMap({ StreamID(hexadecimal: $0) }).first else {
+            throw Usage("\(streams) has no stream.")
+        }
+        return id
+    }
+
+    /// Makes the index of its keys, as the store's last writer would have left it.
+    func makeIndex() throws {
+        func bytes(_ name: String) throws -> [UInt8] {
+            Array(try Data(contentsOf: URL(fileURLWithPath: folder + "/" + name)))
+        }
+        let header = try StoreHeader.decode(try bytes(StoreLayout.header))
+        let epochs = EpochRecord.decodeAll(try bytes(StoreLayout.epochs))
+        guard let opening = epochs.lastOpening else { throw Usage("\(folder) was never opened.") }
+        let index = SyntheticIndex(
+            path: folder + "/" + StoreLayout.index(generation: 1),
+            identity: IndexIdentity(
+                store: header.storeID, epoch: opening.epoch, opened: opening.time),
+            stream: try streamID(), recordCount: recordCount, hash: { keyHash(Self.key(of: $0)) })
+        try index.make { _, _ in }
     }
 
     private func write(_ header: SegmentHeader) throws {
@@ -90,7 +126,7 @@ struct SyntheticLog {
                 position = position + made.storedByteCount
                 continue
             }
-            var builder = try Self.builder(at: summary.endOffset)
+            var builder = try builder(at: summary.endOffset)
             let seal = BatchSeal(
                 place: BatchPlace(segment: header.segmentID, position: position),
                 firstOffset: summary.endOffset, epoch: header.epoch, durableEnd: header.base,
@@ -117,12 +153,16 @@ struct SyntheticLog {
         header.appendTime = time(of: Int(offset.value) + batchRecords)
     }
 
-    private static func builder(at offset: Offset) throws -> BatchBuilder {
+    private func builder(at offset: Offset) throws -> BatchBuilder {
         var builder = BatchBuilder(byteLimit: 64 << 10)
-        let value = [UInt8](repeating: 7, count: valueBytes)
-        for number in 0..<batchRecords {
-            let time = time(of: Int(offset.value) + number)
-            let isAdded = try builder.append(key: nil, time: time, value: value.span.bytes) { _ in }
+        let value = [UInt8](repeating: 7, count: Self.valueBytes)
+        for number in 0..<Self.batchRecords {
+            let place = Int(offset.value) + number
+            let key = Self.key(of: place)
+            let isAdded = try builder.append(
+                key: isKeyed ? key.span.bytes : nil, time: Self.time(of: place),
+                value: value.span.bytes
+            ) { _ in }
             guard isAdded else { throw Usage("A batch is full.") }
         }
         return builder
