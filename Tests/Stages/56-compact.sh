@@ -21,6 +21,7 @@ check "keeps the last of each key" cmp <(seq 5500 5999) <(values)
 check "keeps their offsets" cmp <(seq 5500 5999) <(values --from offset:5500)
 expect "a report in JSON" 0 '' "$weir" compact s --now --json
 check "is an object a stream" python3 -c 'import json,sys; [report] = json.load(open(sys.argv[1])); assert report["recordsRemoved"] == 0 and report["keys"] == 500' "$work/out"
+check "tells its write amplification" python3 -c 'import json,sys; [report] = json.load(open(sys.argv[1])); assert report["writeAmplification"] == report["bytesWritten"] / report["bytesBefore"]' "$work/out"
 expect "info" 0 '' "$weir" info s
 check "says that it is compacted" grep -q '^compacted by key' "$work/out"
 "$weir" create plain >/dev/null

@@ -83,7 +83,7 @@ struct CompactCommand: ParsableCommand {
     static func table(_ reports: [CompactionReport]) -> String {
         var table = Table([
             "stream", "segments", "", "bytes", "", "records", "gone", "keys", "passes", "written",
-            "seconds",
+            "amplification", "seconds",
         ])
         for report in reports {
             table.add([
@@ -94,6 +94,8 @@ struct CompactCommand: ParsableCommand {
                 Numbers.grouped(Int(clamping: report.recordsBefore)),
                 Numbers.grouped(Int(clamping: report.recordsRemoved)),
                 Numbers.grouped(Int(clamping: report.keys)), "\(report.passes)",
+                (report.isDryRun ? "about " : "")
+                    + Numbers.bytes(Int(clamping: report.bytesWritten)),
                 String(format: "%.2f", report.writeAmplification),
                 String(format: "%.1f", report.seconds),
             ])
@@ -138,6 +140,7 @@ extension CompactionReport {
             ("bytesAfter", .number(Int(clamping: bytesAfter))),
             ("bytesRead", .number(Int(clamping: bytesRead))),
             ("bytesWritten", .number(Int(clamping: bytesWritten))),
+            ("writeAmplification", .ratio(writeAmplification)),
             ("recordsBefore", .number(Int(clamping: recordsBefore))),
             ("recordsRemoved", .number(Int(clamping: recordsRemoved))),
             ("tombstonesRemoved", .number(Int(clamping: tombstonesRemoved))),

@@ -4,6 +4,8 @@ import Weir
 indirect enum JSONReport {
     case text(String)
     case number(Int)
+    /// A finite one.
+    case ratio(Double)
     case flag(Bool)
     case list([JSONReport])
     case object([(String, JSONReport)])
@@ -21,6 +23,7 @@ indirect enum JSONReport {
         switch self {
         case .text(let text): JSONText.append(text, to: &out)
         case .number(let number): out += Array("\(number)".utf8)
+        case .ratio(let ratio): out += Array("\(ratio)".utf8)
         case .flag(let flag): out += Array("\(flag)".utf8)
         case .null: out += Array("null".utf8)
         case .list(let items):
