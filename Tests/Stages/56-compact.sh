@@ -30,6 +30,9 @@ expect "a stream that is not there" 1 'There is no stream nope' "$weir" compact 
 expect "neither stream nor --all" 2 'Name a stream, or give --all' "$weir" compact
 expect "a map that is too small" 1 'expected at least 33554432' "$weir" compact s --map-bytes 1MiB
 expect "how, and not that" 2 'give --compact with them' "$weir" create t --compact-dirty 20
+expect "a lag and a delay with their units" 0 '' "$weir" create lagging --compact --compact-lag 90s --compact-tombstones 2h
+check "are what they say" diff <(printf '90s\n2h\n') <("$weir" config lagging get | awk '$1 ~ /compaction.(lag|tombstones)/ { print $2 }')
+expect "a time of no unit that there is" 2 'compaction.lag is "5 fortnights"; expected a time with its unit' "$weir" create t --compact --compact-lag "5 fortnights"
 expect "an absurd ratio" 2 'dirty ratio is 101; expected 1 to 100' "$weir" create t --compact --compact-dirty 101
 
 # Beside a writer: it is asked through its socket, and appends go on.

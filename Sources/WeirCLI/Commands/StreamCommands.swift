@@ -84,10 +84,16 @@ struct StreamSettings: ParsableArguments {
     @Option(
         help: "With --compact: rewrite a segment of which so many percent are of no more use (50).")
     var compactDirty: Int?
-    @Option(help: "With --compact: leave records alone that are younger than so many seconds (0).")
-    var compactLag: Int?
-    @Option(help: "With --compact: keep tombstones for so many seconds (86400).")
-    var compactTombstones: Int?
+    @Option(
+        help: ArgumentHelp(
+            "With --compact: leave records alone that are younger: 90s, 15m, 12h, 7d (0).",
+            valueName: "time"))
+    var compactLag: String?
+    @Option(
+        help: ArgumentHelp(
+            "With --compact: keep tombstones for so long: 90s, 15m, 12h, 7d (1d).",
+            valueName: "time"))
+    var compactTombstones: String?
     @Option(
         name: .customLong("set"),
         help: ArgumentHelp(
@@ -102,13 +108,14 @@ struct StreamSettings: ParsableArguments {
             || !indexHeader.isEmpty || compact || !words.isEmpty
     }
 
-    private var compaction: CompactionPolicy? {
-        guard compact else { return nil }
-        let usual = CompactionPolicy()
-        return CompactionPolicy(
-            dirtyPercent: compactDirty ?? usual.dirtyPercent,
-            lagSecondsMin: compactLag ?? usual.lagSecondsMin,
-            tombstoneSecondsMin: compactTombstones ?? usual.tombstoneSecondsMin)
+    /// What `--compact` and those with it say, as settings. A time without a unit is in seconds.
+    private var compactionWords: [String] {
+        guard compact else { return [] }
+        func time(_ text: String) -> String { Int(text) == nil ? text : text + "s" }
+        return ["compaction=on"]
+            + (compactDirty.map { ["compaction.dirty=\($0)"] } ?? [])
+            + (compactLag.map { ["compaction.lag=\(time($0))"] } ?? [])
+            + (compactTombstones.map { ["compaction.tombstones=\(time($0))"] } ?? [])
     }
 
     func validate() throws {
@@ -130,8 +137,8 @@ struct StreamSettings: ParsableArguments {
             segmentBytes: segmentBytes?.bytes ?? Limits.segmentBytesDefault,
             batchBytesMax: maxBatchBytes?.bytes ?? Limits.batchBytesDefault,
             commitAlignment: commitAlignment ?? 8, lingerMicroseconds: linger ?? 0,
-            keyIndex: !noKeyIndex, indexedHeaders: indexHeader, compaction: compaction)
-        for word in words { try configuration.apply(word) }
+            keyIndex: !noKeyIndex, indexedHeaders: indexHeader)
+        for word in compactionWords + words { try configuration.apply(word) }
         return configuration
     }
 }
