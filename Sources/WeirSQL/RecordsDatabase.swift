@@ -81,9 +81,19 @@ public final class RecordsDatabase {
 
     /// The offsets of a stream's records that fulfil a condition over the columns, in their order.
     ///
-    /// Throws `invalidArgument` for a condition that is no single expression.
+    /// ```swift
+    /// try database.offsets(of: "flights", where: "key = ? AND time >= ?", [tail, "2013-06-01"]) {
+    ///     print($0)
+    ///     return true
+    /// }
+    /// ```
+    ///
+    /// What comes from elsewhere belongs into the arguments: they are bound, and are never read as
+    /// SQL (GRDB binds a text up to its first NUL). Throws `invalidArgument` for a condition that
+    /// is no single expression, or has another number of places than there are arguments.
     public func offsets(
-        of stream: String, where condition: String, _ body: (Offset) throws -> Bool
+        of stream: String, where condition: String,
+        _ arguments: StatementArguments = StatementArguments(), _ body: (Offset) throws -> Bool
     ) throws {
         try Self.expectExpression(condition)
         let table = try table(of: stream)
@@ -93,7 +103,7 @@ public final class RecordsDatabase {
             .joined(separator: "\"\"")
         // On lines of its own: a comment at its end stays its own affair.
         let sql = "SELECT \"offset\" FROM \"\(name)\" WHERE (\n\(condition)\n) ORDER BY \"offset\""
-        try query(sql) { row in try body(Offset(UInt64(row[0] as Int64))) }
+        try query(sql, arguments) { row in try body(Offset(UInt64(row[0] as Int64))) }
     }
 
     /// Mostly its name, but not always; of a stream that is not there SQLite will say so.

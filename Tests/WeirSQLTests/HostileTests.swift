@@ -114,6 +114,35 @@ struct HostileTests {
         try end()
     }
 
+    @Test(arguments: ["k' OR 'a' = 'a", "'; DROP TABLE s; --", "?", ":name", "k\\"])
+    func `arguments of a condition are never read as SQL`(text: String) throws {
+        try fill("s", [(Array(text.utf8), .distantPast), (Array("k".utf8), .distantPast)])
+        let database = try RecordsDatabase(store)
+        for (condition, arguments) in [
+            ("key = ?", [text] as StatementArguments), ("key = :key", ["key": text]),
+        ] {
+            var found: [Offset] = []
+            try database.offsets(of: "s", where: condition, arguments) {
+                found.append($0)
+                return true
+            }
+            #expect(found == [Offset(0)])
+        }
+        try end()
+    }
+
+    @Test(arguments: [[], ["k", "k"]] as [StatementArguments])
+    func `arguments are as many as a condition has places for`(_ arguments: StatementArguments)
+        throws
+    {
+        try fill("s", [(Array("k".utf8), .distantPast)])
+        let error = #expect(throws: WeirError.self) {
+            try RecordsDatabase(store).offsets(of: "s", where: "key = ?", arguments) { _ in true }
+        }
+        #expect(error?.code == .invalidArgument)
+        try end()
+    }
+
     private func offsets(of name: String) throws -> [Offset] {
         var offsets: [Offset] = []
         try RecordsDatabase(store).offsets(of: name, where: "key = 'k'") {

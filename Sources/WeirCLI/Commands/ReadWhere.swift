@@ -38,7 +38,7 @@ struct ConditionalReader {
             try ConditionalSource(stream, from: start) { bound, body in
                 met.withLock { $0.stream = asked.namesStream ? stream.name : nil }
                 let whole = bound.map { "\"offset\" >= \($0) AND (\n\(condition)\n)" } ?? condition
-                try database.offsets(of: stream.name.description, where: whole, body)
+                try database.offsets(of: stream.name.description, where: whole) { try body($0) }
             }
         }
     }
