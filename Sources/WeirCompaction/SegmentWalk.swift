@@ -25,7 +25,7 @@ struct SegmentWalk<Files: FileSystem>: ~Copyable {
         let alone = LogView(
             name: view.name, visibility: .flushed, maps: view.maps, segments: [segment],
             logStart: segment.base, flushedEnd: sealed.endOffset, durableEnd: sealed.endOffset)
-        cursor = LogCursor(view: alone, at: segment.base, keyedOnly: keyedOnly)
+        cursor = LogCursor(view: alone, at: segment.base, passing: keyedOnly ? .keyless : .none)
         recordsMax = Int(clamping: sealed.recordCount)
         path = segment.path
     }

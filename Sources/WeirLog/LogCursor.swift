@@ -26,7 +26,7 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
     private let view: LogView<Files>
     private let mode: ReadingMode
     private let isExact: Bool
-    private let keyedOnly: Bool
+    private let passing: PassedBatches
     /// The offset that the reader wants next.
     package private(set) var nextOffset: Offset
     private var segment: ReadableSegment<Files>?
@@ -49,14 +49,14 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
     package private(set) var reports: [DamageReport] = []
 
     /// Begins at an offset; `LogSearch` turns every other start into one. `isExact`: nothing is
-    /// read that was not admitted. `keyedOnly`: of batches without keys only the header is looked
-    /// at, so their records must not be. `after`: the first step tells this gap.
+    /// read that was not admitted. `passing`: of these only the header is looked at, so their
+    /// records must not be. `after`: the first step tells this gap.
     package init(
         view: LogView<Files>, at offset: Offset, mode: ReadingMode = .mapped,
-        isExact: Bool = false, keyedOnly: Bool = false, after firstGap: Gap? = nil
+        isExact: Bool = false, passing: PassedBatches = .none, after firstGap: Gap? = nil
     ) {
         self.isExact = isExact
-        self.keyedOnly = keyedOnly
+        self.passing = passing
         self.firstGap = firstGap
         self.unpacker = BodyUnpacker(pool: view.maps.bodies)
         self.view = view
@@ -122,7 +122,7 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
         guard found.firstOffset < view.visibleEnd else { return .hide }
         // What is missing before it is told first, and costs nothing.
         if found.firstOffset > nextOffset, !isHole(before: found) { return .pass }
-        if keyedOnly, found.keyedCount == 0 { return .pass }
+        if passing.hold(found) { return .pass }
         return admitting(found.credit)
     }
 
@@ -224,8 +224,7 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
         map = window?.map
         firstWanted = nextOffset
         nextOffset = found.endOffset
-        let isPassed = keyedOnly && found.keyedCount == 0
-        if found.compat & BatchHeader.compatHasSubBatches != 0, !isPassed {
+        if found.compat & BatchHeader.compatHasSubBatches != 0, !passing.hold(found) {
             unpackedByteCount = try unpack(found)
         }
         header = found

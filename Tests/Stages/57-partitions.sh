@@ -81,6 +81,21 @@ awk -v middle="\"time\":\"$middle" -F, '$3 < middle' "$work/whole" >"$work/befor
 check "--to ends at a time" cmp <("$weir" read m --to "time:$middle" --format json) "$work/before"
 check "--last with --to are the last before it" cmp <("$weir" read m --to "time:$middle" --last 30 --format json) <(tail -n 30 "$work/before")
 check "--from begins at a time" cmp <("$weir" read m --from "time:$middle" --format json) <(tail -n +$(($(wc -l <"$work/before") + 1)) "$work/whole")
+later=$(sed -nE '1200s/.*"time":"([^"]+)".*/\1/p' "$work/whole")
+in_window() {
+    python3 -c 'import json, sys
+for line in sys.stdin:
+    if sys.argv[1] <= json.loads(line)["time"] < sys.argv[2]: print(line, end="")' "$middle" "$later"
+}
+for stream in m unsorted; do
+    "$weir" read $stream --from "time:$middle" --to "time:$later" --format json >"$work/window"
+    check "--from and --to are a window of $stream" cmp "$work/window" <("$weir" read $stream --format json | in_window)
+    check "that has records" [ -s "$work/window" ]
+done
+check "--from and --to are a window of several" cmp \
+    <("$weir" read unsorted m-0 --merge --from "time:$middle" --to "time:$later" --format json | sort) \
+    <("$weir" read unsorted m-0 --merge --format json | in_window | sort)
+expect "a window that ends before it begins" 2 'lies before --from' "$weir" read m --from "time:$later" --to "time:$middle"
 check "--key reads the key's partition" cmp <("$weir" read m --key k7 --format json) <(grep '"key":"k7"' "$work/whole")
 check "--key with --last" cmp <("$weir" read m --key k7 --last 3 --format json) <(grep '"key":"k7"' "$work/whole" | tail -n 3)
 "$weir" read m other --merge --format json >"$work/both"

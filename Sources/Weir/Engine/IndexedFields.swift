@@ -1,6 +1,7 @@
 import WeirBase
 import WeirFiles
 import WeirFormat
+import WeirLog
 
 /// What of a stream's records stands in the index.
 struct IndexedFields: Sendable {
@@ -41,21 +42,34 @@ enum WantedField: Sendable {
     case header(name: String, value: HeaderValue)
     /// A header of any kind but bytes whose value is this text, as `weir read` prints it.
     case headerText(name: String, text: String)
+    /// A record time. The index has none: headers of batches tell, and the manifest.
+    case times(Range<Timestamp>)
 
     var hash: UInt64 {
         switch self {
         case .key(let key): keyHash(key)
         case .header(let name, let value): headerHash(name, value)
         case .headerText(let name, let text): headerHash(name, text: text)
+        case .times: 0
         }
     }
 
     var isKey: Bool { if case .key = self { true } else { false } }
 
+    /// Batches that cannot hold one.
+    var passed: PassedBatches {
+        switch self {
+        case .key: .keyless
+        case .times(let window): .outside(window)
+        case .header, .headerText: .none
+        }
+    }
+
     /// Why the index does not know of it; `nil` if it does.
     func reasonToScan(_ fields: IndexedFields) -> String? {
         switch self {
         case .key: fields.hasKeys ? nil : "the stream's keys are not indexed"
+        case .times: nil
         case .header(let name, _), .headerText(let name, _):
             fields.headers.contains { $0.isSame(as: name) }
                 ? nil : "the stream's header \(name) is not indexed"
@@ -63,8 +77,9 @@ enum WantedField: Sendable {
     }
 
     /// Whether a record has it. Agrees with `hash`: what matches has the wanted one's hash.
-    func matches(_ record: borrowing RecordView) -> Bool {
+    func matches(_ record: borrowing RecordView, appendTime: Timestamp) -> Bool {
         switch self {
+        case .times(let window): return window.contains(record.recordTime ?? appendTime)
         case .key(let key): return record.hasKey(key)
         case .header(let wanted, let value):
             return Self.hasHeader(record) { $0.isSame(as: wanted) && $1.isSame(as: value) }

@@ -24,7 +24,7 @@ enum KeyFeed {
     ) throws(WeirError) -> [KeyRun] {
         let keyed = fields.areKeysOnly ? endOfKeyless(view, from: start) { isStopped(0) } : start
         var cursor = LogCursor(
-            view: view, at: keyed, mode: mode, keyedOnly: fields.areKeysOnly)
+            view: view, at: keyed, mode: mode, passing: fields.areKeysOnly ? .keyless : .none)
         var runs: [KeyRun] = []
         var entries: [KeyEntry] = []
         // The last batch may go beyond the bound.

@@ -4,17 +4,17 @@ import WeirFormat
 import WeirIndex
 import WeirLog
 
-/// A step of a replay by key or header.
+/// A step of a replay by key, header or time.
 public enum KeyedStep: Sendable, Hashable {
-    /// A record with the key or header.
+    /// A record that is wanted.
     case record(Record)
-    /// Records are missing that might have had it; the next step goes on behind them.
+    /// Records are missing that might have been; the next step goes on behind them.
     case gap(Gap)
     /// There were no more when the replay began.
     case end
 }
 
-/// The records of one key, or with one header, in the order of the log.
+/// The records of one key, with one header, or of a window of time, in the order of the log.
 ///
 /// ```swift
 /// var orders = try stream.records(key: "N14228")
@@ -95,6 +95,7 @@ public struct KeyedRecords: ~Copyable {
     /// Decides about the next part: by the index, or by reading up to where it begins again.
     private mutating func ask() {
         scan = nil
+        if case .times(let window) = wanted { return passSegments(outside: window) }
         if let reason = wanted.reasonToScan(fields) {
             return readLog(to: endOffset, because: reason)
         }
@@ -127,6 +128,19 @@ public struct KeyedRecords: ~Copyable {
         }
     }
 
+    /// Steps over the sealed segments that have nothing of a window, and has the next one read.
+    private mutating func passSegments(outside window: Range<Timestamp>) {
+        scanEnd = endOffset
+        for segment in stream.view.segments where segment.base <= place {
+            guard let sealed = segment.sealed, sealed.endOffset > place else { continue }
+            guard window.isAside(of: sealed.minRecordTime, sealed.maxRecordTime) else {
+                scanEnd = min(sealed.endOffset, endOffset)
+                return
+            }
+            place = min(sealed.endOffset, endOffset)
+        }
+    }
+
     private mutating func readLog(to end: Offset, because reason: String) {
         scanReason = scanReason ?? reason
         named = []
@@ -135,7 +149,7 @@ public struct KeyedRecords: ~Copyable {
     }
 
     private func cursor(at offset: Offset) -> LogCursor<RealFileSystem> {
-        LogCursor(view: stream.view, at: offset, keyedOnly: wanted.isKey)
+        LogCursor(view: stream.view, at: offset, passing: wanted.passed)
     }
 
     // MARK: by the index
@@ -219,7 +233,7 @@ public struct KeyedRecords: ~Copyable {
         let step: LogCursor<RealFileSystem>.Step
         do throws(WeirError) {
             step = try cursor.next()
-            if case .batch(let header) = step, header.keyedCount > 0 || !wanted.isKey {
+            if case .batch(let header) = step, !wanted.passed.hold(header) {
                 var records = cursor.records
                 while let record = records.next(), record.offset < scanEnd {
                     keep(record, of: header)
@@ -248,7 +262,7 @@ public struct KeyedRecords: ~Copyable {
 
     /// Copies a record if it is wanted.
     private mutating func keep(_ record: borrowing RecordView, of header: BatchHeader) {
-        guard wanted.matches(record) else { return }
+        guard wanted.matches(record, appendTime: header.appendTime) else { return }
         let copy = BorrowedRecord(copy record, appendTime: header.appendTime).copy()
         found.append((copy, header.appendTime))
     }
@@ -271,6 +285,26 @@ extension LogStream {
         key: String, from start: StartPosition = .first, before end: Offset? = nil
     ) throws(WeirError) -> KeyedRecords {
         try records(key: Array(key.utf8), from: start, before: end)
+    }
+
+    /// The records whose time is in a window, wherever they stand, from a position to the end that
+    /// the stream has now, or to before an offset.
+    ///
+    /// ```swift
+    /// var night = try flights.records(time: midnight..<morning)
+    /// ```
+    ///
+    /// A record without a time of its own counts by when it was appended. Begins at the first
+    /// record that is not before the window. Record times may go back, so everything behind that is
+    /// looked at: of sealed segments that have none of the window nothing, of such batches their
+    /// header. Throws as `offset(of:)` does.
+    public func records(
+        time window: Range<Timestamp>, from start: StartPosition = .first,
+        before end: Offset? = nil
+    ) throws(WeirError) -> KeyedRecords {
+        let first = try offset(of: .time(window.lowerBound))
+        return KeyedRecords(
+            self, .times(window), from: max(first, try offset(of: start)), before: end)
     }
 
     /// Whether an index of the stream's keys is kept and used; it may be behind, or broken.

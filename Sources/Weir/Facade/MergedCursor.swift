@@ -101,7 +101,7 @@ final class MergeSource {
     let name: StreamName
     private let stream: LogStream
     private var cursor: Cursor
-    /// Where only the records of a key or header are wanted; the cursor stands behind the last of
+    /// Where only some of the records are wanted; the cursor stands behind the last of
     /// them then.
     private var keyed: KeyedRecords?
     /// Copies, since borrowed records cannot outlive the cursor's next step.
@@ -212,6 +212,13 @@ extension Store {
         from start: StartPosition = .first
     ) throws(WeirError) -> MergedCursor {
         try merged(streams, .header(name: name, value: value), from: start)
+    }
+
+    /// The same of the records whose time is in a window, as `LogStream.records(time:)` finds them.
+    public static func merged(
+        _ streams: [LogStream], time window: Range<Timestamp>
+    ) throws(WeirError) -> MergedCursor {
+        try merged(streams, .times(window), from: .time(window.lowerBound))
     }
 
     static func merged(

@@ -108,6 +108,8 @@ extension ReadCommand {
             } else if let header {
                 try Store.merged(
                     sources.streams, header: header.name, printedAs: header.text, from: start)
+            } else if let window {
+                try Store.merged(sources.streams, time: window)
             } else if let last, to == nil {
                 try sources.cursor(ofLast: last)
             } else {

@@ -86,6 +86,15 @@ struct ReadCommand: ParsableCommand {
 
     /// Where reading begins, unless it is at the last so many records.
     var start: StartPosition { from?.position ?? .first }
+    /// The times between which records are wanted wherever they stand, if both ends are times.
+    var window: Range<Timestamp>? {
+        guard case .time(let end)? = to else { return nil }
+        switch from?.position {
+        case nil: return .distantPast..<end
+        case .time(let start)?: return min(start, end)..<end
+        default: return nil
+        }
+    }
     /// Whether records are left out, so that the last ones are known at the end only.
     private var isSelective: Bool {
         to != nil || key != nil || header != nil || condition != nil
@@ -99,6 +108,10 @@ struct ReadCommand: ParsableCommand {
         }
         guard key == nil || header == nil else {
             throw ValidationError("--key and --header are both given; expected one of them.")
+        }
+        if case .time(let start)? = from?.position, case .time(let end)? = to, end < start {
+            throw ValidationError(
+                "--to time:\(end) lies before --from time:\(start); expected it behind.")
         }
         guard count ?? 0 >= 0 else { throw ValidationError("--count is negative; expected 0 on.") }
         guard key == nil && header == nil || !flow.isGiven else {
@@ -177,6 +190,9 @@ struct ReadCommand: ParsableCommand {
             let found = try source.records(
                 header: header.name, printedAs: header.text, from: .offset(start))
             try read(found, of: source.name, &opened, &printer)
+        } else if let window, !flow.isGiven {
+            let found = try source.records(time: window, from: .offset(start))
+            try read(found, of: source.name, &opened, &printer)
         } else if flow.isGiven {
             try readAhead(source, from: position, start, &opened, &printer)
         } else {
@@ -185,7 +201,7 @@ struct ReadCommand: ParsableCommand {
         }
     }
 
-    /// The records of one key, or with one header.
+    /// The records of one key, with one header, or of a window of time.
     private func read(
         _ found: consuming KeyedRecords, of stream: StreamName, _ opened: inout OpenedStore,
         _ printer: inout RecordPrinter
