@@ -8,13 +8,19 @@ import WeirLog
 
 /// What is done to a store's sealed segments beside its appends: who may do it, and when.
 ///
-///     a thread of the writer:  every 15 s ─▶ streams whose policy asks for it ─▶ a turn each
-///     whoever asks by hand:    ───────────────────────────────────────────────▶ a turn
+///     a thread of the writer:  every 15 s ─▶ retention of all streams ─▶ a turn each
+///                                     └────▶ compaction of those due  ─▶ a turn each
+///     whoever asks by hand:    ────────────────────────────────────────▶ a turn
+///
+/// A compaction may take hours: retention of the other streams goes on in its middle.
 ///
 /// One turn a stream at a time, since two that rewrite or retire the same segments would contradict
 /// each other. A turn ends early when its stream is deleted or the store closes; what it has
 /// swapped by then stays.
 final class Upkeep: Sendable {
+    /// Takes a stream up, so that its active segment can be left for another.
+    typealias Opener = @Sendable (StreamName) throws(WeirError) -> LogStream
+
     private struct State {
         var turns: [StreamID: UpkeepTurn] = [:]
         /// Deleted: nobody gets a turn any more.
@@ -27,6 +33,8 @@ final class Upkeep: Sendable {
         var judged: [StreamID: Set<SegmentID>] = [:]
         /// Of streams whose compaction failed the last time.
         var backoffs: [StreamID: LookBackoff] = [:]
+        /// When retention looked at the streams the last time.
+        var agesLooked: ContinuousClock.Instant?
     }
     private let monitor = Monitor(State())
     let engine: SystemEngine
@@ -35,8 +43,13 @@ final class Upkeep: Sendable {
     let logger: Logger
     let leftovers: Leftovers<RealFileSystem>
     let retention: Lock<RetentionState>
+    private let now: @Sendable () -> ContinuousClock.Instant
 
-    init(engine: SystemEngine, flow: StoreFlow, cursors: CursorBook, logger: Logger) {
+    init(
+        engine: SystemEngine, flow: StoreFlow, cursors: CursorBook, logger: Logger,
+        now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
+    ) {
+        self.now = now
         self.engine = engine
         self.flow = flow
         self.cursors = cursors
@@ -90,8 +103,7 @@ final class Upkeep: Sendable {
 
     // MARK: the thread
 
-    /// `open` takes a stream up, so that its active segment can be left for another.
-    func start(_ open: @escaping @Sendable (StreamName) throws(WeirError) -> LogStream) {
+    func start(_ open: @escaping Opener) {
         do throws(WeirError) {
             monitor.signal { $0.isWorking = true }
             try SystemThread.start { self.work(open) }
@@ -105,7 +117,7 @@ final class Upkeep: Sendable {
     /// From now on nothing is done but what somebody asks for: for tests that look at each step.
     func pause() { monitor.signal { $0.isPaused = true } }
 
-    private func work(_ open: (StreamName) throws(WeirError) -> LogStream) {
+    private func work(_ open: @escaping Opener) {
         SystemThread.yieldToOthers(.modest)
         engine.reserve.make()
         while true {
@@ -114,26 +126,59 @@ final class Upkeep: Sendable {
             }
             if isEnding == true { break }
             if monitor.read({ $0.isPaused }) { continue }
-            engine.reserve.make()
-            for stream in engine.streams(where: { _ in true }) {
-                lookAtAges(of: stream, open)
-                look(at: stream)
-                countQuota(of: stream, open)
-            }
-            flow.recountQuota(engine)
-            sweep()
+            look(open)
         }
         monitor.signal { $0.isWorking = false }
     }
 
-    private func look(at stream: SystemStream) {
-        guard let writer = stream.writer, let policy = stream.settings.compaction else { return }
+    /// One look at all streams.
+    func look(_ open: @escaping Opener) {
+        engine.reserve.make()
+        lookAtAges(open)
+        for stream in engine.streams(where: { _ in true }) {
+            look(at: stream, open)
+            countQuota(of: stream, open)
+        }
+        flow.recountQuota(engine)
+        sweep()
+    }
+
+    /// A stream that somebody works at waits for the next look.
+    private func lookAtAges(_ open: Opener) {
+        let start = now()
+        monitor.change { $0.agesLooked = start }
+        for stream in engine.streams(where: { _ in true }) where !isBusy(stream) {
+            lookAtAges(of: stream, open)
+        }
+    }
+
+    /// In the middle of a compaction.
+    private func lookAtAgesIfDue(_ open: Opener) {
+        let time = now()
+        let isDue = monitor.read { state in
+            guard let last = state.agesLooked else { return true }
+            return time - last >= .milliseconds(Limits.upkeepMilliseconds)
+        }
+        if isDue { lookAtAges(open) }
+    }
+
+    private func isBusy(_ stream: SystemStream) -> Bool {
+        monitor.read { $0.turns[stream.id] != nil }
+    }
+
+    private func look(at stream: SystemStream, _ open: @escaping Opener) {
+        guard let writer = stream.writer, let policy = stream.settings.compaction,
+            !isBusy(stream)
+        else { return }
         let mayLook = monitor.wait { $0.backoffs[stream.id]?.mayLook() ?? true }
         guard mayLook == true else { return }
         let now = believedTime()
         do throws(WeirError) {
             if try isDue(stream, writer, policy, at: now) {
-                let report = try compact(stream, CompactionRequest(policy: policy))
+                let report = try compact(stream, CompactionRequest(policy: policy)) { _, _, _ in
+                    self.lookAtAgesIfDue(open)
+                    return true
+                }
                 logger.debug("compacted \(stream.name): \(report)")
                 for segment in report.setAside {
                     logger.warning("set aside by compaction: \(segment.path): \(segment.detail)")
