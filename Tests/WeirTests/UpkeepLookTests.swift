@@ -2,7 +2,11 @@ import Foundation
 import Logging
 import Testing
 import WeirBase
+import WeirFiles
+import WeirFlow
 import WeirFormat
+import WeirLog
+import WeirTesting
 
 @testable import Weir
 
@@ -72,6 +76,105 @@ extension LogStream {
 struct UpkeepLookTests {
     private static let compacted = StreamConfiguration(
         durability: .flushed, compaction: CompactionPolicy(dirtyPercent: 1))
+
+    @Test func `leaves a stream out whose compaction fails, until one succeeds`() throws {
+        let place = try LookedAfter()
+        let stream = try place.stream("s", Self.compacted)
+        try place.append(to: stream)
+        // Where the new file is to be written.
+        let obstacle = place.path(stream) + "/compacting"
+        try FileManager.default.createDirectory(
+            atPath: obstacle, withIntermediateDirectories: false)
+        var tried: [Int] = []
+        for number in 1...12 {
+            place.look()
+            if place.words.count("compaction of s:") > tried.count { tried.append(number) }
+        }
+        #expect(tried == [1, 3, 6, 11])
+        try FileManager.default.removeItem(atPath: obstacle)
+        var looks = 12
+        while place.words.count("compacted s:") == 0, looks < 99 {
+            place.look()
+            looks += 1
+        }
+        #expect(looks == 20)
+        // Nothing is left out any more.
+        try place.append(to: stream)
+        place.look()
+        #expect(place.words.count("compacted s:") == 2)
+        try place.store.closeBlocking()
+    }
+
+    @Test func `tries a segment again that was set aside`() throws {
+        let place = try LookedAfter()
+        let stream = try place.stream("s", Self.compacted)
+        try place.append(to: stream)
+        let damaged = try #require(try stream.info().segments.first).path
+        let path = place.folder.path + "/" + damaged
+        let content = try Data(contentsOf: URL(filePath: path))
+        let needle = UInt64(try #require(content.range(of: Data("needle".utf8))).lowerBound)
+        // Into the same file: it stands in somebody's map.
+        func write(_ text: String) throws {
+            let file = try FileHandle(forUpdating: URL(filePath: path))
+            try file.seek(toOffset: needle)
+            try file.write(contentsOf: Data(text.utf8))
+            try file.close()
+        }
+        try write("N")
+        for count in 1...2 {
+            try place.append(to: stream)
+            place.look()
+            #expect(place.words.count("set aside by compaction: \(damaged)") == count)
+        }
+        let again = try stream.compactBlocking(CompactionOptions(isNow: true))
+        #expect(again.setAside.map(\.path) == [damaged])
+        try write("n")
+        try place.append(to: stream)
+        place.look()
+        #expect(place.words.count("set aside by compaction:") == 2)
+        #expect(try stream.all().map(\.offset) == [11])
+        try place.store.closeBlocking()
+    }
+
+    @Test func `counts a tombstone's delay by the time that is believed`() throws {
+        let folder = TemporaryFolder()
+        let machine = SimulatedMachine(seed: 1)
+        let engine = try StoreEngine.open(
+            files: try RealFileSystem.openRoot(folder.path, creating: true), host: machine.host,
+            creating: true)
+        let name = try StreamName("s")
+        var configuration = Self.compacted
+        configuration.compaction?.tombstoneSecondsMin = 3600
+        try engine.create(name, configuration)
+        let writer = try #require(engine.stream(name)?.writer)
+        for value in [bytes("1"), nil] {
+            var batch = Batch()
+            _ = try batch.append(key: bytes("k"), value: value)
+            _ = try writer.append(&batch.builder, needsSync: false)
+            try writer.sealActive()
+        }
+        let flow = StoreFlow(budgetBytes: Limits.subscriptionBytesDefault, flags: FlowFlags())
+        defer { flow.end() }
+        let words = Words()
+        func upkeep() -> Upkeep {
+            Upkeep(
+                engine: engine, flow: flow, cursors: CursorBook(engine: engine),
+                logger: Logger(label: "upkeep", factory: { _ in words }))
+        }
+        func count(_ upkeep: Upkeep) -> UInt64 {
+            upkeep.look { (_) throws(WeirError) in throw Store.closed() }
+            return writer.manifest.state.segments.reduce(0) { $0 + ($1.sealed?.recordCount ?? 0) }
+        }
+        let first = upkeep()
+        machine.moveClock(microseconds: 7_200_000_000)
+        // The clock jumped while it looked: no hour has passed.
+        #expect(count(first) == 1)
+        #expect(count(first) == 1)
+        #expect(words.count("the clock says") == 1)
+        // A machine that was off may have missed two hours.
+        #expect(count(upkeep()) == 0)
+        try engine.close()
+    }
 
     @Test func `lets go what is too old before it compacts, and in a compaction's middle`() throws {
         // Each time that somebody asks it is a minute later, and new records are past retention.
