@@ -122,6 +122,24 @@ struct IndexCheckTests {
         #expect(report.trouble?.contains("is not a regular file") ?? false)
     }
 
+    @Test(arguments: [false, true])
+    func `finds a stream that cannot be opened`(all: Bool) async throws {
+        let store = try await Store.open(at: folder.path)
+        for name in ["good", "bad"] {
+            let stream = try await store.stream(name, creating: .init(durability: .flushed))
+            try await stream.append(key: "k", value: bytes("v"))
+        }
+        let segment = try #require(try await store.stream("bad").info().segments.first).path
+        try await store.close()
+        let manifest = URL(filePath: folder.path + "/" + segment).deletingLastPathComponent()
+            .appending(path: StoreLayout.manifestName)
+        try FileManager.default.removeItem(at: manifest)
+        try FileManager.default.createDirectory(at: manifest, withIntermediateDirectories: false)
+        let report = try check(everyKey: all)
+        #expect(report.findings.map(\.kind) == [.unreadableStream])
+        #expect(report.keyCount == 1 && report.trouble == nil)
+    }
+
     @Test func `finds one good that knows records which compaction took`() async throws {
         let store = try await Store.open(at: folder.path)
         let stream = try await store.stream(

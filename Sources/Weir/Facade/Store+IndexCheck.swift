@@ -8,6 +8,7 @@ public struct IndexCheckReport: Sendable {
     public let index: IndexReport
     /// Why it, or the rest of it, was not looked at; `nil` if all was.
     public let trouble: String?
+    /// Streams that cannot be opened are among them: of these nothing was compared.
     public let findings: [DamageReport]
     /// Keys and headers of records that were looked up, or compared.
     public let keyCount: Int
@@ -26,17 +27,19 @@ extension Store {
     ) throws(WeirError) -> IndexCheckReport {
         try withStore(at: path, .read) { store throws(WeirError) in
             let report = store.indexReport()
+            // Whether the index says what their records say, nobody knows.
+            let unopened = store.reports.filter { $0.kind == .unreadableStream }
             switch try IndexCheck.open(store.engine, leavingFiles: false) {
             case .none(let reason):
                 return IndexCheckReport(
-                    index: report, trouble: reason, findings: [], keyCount: 0)
+                    index: report, trouble: reason, findings: unopened, keyCount: 0)
             case .damaged(let finding):
                 return IndexCheckReport(
-                    index: report, trouble: nil, findings: [finding], keyCount: 0)
+                    index: report, trouble: nil, findings: unopened + [finding], keyCount: 0)
             case .check(var check):
                 try check.run(everyKey ? .everyKey : .sample, isWanted: progress)
                 return IndexCheckReport(
-                    index: report, trouble: check.trouble, findings: check.findings,
+                    index: report, trouble: check.trouble, findings: unopened + check.findings,
                     keyCount: check.keyCount)
             }
         }

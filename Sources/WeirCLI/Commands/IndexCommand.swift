@@ -24,7 +24,8 @@ struct IndexCheckCommand: ParsableCommand {
             Looks up a thousand records of each stream, spread over the log; with --all every \
             key of every record, and every entry of the index. Works beside a writer.
 
-            Exit status 0: it is as it should be, or there is none; 3: it is damaged.
+            Exit status 0: it is as it should be, or there is none; 3: it is damaged, or a \
+            stream cannot be opened, of which nothing was compared.
 
             EXAMPLES
               weir index check
