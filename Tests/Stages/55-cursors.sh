@@ -88,6 +88,31 @@ expect "of many cursors the first are told" 0 'there are a, b, c, d, e, …$' "$
 "$weir" delete s --yes >/dev/null 2>&1
 check "a deleted stream has none" [ "$("$weir" cursor ls --json)" = '[]' ]
 
+# A segment of the cursors of which bytes do not hold, for who reads and for who writes; and a stream
+# of them that cannot be opened.
+echo 1 | "$weir" append s 2>/dev/null
+for name in first second third; do "$weir" cursor set s $name 1; done
+cp -r "$WEIR_STORE" "$work/good"
+segment=$(grep -rl --include='*.segment' third "$WEIR_STORE"/streams)
+place=$(grep -abo third "$segment" | tail -n 1 | cut -d: -f1)
+printf '\377' | dd of="$segment" bs=1 seek="$place" conv=notrunc 2>/dev/null
+for access in alone beside; do
+    [ $access = alone ] || begin
+    expect "$access: a damaged commit" 3 'commits of cursors are missing.*stream weir.cursors.*offsets' "$weir" cursor ls
+    check "$access: says what to do" grep -q 'set it anew with `weir cursor set`' "$work/err"
+    check "$access: lists the others" grep -q second "$work/out"
+    expect "$access: the same in JSON" 3 'commits of cursors are missing' "$weir" cursor ls --json
+    check "$access: has an entry that tells it" python3 -c 'import json, sys
+[lost] = [c for c in json.load(open(sys.argv[1])) if c["cursor"] is None]
+assert lost["stream"] == "weir.cursors" and "missing" in lost["problem"] and lost["offset"] is None' "$work/out"
+    [ $access = alone ] || end
+done
+manifest=$(dirname "$segment")/MANIFEST
+rm -f "$manifest" && mkdir "$manifest"
+expect "a stream of cursors that cannot be opened" 3 'damage: the stream cannot be opened: .*MANIFEST' "$weir" cursor ls
+rm -rf "$WEIR_STORE" && mv "$work/good" "$WEIR_STORE"
+expect "the good copy" 0 '' "$weir" cursor ls
+
 # A stream that is as it was before the cursor's commit, as power loss leaves one that nobody synced.
 "$weir" create lost --durability flushed
 seq 10 | "$weir" append lost

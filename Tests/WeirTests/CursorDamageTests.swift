@@ -56,7 +56,11 @@ struct CursorDamageTests {
         let place = try #require(content.range(of: Data("needle".utf8), options: .backwards))
         content[place.lowerBound] ^= 1
         try content.write(to: URL(filePath: path))
+        let listed = try Store.cursorList(ofStoreAt: folder.path)
+        #expect(listed.cursors.map(\.offset) == [3, 2])
+        #expect(listed.damage.contains { $0.contains("may be missing") && $0.contains("offsets") })
         let (again, stream) = try await reopened()
+        #expect(try Store.cursorList(ofStoreAt: folder.path).damage == listed.damage)
         #expect(again.reports.contains { $0.stream == "weir.cursors" && $0.isDamage })
         #expect(try stream.savedCursor("needle").position?.offset == 2)
         #expect(try stream.savedCursor("a").position?.offset == 3)

@@ -32,14 +32,13 @@ final class CursorBook: Sendable {
         var unsettled: Set<StreamID> = []
     }
 
-    /// Reads all cursors of a store that is opened for writing. Whatever is wrong with them stays
+    /// In a store that is opened for writing, reads all cursors. Whatever is wrong with them stays
     /// theirs: the store is open, and who asks for a cursor is told.
     init(engine: SystemEngine) {
         self.engine = engine
-        guard !engine.isReadOnly else { return }
         do throws(WeirError) {
             if let failure = engine.failure(of: CursorLog.streamName) { throw failure.error }
-            try load()
+            if !engine.isReadOnly { try load() }
         } catch {
             state.withLock { $0.failure = error }
         }
@@ -53,7 +52,7 @@ final class CursorBook: Sendable {
         log.keep(streams: Set(views.keys).union(engine.unreadableStreams))
         let settled = log.settled(views, failed: report)
         ledger.withLock { $0.load(settled) }
-        report(log)
+        engine.add(reports: damage(of: log))
     }
 
     private var views: [StreamID: LogView<RealFileSystem>] {
@@ -71,22 +70,36 @@ final class CursorBook: Sendable {
         ])
     }
 
-    private func report(_ log: CursorLog) {
+    private func damage(of log: CursorLog) -> [DamageReport] {
         let path = engine.stream(CursorLog.streamName).map { StoreLayout.stream($0.id) } ?? ""
-        engine.add(
-            reports: log.gaps.map { gap in
-                DamageReport(
-                    kind: .damagedBatches, stream: CursorLog.streamName.description, path: path,
-                    offsets: gap.expected.value..<max(gap.expected, gap.next).value,
-                    detail: "commits of cursors are missing, so cursors may stand where an "
-                        + "earlier commit had put them; \(gap.detail)")
-            })
-        guard log.strangers > 0 else { return }
-        engine.add(reports: [
+        func report(_ offsets: Range<UInt64>?, _ detail: String) -> DamageReport {
             DamageReport(
                 kind: .damagedBatches, stream: CursorLog.streamName.description, path: path,
-                detail: "\(log.strangers) records are none of a cursor, and were passed over")
-        ])
+                offsets: offsets, detail: detail)
+        }
+        var found = log.gaps.map { gap in
+            report(
+                gap.expected.value..<max(gap.expected, gap.next).value,
+                "commits of cursors are missing, so cursors may be missing, or stand where an "
+                    + "earlier commit had put them; \(gap.detail)")
+        }
+        if log.strangers > 0 {
+            found.append(
+                report(nil, "\(log.strangers) records are none of a cursor, and were passed over"))
+        }
+        return found
+    }
+
+    /// What is wrong with the records of the cursors, as far as they have been followed: some may
+    /// be missing. Of a stream whose name cannot be read nobody knows that it is not theirs.
+    var damage: [DamageReport] {
+        let known = engine.reports.filter { report in
+            let isNameless =
+                report.kind == .unreadableStream && StreamID(hexadecimal: report.stream) != nil
+            return report.isDamage
+                && (isNameless || report.stream == CursorLog.streamName.description)
+        }
+        return engine.isReadOnly ? known + damage(of: state.withLock { $0.log }) : known
     }
 
     // MARK: asking

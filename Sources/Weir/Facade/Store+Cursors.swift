@@ -22,6 +22,14 @@ public struct CursorInfo: Sendable, Hashable, Codable {
     public let problem: String?
 }
 
+/// The cursors of a store, and what is known of those that it lacks.
+public struct CursorList: Sendable, Hashable, Codable {
+    public let cursors: [CursorInfo]
+    /// What of their records does not hold, and where: cursors may be missing, or stand where an
+    /// earlier commit had put them.
+    public let damage: [String]
+}
+
 extension Store {
     /// The cursors of all streams, of one, or of all partitions of one, sorted by stream
     /// (partitions by their numbers) and name, with their lag. Blocks the thread: a block index and
@@ -88,11 +96,25 @@ extension Store {
     public static func cursors(
         ofStoreAt path: String, stream: String? = nil
     ) throws(WeirError) -> [CursorInfo] {
+        try cursorList(ofStoreAt: path, stream: stream).cursors
+    }
+
+    /// The same, and what damage may have taken of them.
+    public static func cursorList(
+        ofStoreAt path: String, stream: String? = nil
+    ) throws(WeirError) -> CursorList {
         let request = CursorRequest(command: .list, stream: stream)
-        if let answer = try askWriter(ofStoreAt: path, request) { return answer.cursors }
-        return try withStore(at: path, .read) { store throws(WeirError) in
-            try store.cursorsBlocking(of: stream)
+        if let answer = try askWriter(ofStoreAt: path, request) {
+            return CursorList(cursors: answer.cursors, damage: answer.damage ?? [])
         }
+        return try withStore(at: path, .read) { store throws(WeirError) in
+            try store.cursorList(of: stream)
+        }
+    }
+
+    private func cursorList(of stream: String?) throws(WeirError) -> CursorList {
+        let found = try cursorsBlocking(of: stream)
+        return CursorList(cursors: found, damage: cursors.damage.map(\.description))
     }
 
     /// Commits a cursor of a store: through the process that has it open for writing, or, where
@@ -176,7 +198,9 @@ extension Store {
 
     private func answer(_ request: CursorRequest) throws(WeirError) -> CursorAnswer {
         if request.command == .list {
-            return CursorAnswer(cursors: try cursorsBlocking(of: request.stream))
+            let list = try cursorList(of: request.stream)
+            return CursorAnswer(
+                cursors: list.cursors, damage: list.damage.isEmpty ? nil : list.damage)
         }
         guard let stream = request.stream, let name = request.cursor else {
             throw WeirError(
@@ -199,7 +223,7 @@ extension Store {
 
 /// What another process asks of the writer.
 ///
-///     {"command":"cursors","stream":"orders"}                  →  {"cursors":[…]}
+///     {"command":"cursors","stream":"orders"}                  →  {"cursors":[…],"damage":["…"]}
 ///     {"command":"cursor.set","stream":"orders","cursor":"billing","offset":7}   →  {"cursors":[]}
 ///     {"command":"cursor.remove","stream":"orders","cursor":"billing"}           →  {"cursors":[]}
 struct CursorRequest: Codable {
@@ -218,6 +242,8 @@ struct CursorRequest: Codable {
 
 struct CursorAnswer: Codable {
     var cursors: [CursorInfo]
+    /// Where there is any.
+    var damage: [String]?
 }
 
 extension LogStream {

@@ -29,6 +29,9 @@ struct CursorListCommand: ParsableCommand {
             Behind are records, about how many bytes these occupy (up to 64 KiB and a batch too \
             much), and how long ago the first of them was appended.
 
+            Exit status 3: records of cursors are damaged, so some may be missing or stand too \
+            far back. In JSON an entry whose cursor is null tells of that as its problem.
+
             EXAMPLES
               weir cursor ls
               weir cursor ls orders
@@ -41,11 +44,22 @@ struct CursorListCommand: ParsableCommand {
     @Flag(help: "Print a JSON report.") var json = false
 
     func run() throws {
-        let cursors = try Store.cursors(ofStoreAt: options.path, stream: stream)
-        if json {
-            let report = JSONReport.list(cursors.map(\.report))
-            return try StandardOutput.print(report.description + "\n")
-        }
+        let list = try Store.cursorList(ofStoreAt: options.path, stream: stream)
+        try StandardOutput.print(
+            json
+                ? JSONReport.list(list.cursors.map(\.report) + list.damage.map(CursorInfo.lost))
+                    .description + "\n"
+                : table(list.cursors))
+        guard !list.damage.isEmpty else { return }
+        for damage in list.damage { Words.say("weir: damage: \(damage)") }
+        Words.say(
+            "weir: cursors may be missing here, or stand too far back: look at each against what "
+                + "its consumer has done, and set it anew with `weir cursor set`, or restore the "
+                + "store from a backup")
+        throw ExitRequest(status: ExitStatus.damage)
+    }
+
+    private func table(_ cursors: [CursorInfo]) -> String {
         var table = Table(["stream", "cursor", "offset", "records", "bytes", "behind"])
         for cursor in cursors {
             if let problem = cursor.problem {
@@ -57,7 +71,7 @@ struct CursorListCommand: ParsableCommand {
                 cursor.lagBytes.map(Numbers.bytes) ?? "-", behind(cursor),
             ])
         }
-        try StandardOutput.print(table.text)
+        return table.text
     }
 
     private func behind(_ cursor: CursorInfo) -> String { Numbers.age(cursor.lagMicroseconds) }
@@ -75,6 +89,17 @@ extension Numbers {
 }
 
 extension CursorInfo {
+    /// What damage may have taken, among the cursors that are there.
+    fileprivate static func lost(_ damage: String) -> JSONReport {
+        let unknown = [
+            "cursor", "epoch", "offset", "committed", "lagRecords", "lagBytes", "lagMicroseconds",
+            "lost",
+        ]
+        return .object(
+            [("stream", .text("weir.cursors"))] + unknown.map { ($0, .null) }
+                + [("problem", .text(damage))])
+    }
+
     fileprivate var report: JSONReport {
         func number(_ value: (some BinaryInteger)?) -> JSONReport {
             value.map { .number(Int(clamping: $0)) } ?? .null
