@@ -126,7 +126,22 @@ struct StalledConsumers: Sendable {
         }
     }
 
-    var count: Int { held.count }
+    /// Asks for each again, which gives back what it held: whether the records go on where they
+    /// stopped, for so many batches.
+    func goOn(batches: Int) async throws -> Bool {
+        for (subscription, first) in zip(subscriptions, held) {
+            var tally = Tally()
+            tally.add(first)
+            for _ in 0..<batches {
+                guard let batch = try await subscription.nextBatch(timeout: .seconds(60)) else {
+                    return false
+                }
+                tally.add(batch)
+            }
+            guard tally.isInOrder else { return false }
+        }
+        return true
+    }
 
     func end() { for subscription in subscriptions { subscription.cancel() } }
 }

@@ -14,9 +14,9 @@ play() {
 }
 
 play stalled --bytes 512MiB --consumers 1000 &&
-    echo "ok 1,000 stalled consumers: the heap goes from $(($(field warmKiB) / 1024)) to $(($(field endKiB) / 1024)) MiB while 512 MiB pass, of $(($(field budgetKiB) / 1024)) MiB allowed"
+    echo "ok 1,000 stalled consumers: the heap goes from $(($(field warmKiB) / 1024)) to $(($(field endKiB) / 1024)) MiB while 512 MiB pass, of $(($(field budgetKiB) / 1024)) MiB allowed; each goes on then"
 play beside --bytes 102MiB --consumers 1000 --rounds 3 &&
     echo "ok a replay beside 999 stalled consumers gets everything (at $(field share) of its speed alone)"
 play catchup --bytes 205MiB --rounds 5 &&
-    echo "ok 4 consumers at the end and one that catches up get everything (p99 at $(field ratio) of theirs alone)"
+    echo "ok 4 consumers at the end and one that catches up get everything (the median p99 of a window at $(field windowRatio) of theirs alone)"
 exit 0
