@@ -215,6 +215,35 @@ struct CursorTests {
         }
     }
 
+    @Test func `stands where it did, or stays gone, when its stream was compacted`() async throws {
+        let (store, stream) = try await open(30)
+        let (reader, seen) = try await reopened(.read)
+        for offset: Offset in [5, 10, 15, 20, 25, 30] {
+            for name in ["a", "b", "c"] { try await stream.savedCursor(name).commit(upTo: offset) }
+        }
+        // It has read the commits that the tombstone ends, and asks again when both are gone.
+        #expect(try seen.savedCursor("c").position?.offset == 30)
+        try await stream.savedCursor("c").remove()
+        let own = try await store.stream("weir.cursors")
+        #expect(try own.all().count == 19)
+        try await own.compact(.init(isNow: true))
+        #expect(try own.all().count == 2)
+        #expect(try seen.savedCursor("c").position == nil)
+        #expect(try await reader.cursors().map(\.offset) == [30, 30])
+        try await stream.savedCursor("b").commit(upTo: 30, force: true)
+        try await reader.close()
+        try await store.close()
+        for file in try FileManager.default.contentsOfDirectory(atPath: folder.path)
+        where file.hasPrefix("index-") {
+            try FileManager.default.removeItem(atPath: folder.path + "/" + file)
+        }
+        let (again, found) = try await reopened()
+        #expect(try await again.cursors().map(\.name) == ["a", "b"])
+        #expect(try found.savedCursor("a").position?.offset == 30)
+        #expect(try found.savedCursor("c").position == nil)
+        try await again.close()
+    }
+
     @Test func `keeps its stream from users`() async throws {
         let (store, stream) = try await open()
         try await stream.savedCursor("c").commit(upTo: 1)

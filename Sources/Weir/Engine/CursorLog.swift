@@ -12,6 +12,8 @@ package struct CursorLog: Sendable {
     package private(set) var gaps: [Gap] = []
     /// Records that are none of a cursor.
     package private(set) var strangers = 0
+    /// Those that were there at the last walk.
+    private var segments: Set<SegmentID> = []
 
     package init() {}
 
@@ -23,8 +25,14 @@ package struct CursorLog: Sendable {
         segmentBytes: Limits.segmentBytesMin, batchBytesMax: 64 << 10,
         compaction: CompactionPolicy(tombstoneSecondsMin: 0))
 
-    /// Walks over what came since the last walk. May wait for the disk.
+    /// Walks over what came since the last walk; over everything once a segment is gone. May wait
+    /// for the disk.
     package mutating func walk<Files: FileSystem>(_ view: LogView<Files>) throws(WeirError) {
+        // A tombstone goes together with the commits before it: a walk that has read these would
+        // pass by where it stood, and believe a cursor that is no more.
+        let now = Set(view.segments.map(\.id))
+        if !segments.isSubset(of: now) { self = CursorLog() }
+        segments = now
         var cursor = LogCursor(view: view, at: next)
         while true {
             let step = try cursor.next()
