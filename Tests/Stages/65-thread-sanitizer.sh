@@ -10,7 +10,7 @@ suites='ConsumerTests|CancellationTests|ConcurrencyTests|FeedFailureTests|Subscr
 suites+='|ConsumerGroupTests|CursorTests|CompactionTests|CompactionLoadTests|QuotaTests|BackupRaceTests'
 suites+='|RetentionTests|ThreadPoolTests|TimersTests|TenureTests|FlowTests|CursorGateTests'
 suites+='|ProducerTests|StoreQuotaTests|LookTests'
-export WEIR_COMPACTION_SECONDS=2
+export WEIR_COMPACTION_SECONDS=2 WEIR_BACKUP_APPENDS=150
 # The tests' own stage has 10,000; each is twenty times slower here, and races as the first ones do.
 export WEIR_CYCLES=${WEIR_CYCLES:-1000}
 options=(--sanitize=thread --scratch-path .build-tsan)

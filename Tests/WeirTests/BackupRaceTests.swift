@@ -27,7 +27,9 @@ struct BackupRaceTests {
         var failure: String?
     }
     /// Beside each backup; so that the last one holds more than the first, however slow each is.
-    private static let appendsABackup = 800
+    /// `WEIR_BACKUP_APPENDS` says another number.
+    private static let appendsABackup =
+        Int(ProcessInfo.processInfo.environment["WEIR_BACKUP_APPENDS"] ?? "") ?? 800
 
     /// Segments of two batches each, so that they change all the while.
     private func write(
