@@ -116,6 +116,21 @@ extension LogWriter {
         try manifest.reserve.lending(isFull: WeirError.isNoSpace, settle)
     }
 
+    /// Lets a log that never had a record begin at a later offset; `false` for any other. After a
+    /// crash it begins there or where it did.
+    package func begin(at offset: Offset) throws(WeirError) -> Bool {
+        if let poison { throw poison }
+        let isUntouched = active == nil && asleep == nil && manifest.state.segments.isEmpty
+        guard isUntouched, nextOffset == view.logStart, offset >= nextOffset else { return false }
+        if offset == nextOffset { return true }
+        try checkTenure()
+        try commit([.logStart(offset)])
+        (nextOffset, durableEnd, witnessedDurableEnd) = (offset, offset, offset)
+        view.retire([], logStart: offset)
+        publish()
+        return true
+    }
+
     /// Makes a segment that begins at the next offset, and leaves the active one for it.
     private func startSegment() throws(WeirError) {
         let entry = SegmentEntry(id: SegmentID(host.random()), base: nextOffset, epoch: epoch)

@@ -111,6 +111,22 @@ struct ArchiveTransferTests {
         TemporaryFolder.remove(again.path)
     }
 
+    @Test func `begins where the archive does in a stream that never had a record, too`() throws {
+        let pair = try Pair()
+        try pair.fill()
+        for (name, last) in [("trimmed", 55), ("emptied", 200)] as [(String, Offset)] {
+            try pair.stream.trimBlocking(before: .offset(last))
+            let made = try pair.target.streamBlocking(name, creating: StreamConfiguration())
+            let archive = try archive(of: pair.stream)
+            #expect(try bring(archive, into: pair.target, name).keepsOffsets)
+            #expect(made.firstOffset == last && made.endOffset == 200)
+            #expect(try made.all() == pair.stream.all())
+            try made.syncWriter().append(value: bytes("own"))
+            #expect(made.endOffset == 201)
+        }
+        try pair.close()
+    }
+
     @Test func `is not appended twice, however often it is sent`() throws {
         let pair = try Pair()
         try pair.fill()
@@ -295,11 +311,11 @@ struct PartitionedTransferTests {
         }
     }
 
-    private func whole() throws -> [UInt8] {
+    private func whole(total: Int = 60) throws -> [UInt8] {
         var export = try group.exportArchive()
-        #expect(export.offsetsTotal == 60)
+        #expect(export.offsetsTotal == total)
         let found = try parts(&export).flatMap { $0 }
-        #expect(export.recordCount == 60 && export.offsetsDone == 60)
+        #expect(export.recordCount == total && export.offsetsDone == total)
         return found
     }
 
@@ -338,6 +354,27 @@ struct PartitionedTransferTests {
             try expectSame(pair.target.partitionedStreamBlocking("at\(count)"))
         }
         try pair.close()
+    }
+
+    @Test func `begins where its partitions do, and gives no offset out anew`() throws {
+        for (partition, offset) in zip(group.partitions, [3, 20, 15] as [Offset]) {
+            try partition.trimBlocking(before: .offset(offset))
+        }
+        let ends = group.partitions.map(\.endOffset)
+        #expect(try bring(whole(total: 22), into: pair.target).keepsOffsets)
+        #expect(try bring(whole(total: 22), into: pair.target).repeatCount == 22)
+        try pair.target.closeBlocking()
+        let store = try Store.openBlocking(at: pair.folder.path + "-target", .write)
+        let copy = try store.partitionedStreamBlocking("p")
+        #expect(copy.partitions.map(\.firstOffset) == [3, 20, 15])
+        #expect(copy.partitions.map(\.endOffset) == ends)
+        try expectSame(copy)
+        for (partition, end) in zip(copy.partitions, ends) {
+            #expect(try partition.syncWriter().append(value: bytes("new")).offset == end)
+        }
+        try store.closeBlocking()
+        try pair.source.closeBlocking()
+        TemporaryFolder.remove(pair.folder.path + "-target")
     }
 
     @Test func `is refused by streams with another number, or none, of partitions`() throws {

@@ -17,6 +17,13 @@ extension Committer {
         try betweenGroups { writer throws(WeirError) in try writer.sealActive() }
     }
 
+    /// Lets a log that never had a record begin at a later offset, so that the records of another
+    /// keep theirs; `false` for any other log. Blocks the thread.
+    func begin(at offset: Offset) throws(WeirError) -> Bool {
+        defer { watch.wake() }
+        return try betweenGroups { writer throws(WeirError) in try writer.begin(at: offset) }
+    }
+
     /// Makes durable what was appended without waiting for that. Blocks the thread.
     func sync() throws(WeirError) {
         try betweenGroups { writer throws(WeirError) in try writer.sync() }

@@ -46,13 +46,19 @@ final class ImportLane {
         producer = try stream.syncWriter().producer(Self.producer(head.storeID, head.streamID))
         let known = producer.lastPublishingID.map { Offset($0) }
         wanted = max(head.first, known ?? .zero)
-        let end = stream.view.flushedEnd
-        keepsOffsets = end == wanted || end == .zero
+        let isBegun = try producer.writer.committer.begin(at: wanted)
+        keepsOffsets = isBegun || stream.view.flushedEnd == wanted
         batch = Batch(byteLimit: stream.configuration.batchBytesMax)
         outcome = ImportOutcome(stream: stream.name, source: head.name, sourceEnd: wanted)
     }
 
     func sync() throws(WeirError) { try producer.writer.committer.sync() }
+
+    /// The archive is whole. A source without a record has given out its offsets all the same: here
+    /// they are not given out anew.
+    func end() throws(WeirError) {
+        if try producer.writer.committer.begin(at: head.end) { outcome.sourceEnd = head.end }
+    }
 
     func add(_ found: ArchivedBatch) throws(WeirError) {
         let header = found.header

@@ -74,7 +74,7 @@ public struct ArchiveImport: ~Copyable {
             switch item {
             case .head(let head): try begin(head)
             case .batch(let batch): try lane?.add(batch)
-            case .trailer: break
+            case .trailer: try lane?.end()
             }
         }
     }
