@@ -211,6 +211,27 @@ struct ArchiveTransferTests {
         try pair.close()
     }
 
+    @Test(arguments: [Offset(200), Offset(.max - 1), Offset(.max)])
+    func `is not gone on with where its stream never was`(end: Offset) throws {
+        let pair = try Pair()
+        try pair.fill(batches: 2)
+        var decoder = ArchiveDecoder()
+        decoder.add(try archive(of: pair.stream))
+        guard case .head(var head)? = try decoder.next() else { return }
+        for (first, last) in [(Offset.zero, end), (end, end)] {
+            (head.first, head.end) = (first, last)
+            var encoder = ArchiveEncoder(head)
+            var part = ArchivePart()
+            try part.add(encoder.begin())
+            let error = #expect(throws: WeirError.self) {
+                _ = try pair.stream.exportArchive(resuming: part)
+            }
+            #expect(error?.code == .damaged)
+            #expect(error?.message.contains("goes up to offset \(end)") == true)
+        }
+        try pair.close()
+    }
+
     @Test func `has the holes of compaction, and no gaps`() throws {
         let pair = try Pair(StreamConfiguration(compaction: CompactionPolicy()))
         let writer = try pair.stream.syncWriter()

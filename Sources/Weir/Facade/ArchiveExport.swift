@@ -77,14 +77,16 @@ public struct ArchiveExport: ~Copyable {
     public var nextOffset: Offset { inner.nextOffset }
     /// Offsets that were gone through, of all streams.
     public var offsetsDone: Int {
-        offsetsBefore + (min(inner.nextOffset, encoder.head.end) - encoder.head.first)
+        offsetsBefore.adding(min(inner.nextOffset, encoder.head.end) - encoder.head.first)
     }
     /// Those and the ones to come.
     public var offsetsTotal: Int {
-        following.reduce(offsetsBefore + range.offsetCount) { $0 + $1.range.offsetCount }
+        following.reduce(offsetsBefore.adding(range.offsetCount)) {
+            $0.adding($1.range.offsetCount)
+        }
     }
     /// In the archive so far, with what an interrupted writer left.
-    public var recordCount: Int { recordsBefore + Int(clamping: encoder.tally.recordCount) }
+    public var recordCount: Int { recordsBefore.adding(Int(clamping: encoder.tally.recordCount)) }
     /// Bytes that were damaged in the streams and cost no record.
     public var reports: [DamageReport] { reportsBefore + inner.reports }
 
@@ -114,7 +116,7 @@ public struct ArchiveExport: ~Copyable {
     private mutating func goOn(_ next: Part) {
         var export = ArchiveExport(next, inSeriesBefore: following)
         export.recordsBefore = recordCount
-        export.offsetsBefore = offsetsBefore + range.offsetCount
+        export.offsetsBefore = offsetsBefore.adding(range.offsetCount)
         export.reportsBefore = reports
         self = export
     }
@@ -156,6 +158,14 @@ extension Range<Offset> {
     fileprivate var offsetCount: Int { upperBound - lowerBound }
 }
 
+extension Int {
+    /// Offsets are what somebody's file says: a sum that does not fit is the largest number.
+    fileprivate func adding(_ count: Int) -> Int {
+        let (sum, overflow) = addingReportingOverflow(count)
+        return overflow ? .max : sum
+    }
+}
+
 extension ArchivePart {
     fileprivate var nothingMissing: WeirError {
         WeirError(
@@ -190,8 +200,21 @@ extension LogStream {
             throw part.nothingMissing
         }
         try expectOwn(head, inSeries: false)
-        if engine.isReadOnly { try engine.refresh(open) }
+        try expectWithin(head, tally)
         return ArchiveExport(self, head, after: tally)
+    }
+
+    /// Throws `damaged` for an archive that goes, or is to go, where this stream never was.
+    fileprivate func expectWithin(
+        _ head: ArchiveHead, _ tally: ArchiveTally
+    ) throws(WeirError) {
+        if engine.isReadOnly { try engine.refresh(open) }
+        let goal = max(head.end, tally.end)
+        guard goal > max(view.visibleEnd, view.logStart) else { return }
+        throw WeirError.damaged(
+            "The archive that was begun goes up to offset \(goal), and the stream \(name) ends at "
+                + "\(view.visibleEnd): the archive was altered, or the stream lost its end. Remove "
+                + "what was begun, and export anew.", offset: view.visibleEnd)
     }
 
     fileprivate func expectOwn(_ head: ArchiveHead, inSeries: Bool) throws(WeirError) {
@@ -238,7 +261,7 @@ extension PartitionedStream {
             let stream = partitions[wholeCount]
             try stream.expectOwn(head, inSeries: true)
             let following = try archiveParts(partitions[(wholeCount + 1)...], from: start)
-            if stream.engine.isReadOnly { try stream.engine.refresh(stream.open) }
+            try stream.expectWithin(head, tally)
             export = ArchiveExport(stream, head, after: tally, before: following[...])
         } else {
             let parts = try archiveParts(partitions[wholeCount...], from: start)
