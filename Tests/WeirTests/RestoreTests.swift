@@ -78,6 +78,25 @@ struct RestoreTests {
         }
     }
 
+    @Test func `counts no record that a trim has let go of`() async throws {
+        let store = try await Store.open(at: source)
+        try await fill(store)
+        for name in ["plain", "packed"] {
+            _ = try await store.stream(name).trim(before: .offset(7))
+        }
+        _ = try await store.backup(to: backup)
+        try await store.close()
+        let whole = try await Store.restore(from: backup, to: restored)
+        #expect(whole.recordCount == 26)
+        for end: UInt64 in [7, 9, 18] {
+            let part = try await Store.restore(
+                from: backup, to: restored + "-\(end)",
+                options: .init(streams: ["packed"], end: .offset(Offset(end))))
+            #expect(part.recordCount == Int(end) - 7)
+            #expect(try await values(restored + "-\(end)", "packed").count == Int(end) - 7)
+        }
+    }
+
     @Test func `goes on with the next append where it ends`() async throws {
         let store = try await Store.open(at: source)
         try await fill(store)

@@ -1,6 +1,7 @@
 import WeirBase
 import WeirFiles
 import WeirFormat
+import WeirLog
 import WeirRecovery
 
 /// Makes a store of a snapshot, in a directory that nobody takes for a store before it is one.
@@ -155,7 +156,32 @@ struct RestoreRun<Files: FileSystem> {
         self.outcome.damage += stream.reports.filter(\.isDamage)
         guard !stream.manifest.name.isSystem else { return }
         for entry in stream.manifest.segments {
-            self.outcome.recordCount += Int(clamping: entry.sealed?.recordCount ?? 0)
+            guard let sealed = entry.sealed else { continue }
+            self.outcome.recordCount +=
+                Int(clamping: sealed.recordCount) - (try trimmedCount(of: entry, in: stream))
+        }
+    }
+
+    /// Records of a segment that a trim has let go of.
+    private func trimmedCount(
+        of entry: SegmentEntry, in stream: RecoveredStream
+    ) throws(WeirError) -> Int {
+        let (manifest, maps) = (stream.manifest, SegmentMaps())
+        let readable = ReadableSegment(
+            files: target, entry: entry,
+            path: StoreLayout.segment(manifest.streamID, entry.id, base: entry.base),
+            maps: maps, mapByteCount: max(1, Int(clamping: entry.sealed?.fileBytes ?? 1)),
+            readableEnd: entry.sealed?.batchesEnd ?? .zero, summary: nil)
+        let view = LogView(
+            name: manifest.name, visibility: .flushed, maps: maps, segments: [readable],
+            logStart: manifest.logStart, flushedEnd: stream.nextOffset,
+            durableEnd: stream.durableEnd)
+        do throws(WeirError) {
+            return try LogSearch(view).trimmedCount(of: readable)
+        } catch {
+            // Its file is missing in the backup, and that was told.
+            if error.code == .notFound { return 0 }
+            throw error
         }
     }
 
