@@ -2,10 +2,10 @@ import Testing
 import WeirBase
 import WeirFiles
 import WeirFormat
-import WeirIndex
 import WeirLog
 
 @testable import Weir
+@testable import WeirIndex
 
 @Suite("What feeds the index")
 struct IndexFeedingTests {
@@ -89,6 +89,43 @@ struct IndexFeedingTests {
         }
         #expect(error?.code == .noSpace)
         feeding.close()
+    }
+
+    /// Somebody else holds the file while it is made: a transaction in it is open.
+    @Test func `lets appends be acknowledged while the index stands still, half made`() async throws
+    {
+        let folder = TemporaryFolder()
+        let store = try await Store.open(at: folder.path, index: .off)
+        let stream = try await store.stream("s", creating: .init(durability: .flushed))
+        let writer = try stream.syncWriter()
+        func append(_ count: Int) throws {
+            for _ in 0..<count {
+                var batch = Batch()
+                _ = try batch.append(key: bytes("k"), value: [])
+                try writer.append(&batch)
+            }
+        }
+        try append(5000)
+        let (id, end) = (stream.open.id, stream.endOffset)
+        let feeder = IndexFeeder(engine: store.engine, entriesMax: 1)
+        func covered() -> Offset? { feeder.figures.coverage[id]?.upperBound }
+        try feeder.start()
+        while covered() == nil { await Task.yield() }
+        let connection = try IndexConnection(
+            path: folder.path + "/index-1.sqlite", isReadOnly: false)
+        var halfWay: Offset?
+        try connection.write { _ in
+            halfWay = covered()
+            try writer.append(key: bytes("k"), value: [], level: .durable)
+            try append(50)
+        }
+        let reached = try #require(halfWay)
+        try #require(reached < end)
+        #expect(stream.view.durableEnd > end && stream.endOffset == end + 51)
+        while let now = covered(), now <= reached { await Task.yield() }
+        feeder.end(finishing: false)
+        try connection.close()
+        try await store.close()
     }
 
     @Test func `indexes what is read in many parts, whole`() async throws {
