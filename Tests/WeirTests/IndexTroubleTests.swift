@@ -37,11 +37,11 @@ struct IndexTroubleTests {
         try append(["k"], to: stream)
         while store.indexReport().generation != 1 { await Task.yield() }
         let first = try #require(reader(store.index))
-        store.index.distrust(WeirError.damaged("The first one looked."), of: first)
+        _ = store.index.distrust(WeirError.damaged("The first one looked."), of: first)
         while store.indexReport().generation != 2 { await Task.yield() }
         let second = try #require(reader(store.index))
         #expect(second !== first)
-        store.index.distrust(WeirError.damaged("The second one looked."), of: first)
+        _ = store.index.distrust(WeirError.damaged("The second one looked."), of: first)
         #expect(reader(store.index) === second)
         try await store.close()
         let again = try await Store.open(at: folder.path, .read)
@@ -82,6 +82,41 @@ struct IndexTroubleTests {
                 entries: offsets.map { KeyEntry(hash: wanted.hash, offset: $0) })
         ])
         try writer.close()
+    }
+
+    @Test func `that a reading process finds wrong is made anew by the writer, asked once`()
+        async throws
+    {
+        let store = try await Store.open(at: folder.path, logger: quiet)
+        let stream = try await store.stream("s", creating: .init(durability: .flushed))
+        try append(["k", "x", "k"], to: stream)
+        while store.indexReport().generation != 1 || store.indexReport().lag != 0 {
+            await Task.yield()
+        }
+        let reading = try await Store.open(at: folder.path, .read, logger: quiet)
+        let found = try #require(reader(reading.index))
+        let told = reading.index.distrust(WeirError.damaged("It was looked at."), of: found)
+        #expect(told.contains("It was looked at.") && told.contains("was asked to make"))
+        while store.indexReport().generation != 2 || store.indexReport().lag != 0 {
+            await Task.yield()
+        }
+        // Of the first, nothing is to be said any more, by whoever comes late.
+        let client = try ControlClient(path: folder.path)
+        let request = IndexRequest(rebuild: true, generation: 1)
+        _ = try client.ask(request, for: IndexProgress.self)
+        #expect(
+            reading.index.distrust(WeirError.damaged("It is late."), of: found).contains("asked")
+                == false)
+        try append(["k"], to: stream)
+        while store.indexReport().lag != 0 { await Task.yield() }
+        #expect(store.indexReport().generation == 2)
+        while reader(reading.index) == nil { await Task.yield() }
+        var records = try await reading.stream("s").records(key: "k")
+        var offsets: [Offset] = []
+        while case .record(let record) = try records.next() { offsets.append(record.offset) }
+        #expect(offsets == [0, 2, 3] && records.scanReason == nil)
+        try await reading.close()
+        try await store.close()
     }
 
     @Test func `says so no longer once it can be kept again`() async throws {

@@ -99,8 +99,8 @@ final class StoreIndex: Sendable {
             }
             return try adopt(generation, owner)
         } catch {
-            if let generation { distrust(error, generation) }
-            return .none(because: error.description)
+            guard let generation else { return .none(because: error.description) }
+            return .none(because: distrust(error, generation))
         }
     }
 
@@ -168,27 +168,53 @@ final class StoreIndex: Sendable {
     }
 
     /// What the index said does not hold, or it cannot be read. A writer makes it anew; a reading
-    /// process does without. Other failures may pass, and change nothing.
-    func distrust(_ error: WeirError, of reader: IndexReader) {
+    /// process does without, and asks the writer to. Other failures may pass, and change nothing.
+    /// Returns what to tell of it.
+    func distrust(_ error: WeirError, of reader: IndexReader) -> String {
         // A file that is no longer the one to look in was thrown away already.
         let generation = state.withLock { state in
             state.open.flatMap { $0.reader === reader ? $0.generation : nil }
         }
-        if let generation { distrust(error, generation) }
+        guard let generation else { return error.description }
+        return distrust(error, generation)
     }
 
-    private func distrust(_ error: WeirError, _ generation: UInt64) {
-        guard error.code == .damaged else { return }
+    private func distrust(_ error: WeirError, _ generation: UInt64) -> String {
+        guard error.code == .damaged else { return error.description }
+        var (mayHold, isFirst) = (false, false)
         let open = state.withLock { state -> Open? in
             let open = state.open?.generation == generation ? state.open.take() : nil
             // A writer may have come, and what nobody was to write has changed: it is opened anew.
-            let mayHold = open?.isFrozen ?? false
-            if !mayHold { state.distrusted = (generation, error.description) }
+            mayHold = open?.isFrozen ?? false
+            // Whoever is first asks the writer.
+            isFirst = !mayHold && state.distrusted?.generation != generation
+            if isFirst { state.distrusted = (generation, error.description) }
             return open
         }
         logger.warning("the index is not used: \(error)")
         feeder?.distrust(error.description)
         close(open?.reader)
+        guard isFirst, feeder == nil else { return error.description }
+        let reason = error.description + askForAnother(than: generation)
+        state.withLock { state in
+            guard state.distrusted?.generation == generation else { return }
+            state.distrusted = (generation, reason)
+        }
+        return reason
+    }
+
+    /// Has a writer that runs make the index anew, and says so. Where none does, or it does not
+    /// answer, nothing is lost: the next writer meets the damage itself.
+    private func askForAnother(than generation: UInt64) -> String {
+        do throws(WeirError) {
+            let client = try ControlClient(path: engine.files.rootPath)
+            guard try client.hasWriter() else { return "" }
+            let request = IndexRequest(rebuild: true, generation: generation)
+            _ = try client.ask(request, for: IndexProgress.self)
+            return " The process that writes the store was asked to make the index anew."
+        } catch {
+            return " The process that writes the store could not be asked to make it anew: \(error)"
+        }
     }
 
     private func close(_ reader: IndexReader?) {

@@ -222,8 +222,8 @@ public struct KeyedRecords: ~Copyable {
 
     /// The index was proven and is wrong all the same: it is of another history of this store.
     private mutating func distrust(_ error: WeirError) {
-        if let reader { stream.index.distrust(error, of: reader) }
-        readLog(to: endOffset, because: error.description)
+        let reason = reader.map { stream.index.distrust(error, of: $0) }
+        readLog(to: endOffset, because: reason ?? error.description)
     }
 
     // MARK: by the log

@@ -85,13 +85,18 @@ extension Store {
                     "The writer of the store keeps no index: it was opened without one.")
             }
             let before = try indexProgress()
-            if request.rebuild { index.discard() }
+            // Of one that was made anew meanwhile, there is nothing to be said any more.
+            if request.rebuild, request.generation ?? before.generation == before.generation {
+                index.discard()
+            }
             return before
         }
     }
 }
 
-private struct IndexRequest: Codable {
+struct IndexRequest: Codable {
     var command = "index"
     var rebuild: Bool
+    /// That of the file which somebody met damage in; any without.
+    var generation: UInt64?
 }
