@@ -7,11 +7,12 @@ import WeirBase
 struct BackupCallTests {
     private let folder = TemporaryFolder()
     private var backup: String { folder.path + "/backup" }
+    private var storePath: String { folder.path + "/store" }
 
     private func store() async throws -> Store {
         try FileManager.default.createDirectory(
             atPath: folder.path, withIntermediateDirectories: true)
-        let store = try await Store.open(at: folder.path + "/store")
+        let store = try await Store.open(at: storePath)
         let stream = try await store.stream("s", creating: .init())
         for number in 0..<10 { try await stream.append(value: bytes("\(number)")) }
         return store
@@ -112,6 +113,41 @@ struct BackupCallTests {
         return (restored, try #require(files.first { $0.hasSuffix(".segment") }))
     }
 
+    private func segment(_ store: Store) async throws -> String {
+        try await (store.stream("s").info().segments.first?.path).map { storePath + "/" + $0 } ?? ""
+    }
+
+    private func expectRenewed(_ count: Int) async throws {
+        let store = try await Store.open(at: storePath)
+        try await store.stream("s").append(value: bytes("behind it"))
+        let report = try await store.backup(to: backup)
+        #expect(report.segmentsRenewed.count == 1 && report.damage.isEmpty)
+        #expect(try await store.backup(to: backup).segmentsRenewed.isEmpty)
+        try await store.close()
+        let snapshots = try Store.backups(at: backup).map(\.name)
+        for (snapshot, count) in [(snapshots.first, count), (snapshots.last, count + 1)] {
+            let target = folder.path + "/restored-\(count)"
+            _ = try await Store.restore(
+                from: backup, to: target, options: .init(snapshot: snapshot))
+            let restored = try await Store.open(at: target, .read)
+            #expect(try await restored.stream("s").all().count == count)
+            try await restored.close()
+        }
+    }
+
+    @Test func `copies a segment again whose header a repair has made anew`() async throws {
+        let store = try await store()
+        _ = try await store.backup(to: backup)
+        let segment = try await segment(store)
+        try await store.close()
+        var bytes = try Data(contentsOf: URL(filePath: segment))
+        bytes[100] ^= 1
+        try bytes.write(to: URL(filePath: segment))
+        let plan = try Store.repairPlan(at: storePath)
+        _ = try Store.repair(at: storePath, performing: plan)
+        try await expectRenewed(10)
+    }
+
     private func flip(_ path: String, fromEnd distance: Int) throws {
         var bytes = try Data(contentsOf: URL(filePath: path))
         bytes[bytes.count - distance] ^= 1
@@ -145,7 +181,7 @@ struct BackupCallTests {
     {
         try FileManager.default.createDirectory(
             atPath: folder.path, withIntermediateDirectories: true)
-        let store = try await Store.open(at: folder.path + "/store")
+        let store = try await Store.open(at: storePath)
         let stream = try await store.stream("s", creating: .init(compaction: CompactionPolicy()))
         try await stream.append(value: bytes("0"))
         _ = try await store.backup(to: backup)

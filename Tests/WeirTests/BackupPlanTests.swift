@@ -6,7 +6,7 @@ import WeirFormat
 
 private let id = SegmentID(7)
 private let stored = StoredSegment(byteCount: 100, checksum: 1)
-private let renewal = BackupPlan.Action.renew(stored, batchesEnd: FilePosition(90))
+private let renewal = BackupPlan.Action.renew(stored)
 
 private func sealed(_ bytes: UInt64, footer: UInt32 = 9) -> SealedSegment {
     SealedSegment(
@@ -46,7 +46,7 @@ struct BackupPlanTests {
 
     @Test func `writes nothing into a file that an interrupted backup left longer`() {
         let plan = plan(entry(), present: 150)
-        #expect(plan.action(for: entry(sealed(200))) == .renew(stored, batchesEnd: nil))
+        #expect(plan.action(for: entry(sealed(200))) == renewal)
     }
 
     @Test func `copies again what somebody cut or removed`() {
@@ -74,6 +74,13 @@ struct BackupPlanTests {
     @Test func `keeps a segment that was sealed anew, and shorter, as it is by then`() {
         let new = entry(sealed(96, footer: 8))
         var plan = plan(entry(sealed(100)), present: 96)
+        plan.note(new, StoredSegment(byteCount: 96, checksum: 2))
+        #expect(plan.action(for: new) == .keep(StoredSegment(byteCount: 96, checksum: 2)))
+    }
+
+    @Test func `keeps a segment that a recovery cut and sealed, as it is by then`() {
+        let new = entry(sealed(96))
+        var plan = plan(entry(), present: 96)
         plan.note(new, StoredSegment(byteCount: 96, checksum: 2))
         #expect(plan.action(for: new) == .keep(StoredSegment(byteCount: 96, checksum: 2)))
     }

@@ -11,8 +11,8 @@ struct BackupPlan: Sendable {
         case extend(StoredSegment)
         /// The same of a file that was sealed and has been repaired, or was cut when it was copied,
         /// or has more than a snapshot says. What is there may be the store's own file, by a hard
-        /// link, so nothing is written in it. `batchesEnd`: what a repair leaves as it is.
-        case renew(StoredSegment, batchesEnd: FilePosition?)
+        /// link, so nothing is written in it.
+        case renew(StoredSegment)
         /// A whole file that no snapshot names, as an interrupted backup leaves it: proven, not
         /// copied.
         case adopt
@@ -42,11 +42,10 @@ struct BackupPlan: Sendable {
         }
     }
 
-    /// The file is there now, so long; one that was sealed anew may have become shorter.
+    /// The file is there now, so long; one that was cut or sealed anew may have become shorter.
     mutating func note(_ entry: SegmentEntry, _ stored: StoredSegment) {
         if let last = known[entry.id], last.stored.byteCount > stored.byteCount {
-            guard let before = last.sealed, let now = entry.sealed, before != now,
-                now.fileBytes == stored.byteCount
+            guard let now = entry.sealed, last.sealed != now, now.fileBytes == stored.byteCount
             else { return }
         }
         known[entry.id] = Known(stored: stored, sealed: entry.sealed)
@@ -65,11 +64,9 @@ struct BackupPlan: Sendable {
         guard UInt64(present ?? 0) >= known.stored.byteCount else { return .copy }
         guard let sealed = known.sealed else {
             let isAsKnown = present.map { UInt64($0) } == known.stored.byteCount
-            return isAsKnown ? .extend(known.stored) : .renew(known.stored, batchesEnd: nil)
+            return isAsKnown ? .extend(known.stored) : .renew(known.stored)
         }
         let isSame = sealed == entry.sealed && sealed.fileBytes == known.stored.byteCount
-        guard !isSame else { return .keep(known.stored) }
-        let isSealedAnew = entry.sealed?.batchesEnd == sealed.batchesEnd
-        return .renew(known.stored, batchesEnd: isSealedAnew ? sealed.batchesEnd : nil)
+        return isSame ? .keep(known.stored) : .renew(known.stored)
     }
 }

@@ -29,8 +29,9 @@ public struct BackupReport: Sendable {
     public internal(set) var snapshotsRemoved = 0
     /// Files that no snapshot named any more.
     public internal(set) var segmentsRemoved = 0
-    /// Files of segments that were sealed anew since they were copied, as a repair does it, and
-    /// were copied again. Earlier snapshots have their records, and call them altered.
+    /// Files of segments that a repair or a recovery mended since they were copied, and that were
+    /// copied again with the same batches. Earlier snapshots have their records, and call them
+    /// altered.
     public internal(set) var segmentsRenewed: [String] = []
     /// What was found damaged; it was copied as it is.
     public internal(set) var damage: [DamageReport] = []

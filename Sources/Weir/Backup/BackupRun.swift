@@ -275,21 +275,20 @@ struct BackupRun<Files: FileSystem> {
         }
         defer { bytesDone += end }
         switch action {
-        case .extend(let known):
-            _ = try copy.isAlike(known, file, segment.path, isDamaged: isDamaged, to: end)
-            guard UInt64(end) > known.byteCount else { return .init(stored: known) }
-            return try copy.extend(segment.path, having: known, from: file, to: end)
-        case .renew(let known, let batchesEnd):
-            if let batchesEnd, !isDamaged,
-                try copy.isSealedAnew(
-                    known, file, segment.path, batchesEnd: batchesEnd, to: end)
-            {
+        case .extend(let known), .renew(let known):
+            let likeness = try copy.likeness(
+                of: file, to: known, segment.entry.id, segment.path, byteCount: end)
+            if case .mended = likeness, !isDamaged {
                 outcome.segmentsRenewed.append(segment.path)
                 break
             }
-            guard try copy.isAlike(known, file, segment.path, isDamaged: isDamaged, to: end),
-                UInt64(end) > known.byteCount
-            else { return .init(stored: known) }
+            if likeness != .same, !isDamaged { throw Self.wentBack(known, segment.path) }
+            // Where it is damaged since, the copy keeps what it has.
+            guard UInt64(end) > known.byteCount else { return .init(stored: known) }
+            if case .extend = action {
+                return try copy.extend(segment.path, having: known, from: file, to: end)
+            }
+            guard likeness == .same else { return .init(stored: known) }
         case .adopt:
             if let stored = try adopt(segment, end, file, copy) {
                 return SegmentCopy.Result(stored: stored)
@@ -300,6 +299,13 @@ struct BackupRun<Files: FileSystem> {
             segment.entry.sealed == nil ? .none : options.link ? .file : .blocks
         return try copy.copy(
             file, segment.path, byteCount: end, to: segment.path, sharing: sharing)
+    }
+
+    private static func wentBack(_ known: StoredSegment, _ path: String) -> WeirError {
+        WeirError.damaged(
+            "The segment has not the batches in the \(known.byteCount) bytes that the backup has "
+                + "of it: the store went back behind its own past. Back it up to a new directory.",
+            path: path)
     }
 
     /// A file that an interrupted backup left, if it is what a copy would be.

@@ -1,6 +1,7 @@
 import WeirBase
 import WeirFiles
 import WeirFormat
+import WeirRecovery
 
 /// Moves a segment's bytes from one directory to another, and sums them up on the way.
 ///
@@ -94,44 +95,70 @@ struct SegmentCopy<Files: FileSystem> {
         }
     }
 
-    /// Whether a file begins as its copy does.
-    ///
-    /// Throws `damaged` where it does not, unless it is known to be damaged since: then the copy
-    /// keeps what it has.
-    func isAlike(
-        _ known: StoredSegment, _ file: Files.File, _ path: String, isDamaged: Bool,
-        to byteCount: Int
-    ) throws(WeirError) -> Bool {
-        let start = Int(clamping: known.byteCount)
-        var continues = false
-        if byteCount >= start {
-            let beginning = try checksum(of: file, in: source, byteCount: start)
-            continues = beginning == known.checksum
-        }
-        guard continues || isDamaged else {
-            throw WeirError.damaged(
-                "The segment does not begin with the \(start) bytes that the backup has of it: the "
-                    + "store went back behind its own past. Back it up to a new directory.",
-                path: path)
-        }
-        return continues
+    /// How a file stands to its copy.
+    enum Likeness: Sendable {
+        /// It begins with all that the copy has.
+        case same
+        /// It has the copy's batches where they were. Its header was made anew, or it was sealed
+        /// anew, or bytes in which no batch stands were cut.
+        case mended
+        case other
     }
 
-    /// Whether a file has its copy's batches, and another footer than it.
-    func isSealedAnew(
-        _ known: StoredSegment, _ file: Files.File, _ path: String, batchesEnd: FilePosition,
-        to byteCount: Int
-    ) throws(WeirError) -> Bool {
-        let (start, end) = (Int(clamping: known.byteCount), Int(clamping: batchesEnd.value))
-        guard (0...min(start, byteCount)).contains(end) else { return false }
-        if byteCount >= start {
-            let beginning = try checksum(of: file, in: source, byteCount: start)
-            if beginning == known.checksum { return false }
+    func likeness(
+        of file: Files.File, to known: StoredSegment, _ segment: SegmentID, _ path: String,
+        byteCount: Int
+    ) throws(WeirError) -> Likeness {
+        let start = Int(clamping: known.byteCount)
+        if byteCount >= start,
+            try checksum(of: file, in: source, byteCount: start) == known.checksum
+        {
+            return .same
         }
         let copy = try target.open(path, .read)
-        let copied = try checksum(of: copy, in: target, byteCount: end)
+        let isMended: Bool
+        do throws(WeirError) {
+            let batches = try self.batches(of: copy, segment, path, byteCount: start)
+            if batches.upperBound <= byteCount {
+                let copied = try checksum(of: copy, in: target, batches)
+                isMended = try checksum(of: file, in: source, batches) == copied
+            } else {
+                isMended = false
+            }
+        } catch {
+            try target.close(copy)
+            throw error
+        }
         try target.close(copy)
-        return try checksum(of: file, in: source, byteCount: end) == copied
+        return isMended ? .mended : .other
+    }
+
+    /// Where a copy's batches are: from behind its header to where the last good one ends.
+    private func batches(
+        of copy: Files.File, _ segment: SegmentID, _ path: String, byteCount: Int
+    ) throws(WeirError) -> Range<Int> {
+        let start = SegmentHeader.alignment
+        var end = start
+        guard byteCount > start else { return start..<end }
+        try ScannedSegment.withBytes(
+            of: copy, byteCount: byteCount, dataEnd: byteCount, path, target
+        ) { (bytes: RawSpan) throws(WeirError) in
+            var scanner = SegmentScanner(
+                segment: segment, position: FilePosition(UInt64(start)))
+            while true {
+                switch scanner.next(in: bytes) {
+                case .batch(let header, let position) where header.kind == .records:
+                    end = Int(clamping: (position + header.storedByteCount).value)
+                case .batch, .damage: continue
+                // Nobody knows what stands there, so it has to be the same.
+                case .newer:
+                    end = byteCount
+                    return
+                case .end: return
+                }
+            }
+        }
+        return start..<end
     }
 
     /// Adds what a file has more than its copy, up to `byteCount`. Synced when it returns.
@@ -178,7 +205,13 @@ struct SegmentCopy<Files: FileSystem> {
     func checksum(
         of file: Files.File, in files: Files, byteCount: Int
     ) throws(WeirError) -> UInt32 {
-        try read(file, in: files, 0..<byteCount, seed: 0) { _, _ throws(WeirError) in }
+        try checksum(of: file, in: files, 0..<byteCount)
+    }
+
+    private func checksum(
+        of file: Files.File, in files: Files, _ range: Range<Int>
+    ) throws(WeirError) -> UInt32 {
+        try read(file, in: files, range, seed: 0) { _, _ throws(WeirError) in }
     }
 
     /// Reads a range in pieces and sums it up.

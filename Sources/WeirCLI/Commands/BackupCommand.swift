@@ -121,7 +121,7 @@ extension BackupReport {
         if !segmentsRenewed.isEmpty {
             text +=
                 "renewed   \(Numbers.counted(segmentsRenewed.count, "segment")) that had been "
-                + "sealed anew since; earlier snapshots call them altered, and have their records\n"
+                + "mended since; earlier snapshots call them altered, and have their records\n"
         }
         if snapshotsRemoved + segmentsRemoved > 0 {
             text +=
