@@ -148,6 +148,30 @@ struct BackupCallTests {
         try await expectRenewed(10)
     }
 
+    @Test func `copies a segment again of which a recovery cut what is no batch`() async throws {
+        let store = try await store()
+        let segment = try await segment(store)
+        try await store.close()
+        var bytes = try Data(contentsOf: URL(filePath: segment))
+        let last = try #require(try lastBatch(of: segment))
+        for place in last..<bytes.count { bytes[place] = 0xA5 }
+        try bytes.write(to: URL(filePath: segment))
+        let reader = try await Store.open(at: storePath, .read)
+        #expect(try await !reader.backup(to: backup).damage.isEmpty)
+        try await reader.close()
+        try bytes.prefix(last).write(to: URL(filePath: segment))
+        try await expectRenewed(9)
+    }
+
+    private func lastBatch(of segment: String) throws -> Int? {
+        var found: Int?
+        try SegmentDump.forEach(inFileAt: segment) { item in
+            guard item.fields.contains(where: { $0 == ("kind", "records") }) else { return }
+            found = item.position
+        }
+        return found
+    }
+
     private func flip(_ path: String, fromEnd distance: Int) throws {
         var bytes = try Data(contentsOf: URL(filePath: path))
         bytes[bytes.count - distance] ^= 1
