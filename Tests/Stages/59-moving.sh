@@ -65,6 +65,24 @@ for format in ndjson csv; do
     same_partitions "a partitioned stream as $format" "$format"
 done
 
+# Text has its checksum beside it, of a whole and of a resumed export.
+for format in ndjson csv; do
+    text=$work/sums.$format
+    size=$(stat -c %s "$work/s.$format")
+    head -c $((size / 2)) "$work/s.$format" >"$text.partial"
+    check "a resumed export as $format" "$weir" export s -o "$text" --resume
+    check "its checksum is that of sha256sum" bash -c "cd '$work' && sha256sum -c --strict --status sums.$format.sha256 s.$format.sha256"
+    if "$weir" export s --format $format | cmp -s - "$text"; then echo "ok it is the whole one"; else echo "not ok a resumed $format: other bytes"; fi
+    printf 'X' | dd of="$text" bs=1 seek=$((size / 3)) conv=notrunc 2>/dev/null
+    expect "altered $format" 1 'has the SHA-256 [0-9a-f]{64}, and .* says [0-9a-f]{64}.*Nothing was imported.*remove .*sha256' "$weir" import t "$text" --store "$work/sums"
+    if [ ! -e "$work/sums/streams" ]; then echo "ok nothing was made for it"; else echo "not ok altered $format: a store was made"; fi
+    echo none >"$text.sha256"
+    expect "a checksum file that is none" 1 'does not begin with the 64 hexadecimal digits' "$weir" import t "$text" --store "$work/sums"
+    cp "$work/s.$format" "$text"
+    rm "$text.sha256"
+    expect "$format without a checksum" 0 '' "$weir" import t "$text" --store "$work/sums-$format"
+done
+
 # Refused, each in a sentence, and nothing lost.
 archive=$work/s.archive
 size=$(stat -c %s "$archive")
@@ -90,6 +108,7 @@ expect "a copy onto itself" 2 'give it another name' "$weir" copy s s
 expect "an archive of the stream itself" 1 'is of the stream s itself' "$weir" import s "$archive"
 expect "a target that exists" 1 'exists; remove it, or choose another name' "$weir" export s -o "$archive"
 expect "an archive that ends at a time" 2 'give --to offset:N' "$weir" export s --format archive --to time:2020-01-01 -o "$work/x"
+expect "a partitioned stream's text is not resumed" 1 'cannot be resumed; export its partitions' "$weir" export p -o "$work/x.csv" --resume
 expect "resuming a pipe" 2 'name it with --output' "$weir" export s --resume
 expect "an archive of partitions that begins at an offset" 1 'begin at a time' "$weir" export p --from offset:5 -o "$work/x.archive"
 expect "an archive of partitions that ends early" 1 'leave --to out' "$weir" export p --to offset:5 -o "$work/x.archive"
@@ -108,8 +127,15 @@ else
     echo "skip a folder without permission: privilege: root may write everywhere"
 fi
 if [ "$(id -u)" -eq 0 ] && mkdir "$work/full" && mount -t tmpfs -o size=128k tmpfs "$work/full" 2>/dev/null; then
+    for format in ndjson csv; do
+        expect "$format onto a full disk" 1 'No space left.*--resume' "$weir" export s -o "$work/full/s.$format"
+        rm "$work/full/s.$format.partial"
+    done
     expect "a full disk" 1 'No space left.*--resume' "$weir" export s -o "$work/full/s.archive"
     mount -o remount,size=64m "$work/full"
+    for format in "${formats[@]}"; do
+        if [ ! -e "$work/full/s.$format" ] && [ ! -e "$work/full/s.$format.sha256" ]; then echo "ok nothing has the name of a whole $format"; else echo "not ok a full disk: half a file has its name"; fi
+    done
     check "the export goes on when there is room" "$weir" export s -o "$work/full/s.archive" --resume
     "$weir" import s "$work/full/s.archive" --store "$work/back" 2>"$work/err"
     if [ "$(digest s "$work/back")" = "$(digest s "$WEIR_STORE")" ]; then echo "ok it is whole"; else echo "not ok a full disk: other records"; fi

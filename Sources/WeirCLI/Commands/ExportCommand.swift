@@ -33,7 +33,8 @@ struct ExportCommand: ParsableCommand {
             ndjson or csv they are merged in the order of the records' times.
 
             A file bears its name only when it is whole. Until then it is FILE.partial; what an \
-            interruption leaves of it is completed by --resume.
+            interruption leaves of it is completed by --resume. Beside a file of ndjson or csv \
+            stands its checksum, FILE.sha256, for `sha256sum -c` and for `import`.
 
             EXAMPLES
               weir export orders -o orders.archive
@@ -151,9 +152,11 @@ struct ExportCommand: ParsableCommand {
                 format: kind == .csv ? .csv : .json, namesStream: sources.namesStream),
             output: file.output, from: start, to: to)
         var position = start
+        try file.sumUp(behind: 0)
         if resume, let left = try file.source() {
             let part = try WholeText(left, kind)
             try file.goOn(at: part.byteCount)
+            try file.sumUp(behind: part.byteCount)
             printer.hasHead = part.byteCount > 0
             if let last = part.lastOffset { position = .offset(Offset(last) + 1) }
         }

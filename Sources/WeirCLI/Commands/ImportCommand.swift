@@ -15,7 +15,8 @@ struct ImportCommand: ParsableCommand {
             csv is known by its content. Text from a pipe is known by --producer.
 
             An archive that was cut or altered is imported up to that place, and what is wrong is \
-            said. Other csv files, and lines, are for `append`.
+            said. A file of ndjson or csv beside which FILE.sha256 stands is held against that \
+            before anything is imported. Other csv files, and lines, are for `append`.
 
             EXAMPLES
               weir import orders orders.archive
@@ -39,6 +40,15 @@ struct ImportCommand: ParsableCommand {
         }
     }
 
+    /// The file's content, held against the checksum beside it; `nil` for a pipe.
+    private func provenContent() throws -> ContentName? {
+        guard let content = try ContentName(file), let file else { return nil }
+        if ChecksumFile.exists(beside: file) {
+            try ChecksumFile.expect(content.digest, of: file)
+        }
+        return content
+    }
+
     func run() throws {
         let source = try InputSource(path: file)
         if kind == .archive {
@@ -57,7 +67,8 @@ struct ImportCommand: ParsableCommand {
             }
             return try opened.finish()
         }
-        let name = try producer ?? ContentName(file)?.description
+        let content = try provenContent()
+        let name = producer ?? content?.description
         let parser = ImportParser(
             parser: kind == .csv ? try ExportedCSVParser(source) : NDJSONParser(source))
         let opened = try options.open(making: stream)
@@ -99,6 +110,7 @@ extension WeirError {
 /// A file's content as the name of a producer: its length, and the SHA-256 of all of it.
 struct ContentName: CustomStringConvertible {
     let description: String
+    let digest: String
 
     /// `nil` for what cannot be read twice.
     init?(_ path: String?) throws {
@@ -107,7 +119,8 @@ struct ContentName: CustomStringConvertible {
         guard source.totalBytes != nil else { return nil }
         var digest = SHA256()
         while let piece = try source.piece() { digest.add(piece) }
-        description = "weir.import.\(source.bytesRead).\(digest.finish())"
+        self.digest = digest.finish()
+        description = "weir.import.\(source.bytesRead).\(self.digest)"
     }
 }
 

@@ -5,6 +5,7 @@ import Weir
 ///
 ///     NAME.partial   locked while it is written; what an interruption leaves, for --resume
 ///     NAME           the same file, renamed when everything in it is on the medium
+///     NAME.sha256    of text: its checksum, there just before NAME is
 final class ExportFile {
     let output: StandardOutput
     private let descriptor: Int32
@@ -78,12 +79,48 @@ final class ExportFile {
         else { throw failed("cutting", partial) }
     }
 
+    /// From here on a checksum is kept of all that the file has, the first `byteCount` bytes too.
+    func sumUp(behind byteCount: Int) throws {
+        guard path != nil else { return }
+        var (digest, left) = (SHA256(), byteCount)
+        let source = left > 0 ? try source() : nil
+        while left > 0, let piece = try source?.piece() {
+            digest.add(Array(piece.prefix(left)))
+            left -= piece.count
+        }
+        output.digest = digest
+    }
+
     /// Everything is there: syncs it, and gives it its name.
     func finish() throws {
         try output.flush()
         guard let path else { return }
         guard fsync(descriptor) == 0 else { throw failed("syncing", partial) }
+        if let digest = output.digest {
+            try writeChecksum(ChecksumFile.line(digest.finish(), of: path), of: path)
+        }
         guard unsafe rename(partial, path) == 0 else { throw failed("renaming", partial) }
+        try syncFolder(of: path)
+    }
+
+    /// Durable before the file bears its name: what is left of an older one never lies beside it.
+    private func writeChecksum(_ line: String, of path: String) throws {
+        let beside = ChecksumFile.path(of: path)
+        let unfinished = ExportFile.partial(beside)
+        let created = unsafe open(unfinished, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard created >= 0 else { throw failed("making", unfinished) }
+        defer { close(created) }
+        let text = StandardOutput(
+            descriptor: created, name: unfinished,
+            advice: "make room, and go on with the same command and --resume")
+        try text.write { $0 += Array(line.utf8) }
+        try text.flush()
+        guard fsync(created) == 0 else { throw failed("syncing", unfinished) }
+        guard unsafe rename(unfinished, beside) == 0 else { throw failed("renaming", unfinished) }
+        try syncFolder(of: path)
+    }
+
+    private func syncFolder(of path: String) throws(WeirError) {
         let folder = unsafe open(
             URL(filePath: path).deletingLastPathComponent().path, O_RDONLY | O_CLOEXEC)
         defer { if folder >= 0 { close(folder) } }

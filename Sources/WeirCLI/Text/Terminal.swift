@@ -73,6 +73,8 @@ final class StandardOutput {
     private let name: String
     private let advice: String
     private var buffer: [UInt8] = []
+    /// Takes in what is written, where somebody wants to know it.
+    var digest: SHA256?
     private static let flushBytes = 64 << 10
 
     init(
@@ -132,6 +134,7 @@ final class StandardOutput {
                     errno: errno)
             }
         }
+        digest?.add(buffer)
         buffer.removeAll(keepingCapacity: true)
     }
 }
