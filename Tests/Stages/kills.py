@@ -228,8 +228,13 @@ class Export(Trial):
 
     def rest(self):
         with open(self.made) as file:
-            if file.read() != records:
-                raise Wrong("another file")
+            found = file.read()
+        if found != records:
+            raise Wrong("another file")
+        with open(self.made + ".sha256") as file:
+            line = file.read()
+        if line != f"{hashlib.sha256(found.encode()).hexdigest()}  {self.target}\n":
+            raise Wrong("another checksum beside the file")
 
 
 class ExportArchive(Export):
