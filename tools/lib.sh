@@ -90,8 +90,8 @@ python_venv() {
 # not let them. Package.swift then leaves out what is not run so.
 release_tree=$WEIR_ROOT/.build-sim/tree
 
-# build_release_tests [PATCH]: builds them from a copy of the tree, or of the tree with a patch.
-build_release_tests() {
+# copy_tree [PATCH]: makes it, or one of the tree with a patch.
+copy_tree() {
     local place
     mkdir -p "$release_tree" || return
     for place in Package.swift Package.resolved Sources Tests; do
@@ -104,7 +104,12 @@ build_release_tests() {
     # that it does not know there, and call that a success. It makes new files, and so the tree's
     # own stay as they are.
     [ $# -eq 0 ] ||
-        (cd "$release_tree" && GIT_CEILING_DIRECTORIES=$WEIR_ROOT git apply "$1") || return
+        (cd "$release_tree" && GIT_CEILING_DIRECTORIES=$WEIR_ROOT git apply "$1")
+}
+
+# build_release_tests [PATCH]: builds them from a copy of the tree, or of the tree with a patch.
+build_release_tests() {
+    copy_tree "$@" || return
     WEIR_SIMULATIONS=1 swift build -c release --package-path "$release_tree" \
         --scratch-path "$WEIR_ROOT/.build-sim" --product weirPackageTests -Xswiftc -enable-testing
 }
