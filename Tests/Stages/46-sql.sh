@@ -68,6 +68,9 @@ check ".columns has those of a table" grep -qx 'stream, name, publishing_id, off
 check "an unknown table is told" grep -q 'no table none' "$work/err"
 check "so is an unknown word" grep -q 'no .more; there are' "$work/err"
 
+timeout 60 python3 Tests/Stages/sql-prompt.py "$weir" "$WEIR_STORE"
+check "the prompt on a terminal ends by itself" [ $? -eq 0 ]
+
 while IFS='|' read -r name status pattern sql; do
     expect "$name" "$status" "$pattern" "$weir" sql "$sql"
 done <<'cases'
