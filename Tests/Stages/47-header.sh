@@ -30,6 +30,31 @@ expect "a hidden column in SQL" 0 '' "$weir" sql "select count(*) as n from flig
 check "counts them" grep -qx 1000 "$work/out"
 check "and looks them up" [ ! -s "$work/err" ]
 expect "a header that is not indexed" 0 'condition on headers was answered by looking at all' "$weir" read flights --where "headers ->> 'origin' = 'LGA'"
+# A key, a time and a header in one condition: by the index, and where an index lacks one of them.
+condition="key = 'N14228' and time >= '2013-06-01' and headers ->> 'carrier' = 'UA'"
+"$weir" create year --index-header carrier
+"$weir" create keyed
+"$weir" create bare --no-key-index
+python3 -c 'import json
+for number in range(3000):
+    time = f"2013-{number % 12 + 1:02}-{number % 28 + 1:02}T05:00:00Z"
+    headers = {"carrier": ["UA", "B6", "AA"][number // 5 % 3]}
+    print(json.dumps({"key": ["N14228", "N24211"][number % 2], "time": time,
+                      "headers": headers, "value": str(number)}))' >"$work/year"
+grep N14228 "$work/year" | grep '"UA"' | grep -E '"2013-(0[6-9]|1[0-2])-' | python3 -c 'import json, sys
+for line in sys.stdin: print(json.loads(line)["value"])' >"$work/expected"
+check "a condition on key, time and header fits some records" [ "$(wc -l <"$work/expected")" -gt 99 ]
+for stream in year keyed bare; do
+    "$weir" append "$stream" --format ndjson <"$work/year" 2>/dev/null
+    expect "--where with key, time and header, of $stream" 0 '' "$weir" read "$stream" --where "$condition"
+    check "prints those records" cmp "$work/expected" "$work/out"
+    [ "$stream" = bare ] || check "and looks them up" [ ! -s "$work/err" ]
+done
+expect "one on what is not indexed" 0 'note: The condition on key.* was answered by looking at all of bare' \
+    "$weir" read bare --where "key = 'N14228' and headers ->> 'carrier' = 'UA'"
+check "is told once" [ "$(wc -l <"$work/err")" -eq 1 ]
+expect "one with an unknown column" 1 'no such column: tail; the columns of a stream are offset, time' \
+    "$weir" read year --where "tail = 'N14228' and time >= '2013-06-01' and headers ->> 'carrier' = 'UA'"
 expect "--key" 0 '' "$weir" read flights --key N3 --format json
 grep '"key":"N3"' "$work/all" >"$work/expected"
 check "prints those records" cmp "$work/expected" "$work/out"
