@@ -197,6 +197,33 @@ struct IndexFileTests {
         try writer.close()
     }
 
+    @Test func `keeps its journal short while much is written`() throws {
+        let writer = try IndexWriter.create(path: folder.file, identity)
+        let reader = try reader()
+        let journal = folder.file + "-wal"
+        func journalBytes() throws -> Int {
+            let size = try FileManager.default.attributesOfItem(atPath: journal)[.size]
+            return try #require(size as? Int)
+        }
+        var sizes: [Int] = []
+        // A run of one record writes a page of leaves and one of runs at least.
+        let count = UInt64(IndexLimits.journalBytesMax / IndexLimits.pageBytes * 5 / 8)
+        for offset in 0..<count {
+            try writer.append([run(offset..<offset + 1) { $0 }])
+            if offset % 64 == 0 { sizes.append(try journalBytes()) }
+            guard offset % 1000 == 0 else { continue }
+            while try writer.tidy(.idle) {}
+            #expect(try offsets(reader, offset) == [offset])
+        }
+        let most = try #require(sizes.max())
+        #expect(most > IndexLimits.journalBytesMax / 4 && most <= IndexLimits.journalBytesMax)
+        try writer.checkpoint()
+        #expect(try journalBytes() <= IndexLimits.journalBytesMax)
+        #expect(try offsets(reader, count - 1) == [count - 1])
+        try reader.close()
+        try writer.close()
+    }
+
     /// Whatever bits are wrong, what it answers is right, or it says that it is damaged; also while
     /// runs are merged.
     @Test(arguments: [0, 1, 9])
