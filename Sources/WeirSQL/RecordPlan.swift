@@ -92,8 +92,13 @@ struct RecordPlan: Equatable {
 
     /// Nothing says where in a stream that has records from an offset on to begin or to end.
     func isUnbounded(from first: Offset) -> Bool {
+        isBoundedByTimeAtMost(from: first) && timeFrom == nil && appendedFrom == nil
+    }
+
+    /// Nothing but maybe a time says where to begin, and nothing where to end.
+    func isBoundedByTimeAtMost(from first: Offset) -> Bool {
         !isEmpty && offsets.lowerBound <= first.value && offsets.upperBound == .max
-            && timeFrom == nil && appendedFrom == nil && appendedTo == nil
+            && appendedTo == nil
     }
 
     /// A key is text in the table if it can be, and SQLite takes no text for equal to bytes. What a

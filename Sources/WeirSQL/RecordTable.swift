@@ -62,6 +62,12 @@ final class RecordTable: VirtualTable {
         return RecordBound(column, condition.comparison)
     }
 
+    /// Whether an index may answer a condition on a column, by its name.
+    fileprivate func isIndexable(_ column: String) -> Bool {
+        column == RecordColumn.key.name || column == RecordColumn.headers.name
+            || headers.contains { $0.name == column }
+    }
+
     private func looksUp(_ bound: RecordBound) -> Bool {
         bound == .keyEqual ? stream.looksUpKeys : stream.looksUpHeaders
     }
@@ -122,10 +128,16 @@ private final class RecordWalk: TableWalk {
     /// Once a statement, however often it begins.
     private func tellScan(_ plan: RecordPlan, _ columns: [String], _ reason: String?) {
         let stream = table.stream
-        guard !hasToldScan, plan.isUnbounded(from: stream.firstOffset) else { return }
+        let first = stream.firstOffset
+        guard !hasToldScan, plan.isBoundedByTimeAtMost(from: first) else { return }
+        let isWhole = plan.isUnbounded(from: first)
+        // A beginning by time is an answer for a time, and none for what an index would look up.
+        let unanswered = isWhole ? columns : columns.filter(table.isIndexable)
+        guard !unanswered.isEmpty else { return }
         hasToldScan = true
         table.listener.onScan(
-            RecordsDatabase.Scan(stream: stream, columns: columns, reason: reason))
+            RecordsDatabase.Scan(
+                stream: stream, columns: unanswered, isFromTime: !isWhole, reason: reason))
     }
 
     func advance() throws { try source?.advance() }

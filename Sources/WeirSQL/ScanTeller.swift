@@ -24,7 +24,8 @@ final class ScanTeller: Sendable {
         let news = state.withLock { state -> RecordsDatabase.Scan? in
             let columns = scan.columns.filter { state.names.contains($0.lowercased()) }
             let found = RecordsDatabase.Scan(
-                stream: scan.stream, columns: columns, reason: scan.reason)
+                stream: scan.stream, columns: columns, isFromTime: scan.isFromTime,
+                reason: scan.reason)
             guard !columns.isEmpty, state.told.insert(found.description).inserted else {
                 return nil
             }
@@ -35,12 +36,15 @@ final class ScanTeller: Sendable {
 }
 
 extension RecordsDatabase {
-    /// A walk over all of a stream, as no condition says where to begin or to end.
+    /// A walk over all of a stream, as no condition says where to begin or to end; or over all
+    /// from a time on, for a condition on a key or a header that no index answered.
     public struct Scan: Sendable, CustomStringConvertible {
         public let stream: LogStream
         /// Those that the statement's conditions name; in a connection of the caller's own, those
         /// that it looks at.
         public let columns: [String]
+        /// Whether a condition on a time says where to begin.
+        public let isFromTime: Bool
         /// Why the index is of no use for a condition on a key or a header.
         public let reason: String?
 
@@ -49,9 +53,11 @@ extension RecordsDatabase {
 
         /// The same of a stream that is part of another one, by the name of that.
         package func description(of name: StreamName) -> String {
-            "The condition on \(columns.joined(separator: ", ")) was answered by looking at all of "
-                + "\(name)"
-                + (reason.map { ": \($0)." } ?? ", as nothing in it says where to begin.")
+            let lack = isFromTime ? "no index answers it" : "nothing in it says where to begin"
+            let place = isFromTime ? "\(name) from the time on" : "\(name)"
+            return "The condition on \(columns.joined(separator: ", ")) was answered by "
+                + "looking at all of \(place)"
+                + (reason.map { ": \($0)." } ?? ", as \(lack).")
         }
     }
 }

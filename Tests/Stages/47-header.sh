@@ -44,12 +44,20 @@ for number in range(3000):
 grep N14228 "$work/year" | grep '"UA"' | grep -E '"2013-(0[6-9]|1[0-2])-' | python3 -c 'import json, sys
 for line in sys.stdin: print(json.loads(line)["value"])' >"$work/expected"
 check "a condition on key, time and header fits some records" [ "$(wc -l <"$work/expected")" -gt 99 ]
-for stream in year keyed bare; do
+while IFS='|' read -r stream note; do
     "$weir" append "$stream" --format ndjson <"$work/year" 2>/dev/null
-    expect "--where with key, time and header, of $stream" 0 '' "$weir" read "$stream" --where "$condition"
+    expect "--where with key, time and header, of $stream" 0 "$note" "$weir" read "$stream" --where "$condition"
     check "prints those records" cmp "$work/expected" "$work/out"
-    [ "$stream" = bare ] || check "and looks them up" [ ! -s "$work/err" ]
-done
+    [ -n "$note" ] || check "and looks them up" [ ! -s "$work/err" ]
+done <<'cases'
+year|
+keyed|
+bare|note: The condition on key was answered by looking at all of bare from the time on: the stream.s keys
+cases
+expect "a time and a header that is not indexed" 0 'condition on headers was .* all of keyed from the time on, as no index' \
+    "$weir" read keyed --where "time >= '2013-06-01' and headers ->> 'carrier' = 'UA'"
+expect "a time and a value" 0 '' "$weir" read keyed --where "time >= '2013-06-01' and value = '7'"
+check "is no news" [ ! -s "$work/err" ]
 expect "one on what is not indexed" 0 'note: The condition on key.* was answered by looking at all of bare' \
     "$weir" read bare --where "key = 'N14228' and headers ->> 'carrier' = 'UA'"
 check "is told once" [ "$(wc -l <"$work/err")" -eq 1 ]

@@ -65,6 +65,19 @@ struct HeaderConditionTests {
         #expect(try offsets("known", reversed) == offsets("bare", reversed))
     }
 
+    @Test func `is told as a scan behind a time, where no index answers it`() throws {
+        let whole = "headers ->> 'carrier' = 'UA'"
+        let bounded = "append_time_us >= 0 AND \(whole)"
+        #expect(try offsets("known", bounded) == offsets("known", whole))
+        _ = try offsets("bare", "append_time_us >= 0")
+        #expect(scans.withLock { $0 } == [])
+        _ = try offsets("bare", bounded)
+        let sentence =
+            "The condition on headers was answered by looking at all of bare from the time on, as "
+            + "no index answers it."
+        #expect(scans.withLock { $0 } == [sentence])
+    }
+
     @Test func `is looked up where the header is indexed, and told as a scan where not`() throws {
         let found = try offsets("known", "headers ->> 'carrier' = 'UA' and value <> '20'")
         #expect(found.count == 14 && found.first == 0)

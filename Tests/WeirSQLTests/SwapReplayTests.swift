@@ -213,6 +213,23 @@ struct SwapReplayTests {
         }
     }
 
+    /// The replay ends where the stream ended when it began.
+    @Test func `lacks a key whose next record is behind its end, and asked again has it`() throws {
+        let pairs = try PairsToCompact([.key])
+        let stream = try pairs.streams(.key)[0]
+        var replay = try stream.records(key: "own 0")
+        let newer = try stream.syncWriter().append(key: Array("own 0".utf8), value: [1])
+        try stream.committer?.sealActive()
+        try pairs.compact(.key)
+        #expect(try replay.next() == .end)
+        var again = try stream.records(key: "own 0", from: .offset(replay.endOffset))
+        guard case .record(let record) = try again.next() else {
+            Issue.record("the newer record is not found")
+            return
+        }
+        #expect(record.offset == newer.offset)
+    }
+
     /// A reader that had opened only some of the old files, and asks the manifest for the rest.
     @Test func `goes on in another process, and at the end of the log`() throws {
         let pairs = try PairsToCompact([.walk])
