@@ -23,6 +23,7 @@ struct IndexJudge {
     private var random: SeededRandom
     private(set) var tally = IndexTally()
     static let keyCount = 30
+    static let header = "mark"
     static func key(_ number: Int) -> [UInt8] { Array("key \(number)".utf8) }
     private static let logger = {
         var logger = Logger(label: "weir")
@@ -82,7 +83,7 @@ struct IndexJudge {
         try Store.openBlocking(at: path, access, logger: Self.logger)
     }
 
-    /// Says why the log was read for a key, if it was.
+    /// Says why the log was read for a key or an indexed header, if it was.
     private mutating func check(_ store: Store, _ probes: Int) throws -> String? {
         let names = store.streamNames.filter { !$0.isSystem }
         guard !names.isEmpty else { return nil }
@@ -92,10 +93,12 @@ struct IndexJudge {
             let walk = try Self.walk(stream)
             let known = walk.known
             for probe in 0..<probes / names.count {
-                switch probe % 4 {
+                switch probe % 6 {
                 case 0: try checkOffset(stream, known)
                 case 1: try checkTime(stream, walk)
                 case 2: try checkAppendTime(stream, walk)
+                case 3: try checkWindow(stream, known)
+                case 4: reason = try checkHeader(stream, known) ?? reason
                 default: reason = try checkKey(stream, known) ?? reason
                 }
                 tally.probes += 1
@@ -176,12 +179,45 @@ struct IndexJudge {
             walk.known.first { $0.appendTime >= time }, at: .appended(time), stream, walk.gaps)
     }
 
+    private mutating func checkWindow(_ stream: LogStream, _ known: [Known]) throws {
+        let (one, other) = (time(known) { $0.record.time }, time(known) { $0.record.time })
+        let window = min(one, other)..<max(one, other)
+        _ = try expect(
+            try stream.records(time: window), "\(window)", stream,
+            known.filter { window.contains($0.record.time) })
+    }
+
+    private mutating func checkHeader(_ stream: LogStream, _ known: [Known]) throws -> String? {
+        // One of them no record has.
+        let value = HeaderValue.int(Int64(random.below(Self.keyCount + 1)))
+        let start = Offset(UInt64(random.below(Int(stream.endOffset.value) + 1)))
+        let records = try stream.records(
+            header: Self.header, equalTo: value, from: .offset(start))
+        let reason = try expect(
+            records, "\(Self.header) \(value) from \(start)", stream,
+            known.filter { $0.record.headers[Self.header] == value && $0.record.offset >= start })
+        guard stream.configuration.indexedHeaders.contains(Self.header) else { return nil }
+        if reason == nil { tally.headersByIndex += 1 }
+        return reason
+    }
+
     private mutating func checkKey(_ stream: LogStream, _ known: [Known]) throws -> String? {
         // One of them no record has.
         let key = Self.key(random.below(Self.keyCount + 1))
         let start = Offset(UInt64(random.below(Int(stream.endOffset.value) + 1)))
-        let expected = known.filter { $0.record.key == key && $0.record.offset >= start }
-        var records = try stream.records(key: key, from: .offset(start))
+        let reason = try expect(
+            try stream.records(key: key, from: .offset(start)),
+            "\(String(decoding: key, as: UTF8.self)) from \(start)", stream,
+            known.filter { $0.record.key == key && $0.record.offset >= start })
+        if reason == nil { tally.byIndex += 1 }
+        return reason
+    }
+
+    /// What is wanted is found, all of it and nothing else. Says why the log was read.
+    private func expect(
+        _ wanted: consuming KeyedRecords, _ what: String, _ stream: LogStream, _ expected: [Known]
+    ) throws -> String? {
+        var records = wanted
         var found: [Record] = []
         while true {
             let step = try records.next()
@@ -190,12 +226,10 @@ struct IndexJudge {
         }
         guard found == expected.map(\.record) else {
             throw Wrong(
-                description: "\(String(decoding: key, as: UTF8.self)) from \(start) of "
-                    + "\(stream.name) is at \(found.map(\.offset)); the walk finds it at "
-                    + "\(expected.map(\.record.offset)), and the index was "
+                description: "\(what) of \(stream.name) is at \(found.map(\.offset)); the walk "
+                    + "finds it at \(expected.map(\.record.offset)), and the index was "
                     + (records.scanReason.map { "not used: \($0)" } ?? "used"))
         }
-        if records.scanReason == nil { tally.byIndex += 1 }
         return records.scanReason
     }
 }

@@ -31,6 +31,8 @@ struct IndexTrial {
     private var number = 0
     private let names: [StreamName]
     private let durability: Durability
+    /// Whether the index knows the records' header, too.
+    private let hasIndexedHeader: Bool
 
     init(seed: UInt64, in folder: TrialFolder) throws {
         self.seed = seed
@@ -41,6 +43,7 @@ struct IndexTrial {
         fault = IndexFault.allCases[Int(seed % UInt64(IndexFault.allCases.count))]
         names = try (random.oneIn(3) ? ["s", "t"] : ["s"]).map { try StreamName($0) }
         durability = random.oneIn(2) ? .flushed : .durable
+        hasIndexedHeader = random.oneIn(2)
     }
 
     private func broken(_ what: String) -> Broken {
@@ -109,7 +112,8 @@ struct IndexTrial {
 
     private var configuration: StreamConfiguration {
         StreamConfiguration(
-            durability: durability, segmentBytes: 12 << 10, batchBytesMax: 4 << 10)
+            durability: durability, segmentBytes: 12 << 10, batchBytesMax: 4 << 10,
+            indexedHeaders: hasIndexedHeader ? [IndexJudge.header] : [])
     }
 
     private mutating func append(_ engine: Engine) throws {
@@ -127,9 +131,12 @@ struct IndexTrial {
                 random.oneIn(2)
                 ? nil
                 : Timestamp(microseconds: 1_700_000_000_000_000 + Int64(random.below(400)) * 10)
+            let isMarked = random.oneIn(2)
+            let mark = HeaderValue.int(Int64(random.below(IndexJudge.keyCount)))
             guard
                 try builder.append(
-                    key: isKeyed ? key : nil, headers: [:], time: time, value: value)
+                    key: isKeyed ? key : nil, headers: isMarked ? [IndexJudge.header: mark] : [:],
+                    time: time, value: value)
             else { break }
         }
         guard !builder.isEmpty else { return }
@@ -231,8 +238,9 @@ struct IndexTally {
     var forgotten = 0
     var faults: [IndexFault: Int] = [:]
     var probes = 0
-    /// Lookups by key that needed no walk over the log.
+    /// Lookups by key and by header that needed no walk over the log.
     var byIndex = 0
+    var headersByIndex = 0
 
     mutating func add(_ other: IndexTally) {
         crashes += other.crashes
@@ -241,5 +249,6 @@ struct IndexTally {
         faults.merge(other.faults, uniquingKeysWith: +)
         probes += other.probes
         byIndex += other.byIndex
+        headersByIndex += other.headersByIndex
     }
 }
