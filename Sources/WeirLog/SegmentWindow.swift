@@ -124,7 +124,18 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
                 if error.code == .damaged { throw error }
             }
         }
-        return try nextCopied(&scanner, limit: limit, admits)
+        let step = try nextCopied(&scanner, limit: limit, admits)
+        switch step {
+        // Who reads exactly waits now, perhaps for long: nothing is held for it meanwhile.
+        case nil, .end: if isExact { forgetCopy() }
+        default: break
+        }
+        return step
+    }
+
+    private mutating func forgetCopy() {
+        scratch = ScratchMemory()
+        byteCount = 0
     }
 
     private mutating func nextMapped(

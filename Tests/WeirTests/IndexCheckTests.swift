@@ -160,7 +160,8 @@ struct IndexCheckTests {
         try await makeStore()
         try Data([1, 2, 3]).write(to: URL(filePath: indexPath))
         let made = try Store.rebuildIndex(ofStoreAt: folder.path)
-        #expect(made.generation == 2)
+        // The opening may have made another already, which is then made anew, too.
+        #expect(try #require(made.generation) >= 2)
         #expect(made.covered == 200)
         let report = try check(everyKey: true)
         #expect(report.findings.isEmpty && report.keyCount == 200)

@@ -103,8 +103,9 @@ public struct RecordBatch: Sendable, Sequence {
     public func release() throws(WeirError) { try lease?.release() }
 
     /// Takes the batch onto the consumer's own account: its credit comes back, and its memory
-    /// counts for the consumer, not for the store, until `release()`. Throws `invalidArgument` if
-    /// it was released already.
+    /// counts for the consumer, not for the store, until `release()`. One that is dropped before
+    /// counts as released, as nobody could do that any more. Throws `invalidArgument` if it was
+    /// released already.
     public func keep() throws(WeirError) { try lease?.keep() }
 
     public var firstOffset: Offset { Swift.max(lent.header.firstOffset, lent.firstWanted) }
