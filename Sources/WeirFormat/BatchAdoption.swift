@@ -63,7 +63,7 @@ package struct BatchAdoption: Sendable {
     package func hole(at next: Offset) -> Int {
         guard keepsOffsets, next < first else { return 0 }
         let hole = first - next
-        return hole + offsetSpan <= Int(UInt32.max) ? hole : 0
+        return hole <= Int(UInt32.max) - offsetSpan ? hole : 0
     }
 
     /// The extension: with `hole` offsets taken in, and whose appends the batch holds.

@@ -84,8 +84,9 @@ package struct StreamRecovery<Files: FileSystem> {
             try closeManifest()
             return Outcome(
                 stream: RecoveredStream(
-                    manifest: state, nextOffset: max(close.end, evidence.durableEnd),
-                    durableEnd: max(close.durableEnd, evidence.durableEnd),
+                    manifest: state,
+                    nextOffset: max(close.end, evidence.durableEnd, state.logStart),
+                    durableEnd: max(close.durableEnd, evidence.durableEnd, state.logStart),
                     lastAppendTime: close.lastAppendTime, tail: tail.tail, reports: reports),
                 manifest: manifest, readableEnd: tail.tail.map { [$0.id: $0.position] } ?? [:])
         }

@@ -28,7 +28,7 @@ struct IndexFeedingTests {
             #expect(try feeding.takeAhead(of: stream, from: start)?.get() == part)
             #expect(try feeding.takeAhead(of: stream, from: start)?.get() == nil)
         }
-        #expect(try feeding.takeAhead(of: stream, from: 11)?.get() == [])
+        // What was the end then may not be it any more.
         #expect(try feeding.takeAhead(of: stream, from: 11)?.get() == nil)
         feeding.close()
     }

@@ -49,9 +49,13 @@ final class KeyReadAhead: Sendable {
         var next = start
         while hasRoom(monitor) {
             let part = read(next)
+            if case .success(let runs) = part {
+                // At the end of that moment: whoever takes up there looks for itself.
+                guard let end = runs.last?.end, end > next else { return }
+                next = end
+            }
             monitor.signal { $0.parts.append(part) }
-            guard let end = part.end, end > next else { return }
-            next = end
+            if case .failure = part { return }
         }
     }
 

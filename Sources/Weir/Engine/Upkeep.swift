@@ -12,7 +12,8 @@ import WeirLog
 ///                                     └────▶ compaction of those due  ─▶ a turn each
 ///     whoever asks by hand:    ────────────────────────────────────────▶ a turn
 ///
-/// A compaction may take hours: retention of the other streams goes on in its middle.
+/// A compaction may take hours, so retention of all streams comes before any. It is no part of a
+/// turn: a deletion waits for turns, and keeps everybody from taking a stream up meanwhile.
 ///
 /// One turn a stream at a time, since two that rewrite or retire the same segments would contradict
 /// each other. A turn ends early when its stream is deleted or the store closes; what it has
@@ -33,8 +34,6 @@ final class Upkeep: Sendable {
         var judged: [StreamID: Set<SegmentID>] = [:]
         /// Of streams whose compaction failed the last time.
         var backoffs: [StreamID: LookBackoff] = [:]
-        /// When retention looked at the streams the last time.
-        var agesLooked: ContinuousClock.Instant?
     }
     private let monitor = Monitor(State())
     let engine: SystemEngine
@@ -43,13 +42,10 @@ final class Upkeep: Sendable {
     let logger: Logger
     let leftovers: Leftovers<RealFileSystem>
     let retention: Lock<RetentionState>
-    private let now: @Sendable () -> ContinuousClock.Instant
 
     init(
-        engine: SystemEngine, flow: StoreFlow, cursors: CursorBook, logger: Logger,
-        now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
+        engine: SystemEngine, flow: StoreFlow, cursors: CursorBook, logger: Logger
     ) {
-        self.now = now
         self.engine = engine
         self.flow = flow
         self.cursors = cursors
@@ -136,7 +132,7 @@ final class Upkeep: Sendable {
         engine.reserve.make()
         lookAtAges(open)
         for stream in engine.streams(where: { _ in true }) {
-            look(at: stream, open)
+            look(at: stream)
             countQuota(of: stream, open)
         }
         flow.recountQuota(engine)
@@ -145,28 +141,16 @@ final class Upkeep: Sendable {
 
     /// A stream that somebody works at waits for the next look.
     private func lookAtAges(_ open: Opener) {
-        let start = now()
-        monitor.change { $0.agesLooked = start }
         for stream in engine.streams(where: { _ in true }) where !isBusy(stream) {
             lookAtAges(of: stream, open)
         }
-    }
-
-    /// In the middle of a compaction.
-    private func lookAtAgesIfDue(_ open: Opener) {
-        let time = now()
-        let isDue = monitor.read { state in
-            guard let last = state.agesLooked else { return true }
-            return time - last >= .milliseconds(Limits.upkeepMilliseconds)
-        }
-        if isDue { lookAtAges(open) }
     }
 
     private func isBusy(_ stream: SystemStream) -> Bool {
         monitor.read { $0.turns[stream.id] != nil }
     }
 
-    private func look(at stream: SystemStream, _ open: @escaping Opener) {
+    private func look(at stream: SystemStream) {
         guard let writer = stream.writer, let policy = stream.settings.compaction,
             !isBusy(stream)
         else { return }
@@ -175,10 +159,7 @@ final class Upkeep: Sendable {
         let now = believedTime()
         do throws(WeirError) {
             if try isDue(stream, writer, policy, at: now) {
-                let report = try compact(stream, CompactionRequest(policy: policy)) { _, _, _ in
-                    self.lookAtAgesIfDue(open)
-                    return true
-                }
+                let report = try compact(stream, CompactionRequest(policy: policy))
                 logger.debug("compacted \(stream.name): \(report)")
                 for segment in report.setAside {
                     logger.warning("set aside by compaction: \(segment.path): \(segment.detail)")

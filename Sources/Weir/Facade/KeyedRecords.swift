@@ -294,17 +294,14 @@ extension LogStream {
     /// var night = try flights.records(time: midnight..<morning)
     /// ```
     ///
-    /// A record without a time of its own counts by when it was appended. Begins at the first
-    /// record that is not before the window. Record times may go back, so everything behind that is
-    /// looked at: of sealed segments that have none of the window nothing, of such batches their
-    /// header. Throws as `offset(of:)` does.
+    /// A record without a time of its own counts by when it was appended. Record times
+    /// may go back, so everything is looked at, and damage is told: of sealed segments that have
+    /// none of the window nothing, of such batches their header. Throws as `offset(of:)` does.
     public func records(
         time window: Range<Timestamp>, from start: StartPosition = .first,
         before end: Offset? = nil
     ) throws(WeirError) -> KeyedRecords {
-        let first = try offset(of: .time(window.lowerBound))
-        return KeyedRecords(
-            self, .times(window), from: max(first, try offset(of: start)), before: end)
+        KeyedRecords(self, .times(window), from: try offset(of: start), before: end)
     }
 
     /// Whether an index of the stream's keys is kept and used; it may be behind, or broken.

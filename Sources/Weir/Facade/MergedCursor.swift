@@ -218,7 +218,7 @@ extension Store {
     public static func merged(
         _ streams: [LogStream], time window: Range<Timestamp>
     ) throws(WeirError) -> MergedCursor {
-        try merged(streams, .times(window), from: .time(window.lowerBound))
+        try merged(streams, .times(window), from: .first)
     }
 
     static func merged(

@@ -191,7 +191,7 @@ struct ReadCommand: ParsableCommand {
                 header: header.name, printedAs: header.text, from: .offset(start))
             try read(found, of: source.name, &opened, &printer)
         } else if let window, !flow.isGiven {
-            let found = try source.records(time: window, from: .offset(start))
+            let found = try source.records(time: window)
             try read(found, of: source.name, &opened, &printer)
         } else if flow.isGiven {
             try readAhead(source, from: position, start, &opened, &printer)
