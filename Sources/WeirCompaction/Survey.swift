@@ -83,13 +83,25 @@ struct Survey<Files: FileSystem>: ~Copyable {
         }
     }
 
+    /// The first pass proves every batch of what may be rewritten, those without keys too: damage
+    /// has to be known before it is planned what goes.
     private mutating func look(
         at index: Int, _ pace: any CompactionPace
     ) throws(WeirError) {
+        let provesAll = passCount == 1 && marked.contains(index)
         var walk = SegmentWalk(
-            readable[index], segments[index].sealed, of: view, keyedOnly: true)
+            readable[index], segments[index].sealed, of: view, keyedOnly: !provesAll)
         while true {
-            switch try walk.next() {
+            let step: SegmentWalk<Files>.Step
+            do throws(WeirError) {
+                step = try walk.next()
+            } catch {
+                // Its checksums hold, and what is packed in it does not; or its pages are gone.
+                guard error.code == .damaged else { throw error }
+                segments[index].damage = segments[index].damage ?? error.message
+                return
+            }
+            switch step {
             case .end: return
             case .damage(let why): segments[index].damage = segments[index].damage ?? why
             case .batch(let header, let firstRecord):

@@ -434,6 +434,11 @@ class Verify(Trial):
             raise Wrong("it changes a file")
 
 
+class IndexCheck(Verify):
+    def command(self):
+        return ["index", "check", "--all"]
+
+
 class IndexRebuild(Trial):
     def start(self):
         if not os.path.exists(self.store):
@@ -498,5 +503,5 @@ snapshot = run("backup", backups, "--list", store="").splitlines()[-1].split()[0
 with concurrent.futures.ThreadPoolExecutor(os.cpu_count() + 1) as pool:
     for told in pool.map(lambda trial: trial().work(), (
             ExportArchive, ImportArchive, Backup, IndexRebuild, Repair, Trim, Retention, Restore,
-            CopyWithin, CopyAway, Config, Export, Import, Verify)):
+            CopyWithin, CopyAway, Config, Export, Import, Verify, IndexCheck)):
         print(told, flush=True)

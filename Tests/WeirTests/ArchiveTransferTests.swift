@@ -232,6 +232,24 @@ struct ArchiveTransferTests {
         try pair.close()
     }
 
+    @Test func `is refused where it would use up all offsets, and leaves no stream`() throws {
+        let pair = try Pair()
+        try pair.fill(batches: 2)
+        var decoder = ArchiveDecoder()
+        decoder.add(try archive(of: pair.stream))
+        guard case .head(var head)? = try decoder.next() else { return }
+        (head.first, head.end) = (.zero, Offset(.max))
+        var encoder = ArchiveEncoder(head)
+        let bytes = encoder.begin()
+        let error = #expect(throws: WeirError.self) {
+            var incoming = try pair.target.importArchive(into: "moved")
+            try incoming.add(bytes)
+        }
+        #expect(error?.code == .damaged)
+        #expect(pair.target.streamNames.allSatisfy { "\($0)" != "moved" })
+        try pair.close()
+    }
+
     @Test func `has the holes of compaction, and no gaps`() throws {
         let pair = try Pair(StreamConfiguration(compaction: CompactionPolicy()))
         let writer = try pair.stream.syncWriter()

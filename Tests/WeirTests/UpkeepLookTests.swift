@@ -136,6 +136,28 @@ struct UpkeepLookTests {
         try place.store.closeBlocking()
     }
 
+    @Test func `sets a segment aside for a damaged batch without a key, and no other`() throws {
+        let place = try LookedAfter()
+        let stream = try place.stream("s", Self.compacted)
+        let writer = try stream.syncWriter()
+        try writer.append(value: bytes("needle"))
+        try place.append(to: stream)
+        let damaged = try #require(try stream.info().segments.first).path
+        for _ in 0..<2 { try place.append(to: stream) }
+        let path = place.folder.path + "/" + damaged
+        let content = try Data(contentsOf: URL(filePath: path))
+        let file = try FileHandle(forUpdating: URL(filePath: path))
+        try file.seek(
+            toOffset: UInt64(try #require(content.range(of: Data("needle".utf8))).lowerBound))
+        try file.write(contentsOf: Data("N".utf8))
+        try file.close()
+        let report = try stream.compactBlocking(CompactionOptions(isNow: true))
+        #expect(report.setAside.map(\.path) == [damaged])
+        #expect(report.segmentsRewritten > 0)
+        #expect(try stream.all().map(\.offset) == [1, 2, 3, 9])
+        try place.store.closeBlocking()
+    }
+
     @Test func `counts a tombstone's delay by the time that is believed`() throws {
         let folder = TemporaryFolder()
         let machine = SimulatedMachine(seed: 1)

@@ -179,8 +179,8 @@ struct RestoreRun<Files: FileSystem> {
         do throws(WeirError) {
             return try LogSearch(view).trimmedCount(of: readable)
         } catch {
-            // Its file is missing in the backup, and that was told.
-            if error.code == .notFound { return 0 }
+            // Its file is missing in the backup, or it is damaged, and that was told.
+            if error.code == .notFound || error.code == .damaged { return 0 }
             throw error
         }
     }

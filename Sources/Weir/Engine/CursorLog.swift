@@ -42,7 +42,10 @@ package struct CursorLog: Sendable {
                 var records = cursor.records
                 while let record = records.next() { note(record) }
             case .gap(let gap): gaps.append(gap)
-            case .end, .held: return
+            case .end, .held:
+                // What went meanwhile may have taken a tombstone that was not reached yet.
+                guard now.isSubset(of: Set(view.segments.map(\.id))) else { return try walk(view) }
+                return
             }
         }
     }

@@ -30,8 +30,16 @@ final class ImportLane {
         "weir.import.\(store).\(stream)"
     }
 
+    /// Clients count offsets in 64 bits with a sign.
+    private static let endMax = Offset(UInt64(Int64.max))
+
     init(_ head: ArchiveHead, _ store: Store, into name: String?) throws(WeirError) {
         self.head = head
+        guard head.end <= Self.endMax else {
+            throw WeirError.damaged(
+                "The archive goes up to offset \(head.end); expected at most \(Self.endMax). Fetch "
+                    + "or make it again.")
+        }
         let name = name ?? head.name.description
         if store.engine.stream(try StreamName(name)) == nil {
             try store.createStream(name, head.configuration.placed(in: nil), from: head.first)

@@ -49,13 +49,11 @@ final class KeyReadAhead: Sendable {
         var next = start
         while hasRoom(monitor) {
             let part = read(next)
-            if case .success(let runs) = part {
-                // At the end of that moment: whoever takes up there looks for itself.
-                guard let end = runs.last?.end, end > next else { return }
-                next = end
-            }
+            // At the end of that moment: whoever takes up there looks for itself.
+            if case .success(let runs) = part, runs.isEmpty { return }
             monitor.signal { $0.parts.append(part) }
-            if case .failure = part { return }
+            guard let end = part.end else { return }
+            next = end
         }
     }
 

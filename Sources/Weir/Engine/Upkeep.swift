@@ -43,9 +43,7 @@ final class Upkeep: Sendable {
     let leftovers: Leftovers<RealFileSystem>
     let retention: Lock<RetentionState>
 
-    init(
-        engine: SystemEngine, flow: StoreFlow, cursors: CursorBook, logger: Logger
-    ) {
+    init(engine: SystemEngine, flow: StoreFlow, cursors: CursorBook, logger: Logger) {
         self.engine = engine
         self.flow = flow
         self.cursors = cursors

@@ -42,16 +42,17 @@ struct CompactCommand: ParsableCommand {
 
     func run() throws {
         var reports: [CompactionReport] = []
+        var failedCount = 0
         for name in try names() {
-            let bar = CompactionBar(name)
-            reports.append(
-                try Store.compact(
-                    storeAt: options.path, stream: name,
-                    CompactionOptions(
-                        isNow: now, isDryRun: dryRun,
-                        mapBytes: mapBytes?.bytes ?? Limits.compactionMapBytesDefault),
-                    progress: { phase, done, all in bar.show(phase, done, all) }))
-            bar.end()
+            do throws(WeirError) {
+                reports.append(try compact(name))
+            } catch {
+                try Interrupt.check()
+                // One stream's trouble is none of the others'.
+                guard all else { throw error }
+                Words.say("weir: \(name): \(error)")
+                failedCount += 1
+            }
             try Interrupt.check()
         }
         try StandardOutput.print(
@@ -64,7 +65,19 @@ struct CompactCommand: ParsableCommand {
                 "weir: damage: \(segment.path): \(segment.detail); the segment is set aside by "
                     + "compaction, and tried again the next time")
         }
+        if failedCount > 0 { throw ExitRequest(status: ExitStatus.failed) }
         if !damaged.isEmpty { throw ExitRequest(status: ExitStatus.damage) }
+    }
+
+    private func compact(_ name: String) throws(WeirError) -> CompactionReport {
+        let bar = CompactionBar(name)
+        defer { bar.end() }
+        return try Store.compact(
+            storeAt: options.path, stream: name,
+            CompactionOptions(
+                isNow: now, isDryRun: dryRun,
+                mapBytes: mapBytes?.bytes ?? Limits.compactionMapBytesDefault),
+            progress: { phase, done, all in bar.show(phase, done, all) })
     }
 
     private func names() throws -> [String] {

@@ -67,7 +67,8 @@ struct ImportCommand: ParsableCommand {
             }
             return try opened.finish()
         }
-        let content = try provenContent()
+        // A pipe is not opened a second time.
+        let content = source.totalBytes == nil ? nil : try provenContent()
         let name = producer ?? content?.description
         let parser = ImportParser(
             parser: kind == .csv ? try ExportedCSVParser(source) : NDJSONParser(source))
