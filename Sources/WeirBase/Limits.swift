@@ -83,6 +83,8 @@ public enum Limits {
     /// Bytes and records that a retention policy may name, and cursors that may hold it back.
     package static let retentionMax = 1 << 60
     public static let retentionCursorsMax = 16
+    /// What cursors hold back at most, unless a policy says otherwise.
+    public static let retentionHeldBytesDefault = 64 << 30
     /// Segments that one edit of the manifest retires.
     package static let retiredAtOnceMax = 1_024
     /// A writer believes at its opening that the clock went on by no more than so much since the

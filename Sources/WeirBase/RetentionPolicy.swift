@@ -13,12 +13,13 @@ public struct RetentionPolicy: Sendable, Hashable {
     /// that has not committed yet holds back everything.
     public var heldBy: [String]
     /// Bytes up to which they hold records back; beyond it, records go all the same, with an alarm.
-    /// `nil`: without a bound, so that a consumer that has died may fill the disk.
+    /// 64 GiB by default. `nil`: without a bound, so that a consumer that has died may fill the
+    /// disk.
     public var heldBytesMax: Int?
 
     public init(
         ageSecondsMax: Int? = nil, bytesMax: Int? = nil, recordsMax: Int? = nil,
-        heldBy: [String] = [], heldBytesMax: Int? = nil
+        heldBy: [String] = [], heldBytesMax: Int? = Limits.retentionHeldBytesDefault
     ) {
         self.ageSecondsMax = ageSecondsMax
         self.bytesMax = bytesMax

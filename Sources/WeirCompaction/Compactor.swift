@@ -70,7 +70,8 @@ package struct Compactor<Files: FileSystem>: Sendable {
         // In rounds, where the marks of all records at once would take too much memory.
         while let round = self.round(of: eligible(request.policy), from: place, request) {
             place = round.entries[round.marked.upperBound - 1].sealed?.endOffset ?? end
-            guard let readable = readable(round.entries) else { break }
+            // The stream changed in between: the next look takes what is left.
+            guard let readable = readable(round.entries) else { return report }
             var survey = Survey(
                 readable, round.entries, of: view, marked: round.marked,
                 mapBytes: request.mapBytes, seed: seed,

@@ -7,7 +7,7 @@ import WeirFormat
 @Suite("A retention plan")
 struct RetentionPlanTests {
     /// Segments of ten records and a hundred bytes, appended one a second; the last is active.
-    private func entries(_ count: UInt64) -> [SegmentEntry] {
+    private func entries(_ count: UInt64, fileBytes: UInt64 = 100) -> [SegmentEntry] {
         (0..<count).map { index in
             var entry = SegmentEntry(
                 id: SegmentID(index + 1), base: Offset(10 * index), epoch: Epoch(1))
@@ -16,16 +16,19 @@ struct RetentionPlanTests {
             summary.endOffset = Offset(10 * index + 10)
             summary.lastAppendTime = Timestamp(microseconds: Int64(index + 1) * 1_000_000)
             entry.sealed = SealedSegment(
-                summary: summary, batchesEnd: FilePosition(90), fileBytes: 100, footerChecksum: 0)
+                summary: summary, batchesEnd: FilePosition(90), fileBytes: fileBytes,
+                footerChecksum: 0)
             return entry
         }
     }
 
     private func plan(
-        _ policy: RetentionPolicy, committed: [String: Offset] = [:], now seconds: Int64 = 100
+        _ policy: RetentionPolicy, committed: [String: Offset] = [:], now seconds: Int64 = 100,
+        fileBytes: UInt64 = 100
     ) -> RetentionPlan {
         RetentionPlan(
-            entries(6), byteCount: 550, end: Offset(55), policy: policy, committed: committed,
+            entries(6, fileBytes: fileBytes), byteCount: 550, end: Offset(55), policy: policy,
+            committed: committed,
             now: Timestamp(microseconds: seconds * 1_000_000))
     }
 
@@ -88,6 +91,13 @@ struct RetentionPlanTests {
         #expect(plan.retired.count == count)
         #expect(plan.isForced == (count > 0))
         #expect(plan.heldBy == "a")
+    }
+
+    @Test func `has a bound for what a cursor holds back, unless somebody says none`() {
+        var policy = RetentionPolicy(recordsMax: 1, heldBy: ["a"])
+        #expect(plan(policy, fileBytes: 20 << 30).retired.count == 2)
+        policy.heldBytesMax = nil
+        #expect(plan(policy, fileBytes: 20 << 30).retired == [])
     }
 
     @Test func `trims to an offset within a segment`() {

@@ -120,7 +120,8 @@ private enum Setting: String, CaseIterable {
         case .retentionBytes: return number(retention?.bytesMax)
         case .retentionRecords: return number(retention?.recordsMax)
         case .retentionHeldBy: return Setting.list(retention?.heldBy ?? [])
-        case .retentionHeldBytes: return number(retention?.heldBytesMax)
+        // A stream without retention tells the bound that its first cursor would have.
+        case .retentionHeldBytes: return number((retention ?? RetentionPolicy()).heldBytesMax)
         case .quotaBytes: return number(settings.quota?.bytesMax)
         case .quotaPolicy: return settings.quota?.policy.rawValue ?? Setting.none
         }
