@@ -45,9 +45,14 @@ struct Catalog: Sendable {
     }
 
     var declaration: String {
-        let columns = columns.map { "\"\($0.name)\" \($0.type)" }
+        let columns = columns.map { name, type in
+            "\"\(name)\" \(type)\(isTime(name) ? " COLLATE \(TimeText.collation)" : "")"
+        }
         return "CREATE TABLE catalog(\(columns.joined(separator: ", ")))"
     }
+
+    /// Each time is there as a number, too, in the column behind it.
+    private func isTime(_ name: String) -> Bool { columns.contains { $0.name == name + "_us" } }
 }
 
 /// What the tables of a connection are computed from.
@@ -72,7 +77,9 @@ final class CatalogTable: VirtualTable {
     var declaration: String { catalog.declaration }
 
     func plan(_ question: PlanQuestion) -> PlanAnswer {
-        let equal = question.conditions.first { $0.column == 0 && $0.comparison == .equal }
+        let equal = question.conditions.first {
+            $0.column == 0 && $0.comparison == .equal && !$0.isOfTimes
+        }
         guard let equal else { return PlanAnswer(cost: 1e4, rowCount: 1e4) }
         return PlanAnswer(places: [equal.place], number: 1, cost: 100, rowCount: 10)
     }

@@ -27,11 +27,14 @@ enum RecordColumn: Int32, CaseIterable {
     private var type: String {
         switch self {
         case .offset, .timeMicroseconds, .appendTimeMicroseconds, .tombstone: " INTEGER"
-        case .time, .appendTime, .headers: " TEXT"
+        case .headers: " TEXT"
+        case .time, .appendTime: " TEXT COLLATE \(TimeText.collation)"
         // Text or bytes, whatever they are.
         case .key, .value: ""
         }
     }
+
+    var isTime: Bool { self == .time || self == .appendTime }
 
     /// Whether a set of columns, a bit each as SQLite has them, contains it.
     func isIn(_ columns: UInt64) -> Bool { columns & (1 << UInt64(rawValue)) != 0 }

@@ -77,11 +77,11 @@ struct RecordPlan: Equatable {
             narrow(to: number)
         case (.offsetFrom, .integer(let number)): narrow(from: number)
         case (.offsetTo, .integer(let number)): narrow(to: number)
-        case (.timeFrom, .text(let text)): timeFrom = latest(timeFrom, Self.lowerBound(text))
+        case (.timeFrom, .text(let text)): timeFrom = latest(timeFrom, TimeText.lowerBound(text))
         case (.timeMicrosecondsFrom, .integer(let number)):
             timeFrom = latest(timeFrom, Timestamp(microseconds: number))
         case (.appendTimeFrom, .text(let text)):
-            appendedFrom = latest(appendedFrom, Self.lowerBound(text))
+            appendedFrom = latest(appendedFrom, TimeText.lowerBound(text))
         case (.appendTimeMicrosecondsFrom, .integer(let number)):
             appendedFrom = latest(appendedFrom, Timestamp(microseconds: number))
         case (.appendTimeMicrosecondsTo, .integer(let number)):
@@ -112,10 +112,6 @@ struct RecordPlan: Equatable {
         guard bytes.first != UInt8(ascii: "{") else { return }
         header = String(validating: bytes, as: UTF8.self)
         if header == nil { isEmpty = true }
-    }
-
-    private static func lowerBound(_ text: [UInt8]) -> Timestamp? {
-        TimeText.lowerBound(String(decoding: text, as: UTF8.self))
     }
 
     private mutating func narrow(from number: Int64) {

@@ -56,9 +56,10 @@ final class RecordTable: VirtualTable {
 
     private func bound(for condition: PlanQuestion.Condition) -> RecordBound? {
         // The row's id is the offset.
-        guard let column = RecordColumn(rawValue: Int32(max(condition.column, 0))) else {
-            return condition.comparison == .equal ? .headerEqual : nil
-        }
+        let column = RecordColumn(rawValue: Int32(max(condition.column, 0)))
+        // In another order than the column's own other values are equal.
+        guard condition.isOfTimes == column?.isTime ?? false else { return nil }
+        guard let column else { return condition.comparison == .equal ? .headerEqual : nil }
         return RecordBound(column, condition.comparison)
     }
 

@@ -23,6 +23,7 @@ extension Store {
         let groups = partitionedStreams.filter(\.isWhole)
         let names = TableNames(streamNames + groups.map(\.name))
         let listener = RecordTable.Listener(onGap: events.onGap, onScan: events.onScan)
+        unsafe try TimeText.registerCollation(on: connection)
         unsafe try TableModule.register("weir_records", on: connection) {
             (name: String) throws(WeirError) in
             RecordTable(try self.streamBlocking(name), listener)

@@ -154,14 +154,15 @@ enum TableModule {
             let constraint = unsafe info.pointee.aConstraint[place]
             // Other collations take for equal what the table tells apart.
             guard constraint.usable != 0, let comparison = comparison(Int32(constraint.op)),
-                let collation = unsafe sqlite3_vtab_collation(info, Int32(place)),
-                unsafe String(cString: collation).uppercased() == "BINARY"
+                let collation = unsafe sqlite3_vtab_collation(info, Int32(place))
             else { continue }
+            let order = unsafe String(cString: collation).lowercased()
+            guard order == "binary" || order == TimeText.collation else { continue }
             let isList = unsafe sqlite3_vtab_in(info, Int32(place), -1) != 0
             question.conditions.append(
                 PlanQuestion.Condition(
-                    column: Int(constraint.iColumn), comparison: comparison, isList: isList,
-                    place: place))
+                    column: Int(constraint.iColumn), comparison: comparison,
+                    isOfTimes: order == TimeText.collation, isList: isList, place: place))
         }
         question.columns = unsafe info.pointee.colUsed
         if unsafe info.pointee.nOrderBy == 1, unsafe info.pointee.aOrderBy[0].desc == 0 {

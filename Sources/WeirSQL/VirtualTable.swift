@@ -27,6 +27,8 @@ struct PlanQuestion {
         /// -1 is the row's id.
         let column: Int
         let comparison: Comparison
+        /// Its texts are compared as times, and not byte by byte.
+        let isOfTimes: Bool
         /// It is one of several values, and the walk begins anew for each of them.
         let isList: Bool
         /// Where SQLite keeps it.
@@ -38,7 +40,8 @@ struct PlanQuestion {
         case to
     }
 
-    /// Those that a table may answer: their value is known, and they compare byte by byte.
+    /// Those that a table may answer: their value is known, and they compare byte by byte or as
+    /// times.
     var conditions: [Condition] = []
     /// A bit for each column that is looked at.
     var columns = UInt64.max

@@ -125,9 +125,22 @@ struct CatalogTests {
         #expect(error?.message.contains("columns of weir_cursors are stream, name") == true)
     }
 
-    @Test func `have the columns that the document promises`() throws {
-        let root = URL(filePath: #filePath).appending(path: "../../../Docs/SQL.md")
-        let text = try String(contentsOf: root.standardized, encoding: .utf8)
+    private func document(_ name: String) throws -> String {
+        let path = URL(filePath: #filePath).appending(path: "../../../Docs/\(name)").standardized
+        return try String(contentsOf: path, encoding: .utf8)
+    }
+
+    @Test func `have the columns that the index's document promises`() throws {
+        let lines = try document("INDEX.md").split(separator: "\n")
+        for catalog in Catalog.all {
+            let columns = catalog.columns.map(\.name).joined(separator: ", ")
+            #expect(lines.contains("| `\(catalog.name)` | \(columns) |"))
+        }
+        #expect(lines.contains { $0.hasSuffix("its name | \(RecordColumn.names) |") })
+    }
+
+    @Test func `have the columns that their own document promises`() throws {
+        let text = try document("SQL.md")
         for catalog in Catalog.all {
             let section = try #require(text.components(separatedBy: "### `\(catalog.name)`").last)
             let lines = section.components(separatedBy: "\n##")[0].split(separator: "\n")

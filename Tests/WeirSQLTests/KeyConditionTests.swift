@@ -108,7 +108,8 @@ struct KeyConditionTests {
 
     @Test func `of a list is no list of scans where there is no index`() throws {
         let condition = PlanQuestion.Condition(
-            column: Int(RecordColumn.key.rawValue), comparison: .equal, isList: true, place: 3)
+            column: Int(RecordColumn.key.rawValue), comparison: .equal, isOfTimes: false,
+            isList: true, place: 3)
         let store = try Store.openBlocking(at: files.path, .read)
         let listener = RecordTable.Listener(onGap: { _ in }, onScan: { _ in })
         for (name, places) in [("keys", [3]), ("bare", [])] {

@@ -78,15 +78,16 @@ struct TimeTextTests {
         ("2013-1", "2013-01-01"), ("2013-06-3", "2013-06-01"),
         ("2013-06-01T05", "2013-06-01T05:00Z"), ("2013-06-01T05:00:07Z", "2013-06-01T05:00:07Z"),
         ("2013-06-01T05:00:07.25Z", "2013-06-01T05:00:07.25Z"),
-        ("2013-06-01 05:00", "2013-06-01"), ("2013-06-01T05:00+02:00", "2013-06-01T05:00Z"),
+        ("2013-06-01 05:00", "2013-06-01T05:00Z"), ("2013-06-01T05:00+02:00", "2013-06-01T03:00Z"),
+        ("2013-06-01T05:00-02:00", "2013-06-01T07:00Z"), ("2013-06-01 05", "2013-06-01"),
     ])
     func `gives a bound`(text: String, bound: String) {
-        #expect(TimeText.lowerBound(text) == Timestamp(iso8601: bound))
+        #expect(TimeText.lowerBound(Array(text.utf8)) == Timestamp(iso8601: bound))
     }
 
     @Test(arguments: ["", "soon", "20", "2013-13", "2013-02-30T"])
     func `gives none where it is no time`(text: String) {
-        #expect(TimeText.lowerBound(text) == nil)
+        #expect(TimeText.lowerBound(Array(text.utf8)) == nil)
     }
 
     /// Whatever the text: no time whose own text is not before it may lie before the bound.
@@ -101,9 +102,12 @@ struct TimeTextTests {
             if Bool.random(using: &random), let letter = alphabet.randomElement(using: &random) {
                 text.append(letter)
             }
-            guard let bound = TimeText.lowerBound(text) else { continue }
-            let earlier = Timestamp(microseconds: bound.microseconds - 1)
-            #expect(TimeText.text(of: earlier) < text, "the bound of \(text) is \(bound)")
+            guard let bound = TimeText.lowerBound(Array(text.utf8)) else { continue }
+            let earlier = TimeText.text(of: Timestamp(microseconds: bound.microseconds - 1))
+            let told = TimeText.asInTables(Array(text.utf8))
+            #expect(
+                Array(earlier.utf8).lexicographicallyPrecedes(told),
+                "the bound of \(text) is \(bound)")
         }
     }
 }

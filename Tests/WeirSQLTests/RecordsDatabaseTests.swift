@@ -64,6 +64,28 @@ struct RecordsDatabaseTests {
             try number("SELECT max(headers ->> 'delay') FROM flights WHERE key = 'N3'") == 49)
     }
 
+    /// A record a minute from midnight on, and one more at 00:03.
+    @Test(arguments: [
+        ("time = '2013-06-01T00:02:00Z'", 1), ("time = '2013-06-01 00:02:00'", 1),
+        ("time = '2013-06-01T02:02+02:00'", 1), ("'2013-06-01T00:02:00.000Z' = time", 1),
+        ("time >= '2013-06-01T00:02:00Z' AND time < '2013-06-01T00:05:00Z'", 4),
+        ("time BETWEEN '2013-05-31T23:02-01:00' AND datetime('2013-06-01 00:04:00')", 4),
+        ("time IN ('2013-06-01T00:02Z', '2013-06-01T00:03:00Z', '2013-06-01')", 3),
+        ("time = '2013-06-01T00:02:00Z' COLLATE BINARY", 0),
+        ("time > '2013-06-01T00:02:00-01:00' COLLATE BINARY AND time < '2013-06-01T00:04'", 3),
+    ])
+    func `are asked by times in every way of writing them`(condition: String, count: Int) throws {
+        #expect(try number("SELECT count(*) FROM flights WHERE \(condition)") == count)
+    }
+
+    @Test func `have times of streams in the same order`() throws {
+        #expect(
+            try number(
+                "SELECT count(*) FROM weir_streams WHERE name = 'flights' AND "
+                    + "first_time = '2013-05-31 23:00:00' AND last_time > '2013-06-01T12:00:00Z'")
+                == 1)
+    }
+
     /// Each with the bound, and with one that SQLite cannot hand on.
     @Test(arguments: [
         "offset BETWEEN 95 AND 205", "offset = 500", "offset > 990", "offset < 7",
