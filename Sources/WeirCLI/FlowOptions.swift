@@ -6,18 +6,21 @@ import Weir
 /// read ahead, exactly as far as the window allows.
 struct FlowOptions: ParsableArguments {
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Read ahead and not printed yet, at most so much: 1MiB, or 1MiB:500 records.",
             valueName: "bytes[:records]"))
     var maxQueue: CreditArgument?
-    @Option(help: "How long a record may be held: 50ms, 2s.")
+    @Option(parsing: .unconditional, help: "How long a record may be held: 50ms, 2s.")
     var latencyBudget: DurationArgument?
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Read ahead and being printed, at most so much: 2MiB, or 2MiB:1000 records.",
             valueName: "bytes[:records]"))
     var maxOutstanding: CreditArgument?
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "adaptive (chosen by what printing takes), or so much for good.",
             valueName: "adaptive|bytes[:records]"))
@@ -27,7 +30,24 @@ struct FlowOptions: ParsableArguments {
         maxQueue != nil || latencyBudget != nil || maxOutstanding != nil || window != nil
     }
 
+    func validate() throws {
+        guard window?.size == nil || maxQueue == nil && latencyBudget == nil else {
+            throw ValidationError(
+                "--window of one size leaves nothing to choose; leave out --max-queue and "
+                    + "--latency-budget, or say --window adaptive.")
+        }
+        do throws(WeirError) {
+            try options(consumer: "cli").validate()
+        } catch {
+            throw ValidationError(error.message)
+        }
+    }
+
     func subscribe(to stream: LogStream, from start: StartPosition) throws -> Subscription {
+        try stream.subscribe(from: start, options(consumer: "cli-\(getpid())"))
+    }
+
+    private func options(consumer: String) -> SubscriptionOptions {
         let standard = FlowKnobs()
         let most = maxOutstanding?.credit(records: standard.maxOutstanding.records)
         let queue = maxQueue?.credit(records: standard.maxQueue.records)
@@ -38,11 +58,8 @@ struct FlowOptions: ParsableArguments {
             latencyBudget: latencyBudget?.duration ?? standard.latencyBudget,
             maxOutstanding: outstanding)
         let fixed = window?.size?.credit(records: outstanding.records)
-        return try stream.subscribe(
-            from: start,
-            SubscriptionOptions(
-                consumer: "cli-\(getpid())", mode: fixed.map { .fixed($0) } ?? .adaptive,
-                knobs: knobs))
+        return SubscriptionOptions(
+            consumer: consumer, mode: fixed.map { .fixed($0) } ?? .adaptive, knobs: knobs)
     }
 }
 

@@ -69,6 +69,8 @@ expect "an unknown column" 1 'no column "z"; the columns are a, b' "$weir" appen
 printf 'a,t\n1,soon\n' >"$work/time.csv"
 expect "a time that cannot be parsed" 1 'Line 2.*"soon".*ISO 8601' "$weir" append c "$work/time.csv" --format csv --time-column t
 expect "a command that does not exist" 2 'did you mean append' "$weir" apend s
+expect "a producer's name is spelled out" 0 'by producer a\\u{1B}\[31mb' bash -c "for _ in 1 2; do seq 3 | '$weir' append raw --producer \$'a\\e[31mb' || exit; done"
+expect "a load pattern that is none" 2 'There is no load pattern soon' "$weir" flow --simulate --pattern soon
 expect "a negative count" 2 'count is negative' "$weir" read s --count -1
 # The knobs of reading ahead: whatever they are, the records are the same, or one sentence says why not.
 "$weir" read s >"$work/plain" 2>/dev/null
@@ -81,14 +83,17 @@ while IFS='|' read -r knobs status pattern; do
     # shellcheck disable=SC2086
     expect "read $knobs" "$status" "$pattern" "$weir" read s $knobs
 done <<'knobs'
---max-queue -1|2|Missing value for '--max-queue
+--max-queue -1|2|'-1' is invalid for '--max-queue
 --window 64KiB:x|2|'64KiB:x' is invalid
---window 0|1|fixed window is 0 bytes
---latency-budget 0ms|1|latencyBudget is 0.0 seconds; expected
+--window 0|2|fixed window is 0 bytes
+--latency-budget 0ms|2|latencyBudget is 0.0 seconds; expected
 --latency-budget fast|2|'fast' is invalid
---max-outstanding 0|1|maxOutstanding is 0 bytes
---max-queue 2GiB --max-outstanding 1KiB|1|more than the maxOutstanding
---window 1GiB|1|more than the maxOutstanding
+--max-outstanding 0|2|maxOutstanding is 0 bytes
+--max-queue 2GiB --max-outstanding 1KiB|2|more than the maxOutstanding
+--window 1GiB|2|more than the maxOutstanding
+--window 64KiB --max-queue 1MiB|2|leaves nothing to choose
+--from offset:10 --to offset:5|2|lies before --from offset:10
+--speed -1x|2|'-1x' is invalid for '--speed
 knobs
 
 expect "an input that does not exist" 1 'cannot be opened' "$weir" append s "$work/none"

@@ -24,6 +24,19 @@ struct PartitionedStreamTests {
         }
     }
 
+    @Test func `has no further partition that somebody names by a slip`() async throws {
+        let (store, _) = try await open()
+        #expect(
+            await code { _ = try await store.stream("orders-4", creating: .init()) }
+                == .invalidArgument)
+        #expect(
+            await code { try store.createStreamBlocking("orders-04", .init()) } == .invalidArgument)
+        for name in ["orders-x", "orders4", "others-4"] {
+            _ = try await store.stream(name, creating: .init())
+        }
+        try await store.close()
+    }
+
     @Test func `keeps the records of a key together, and in order, over a restart`() async throws {
         var (store, orders) = try await open()
         for number in 0..<100 {

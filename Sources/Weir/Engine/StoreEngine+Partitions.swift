@@ -102,6 +102,24 @@ extension StoreEngine {
                 + "another name.", at: .init(stream: name.description))
     }
 
+    /// Of a stream that somebody makes by its name: `trips-9` beside the partitions `trips-0` to
+    /// `trips-3` is a slip, and what is appended to it `trips` would never show.
+    package func expectNoFurtherPartition(_ name: StreamName) throws(WeirError) {
+        let text = name.description
+        let digits = text.reversed().prefix { $0.isNumber }.count
+        let group = text.dropLast(digits + 1)
+        guard digits > 0, text.dropLast(digits).last == "-", !group.isEmpty,
+            let first = partitions(claiming: try StreamName(String(group))).first,
+            let count = first.configuration.partition?.count
+        else { return }
+        throw WeirError(
+            .invalidArgument,
+            "\(name) would be a stream of its own, which \(group) never shows: its \(count) "
+                + "partitions are \(group)-0 to \(group)-\(count - 1). Name \(group) or one of "
+                + "them, or choose another name.",
+            at: .init(stream: text))
+    }
+
     func expectNoPartition(_ name: StreamName) throws(WeirError) {
         guard let partition = stream(name)?.configuration.partition else { return }
         throw WeirError(

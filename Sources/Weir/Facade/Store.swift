@@ -228,7 +228,10 @@ public final class Store: Sendable {
     private func openUserStream(
         _ name: StreamName, creating configuration: StreamConfiguration?
     ) throws(WeirError) -> LogStream {
-        if engine.stream(name) == nil, configuration != nil { try Self.expectUserName(name) }
+        if engine.stream(name) == nil, configuration != nil {
+            try Self.expectUserName(name)
+            try engine.expectNoFurtherPartition(name)
+        }
         return try openStream(name, creating: configuration)
     }
 
@@ -293,6 +296,7 @@ public final class Store: Sendable {
     public func createStreamBlocking(
         _ name: String, _ configuration: StreamConfiguration
     ) throws(WeirError) {
+        try engine.expectNoFurtherPartition(try StreamName(name))
         try createStream(name, configuration, from: .zero)
     }
 

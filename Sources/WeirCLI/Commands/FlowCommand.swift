@@ -54,6 +54,11 @@ struct FlowCommand: ParsableCommand {
         guard simulate || pattern.isEmpty else {
             throw ValidationError("--pattern is for --simulate; give both or neither.")
         }
+        do throws(WeirError) {
+            _ = try FlowSimulate.patterns(named: pattern)
+        } catch {
+            throw ValidationError(error.message)
+        }
         guard !once || count == nil else {
             throw ValidationError("--once is --count 1; give one of the two.")
         }

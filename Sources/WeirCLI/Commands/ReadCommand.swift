@@ -72,6 +72,7 @@ struct ReadCommand: ParsableCommand {
     var to: EndArgument?
     @Option(parsing: .unconditional, help: "At most so many records.") var count: Int?
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "max, or so many times the pace of the records' times: 1x, 60x, 0.5x.",
             valueName: "speed"))
@@ -112,6 +113,10 @@ struct ReadCommand: ParsableCommand {
         if case .time(let start)? = from?.position, case .time(let end)? = to, end < start {
             throw ValidationError(
                 "--to time:\(end) lies before --from time:\(start); expected it behind.")
+        }
+        if case .offset(let start)? = from?.position, case .offset(let end)? = to, end < start {
+            throw ValidationError(
+                "--to offset:\(end) lies before --from offset:\(start); expected it behind.")
         }
         guard count ?? 0 >= 0 else { throw ValidationError("--count is negative; expected 0 on.") }
         guard key == nil && header == nil || !flow.isGiven else {

@@ -141,7 +141,18 @@ final class StandardOutput {
 
 /// Words for a person: standard error.
 enum Words {
-    static func say(_ text: String) { show(text + "\n") }
+    static func say(_ text: String) { show(harmless(text) + "\n") }
+
+    /// Names come from anywhere: what would move a terminal's cursor is spelled out.
+    static func harmless(_ text: String) -> String {
+        let scalars = text.unicodeScalars
+        guard scalars.contains(where: isControl) else { return text }
+        return scalars.map { isControl($0) ? $0.escaped(asASCII: true) : String($0) }.joined()
+    }
+
+    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
+        scalar.properties.generalCategory == .control && scalar != "\n" && scalar != "\t"
+    }
 
     /// As it is. Whoever closed standard error wants no words, and is no reason to fail.
     static func show(_ text: String) {
