@@ -81,10 +81,14 @@ else
     export WEIR_STORE=$room/store
     "$weir" create s --compact >/dev/null
     records 0 100000 60000 | "$weir" append s --format ndjson 2>/dev/null
+    "$weir" create t --compact >/dev/null
+    records 0 1000 100 | "$weir" append t --format ndjson 2>/dev/null
     head -c "$(($(df --output=avail -B1 "$room" | tail -n 1) - 2097152))" /dev/zero >"$room/filler"
     expect "compaction on a full disk" 1 'No space|no space|full' "$weir" compact s --now
     check "leaves no half of a segment" [ -z "$(find "$room/store" -name compacting)" ]
     check "leaves every record" [ "$(values | wc -l)" -eq 100000 ]
+    expect "that of all streams" 1 '^weir: s: .*(No space|no space|full)' "$weir" compact --all --now
+    check "costs no other stream its own" [ "$("$weir" read t | wc -l)" -eq 100 ]
     rm "$room/filler"
     expect "compaction with room" 0 '' "$weir" compact s --now
     check "takes what is superseded" [ "$(values | wc -l)" -eq 60000 ]

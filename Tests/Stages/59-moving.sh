@@ -31,6 +31,14 @@ for format in "${formats[@]}"; do
 done
 if [ "$(digest s "$work/in-archive")" = "$want" ]; then echo "ok an archive brings the offsets along"; else echo "not ok an archive: other offsets"; fi
 
+# A named pipe is opened once: its writer may be gone by a second time.
+mkfifo "$work/named"
+for round in 1 2 3 4; do
+    printf '{"value":"%d"}\n' 1 2 3 >"$work/named" &
+    expect "a named pipe, round $round" 0 "of 3 records, $((round == 1 ? 0 : 3)) were there already" timeout -s KILL 20 "$weir" import n "$work/named" --producer p --store "$work/in-named"
+done
+check "what came by it is there once" cmp <(seq 3) <("$weir" read n --store "$work/in-named")
+
 # What comes later is copied later; partitions go together.
 "$weir" copy s c --to-store "$work/later" 2>"$work/err"
 echo more | "$weir" append s

@@ -1,5 +1,6 @@
 import Testing
 import WeirBase
+import WeirCompaction
 import WeirFiles
 import WeirFormat
 import WeirLog
@@ -51,6 +52,37 @@ struct BackupCompactionTests {
         #expect(restored.report.damage.isEmpty)
         _ = try stream.check(restored.engine)
         try engine.close()
+    }
+
+    @Test func `is restored where what a trim let go of cannot be counted`() throws {
+        let (stream, engine) = try filled()
+        let writer = try stream.writer(engine)
+        try stream.compact(writer, on: trial.source)
+        // Within a batch of a segment that has holes: its records are counted one by one.
+        let segment = try #require(
+            writer.view.segments.first { segment in
+                segment.sealed.map { Int($0.recordCount) < $0.endOffset - segment.base } ?? false
+            })
+        var cursor = LogCursor(view: writer.view, at: segment.base)
+        var goal = segment.base
+        while goal == segment.base, case .batch(let header) = try cursor.next() {
+            if header.offsetSpan > 1 { goal = header.firstOffset + 1 }
+        }
+        let plan = RetentionPlan(
+            writer.manifest.state.segments, before: goal, start: writer.view.logStart)
+        try Retirement(writer, leftovers: Leftovers(files: trial.source)).perform(plan)
+        try engine.close()
+        let name = try trial.backup().snapshot.name
+        let restored = FaultyFileSystem(SimulatedFileSystem(seed: 99)) { operation, place in
+            operation == .map && place == segment.path ? .fails(.damaged) : nil
+        }
+        let snapshot = try BackupDirectory(reading: trial.target).read(name)
+        let report = try RestoreRun.run(
+            RestorePlan(snapshot, called: name, names: [], limit: nil),
+            from: FaultyFileSystem(trial.target), into: restored, host: trial.machine.host,
+            progress: { _, _ in true }, publish: { () throws(WeirError) in })
+        #expect(restored.hits > 0)
+        #expect(report.recordCount > 0)
     }
 
     @Test func `is restored to any offset, its holes as well`() throws {

@@ -95,6 +95,29 @@ struct BoundTests {
         #expect(header.firstOffset == Offset(1))
     }
 
+    @Test func `is no copy where a reader waits, held back or at the end`() throws {
+        try makeStore(segments: 1)
+        let segment = try #require(try open(SegmentMaps()).segments.first)
+        for answers: [Admission] in [[.read(ahead: nil), .hold], [.read(ahead: nil)]] {
+            var window = SegmentWindow(segment: segment, mode: .copied, isExact: true)
+            var scanner = SegmentScanner(
+                segment: segment.id, position: FilePosition(UInt64(SegmentHeader.alignment)))
+            var rest = answers[...]
+            let ask = { (_: BatchHeader) in rest.popFirst() ?? .read(ahead: nil) }
+            var isWaiting = false
+            while !isWaiting {
+                switch try window.next(&scanner, admitting: ask) {
+                case nil, .end: isWaiting = true
+                default:
+                    let copied = window.bytes.byteCount
+                    #expect(copied > 0)
+                }
+            }
+            let held = window.bytes.byteCount
+            #expect(held == 0)
+        }
+    }
+
     @Test(arguments: [ReadingMode.mapped, .copied])
     func `is no open file of a segment that was left`(mode: ReadingMode) throws {
         let folder = TemporaryFolder()

@@ -55,4 +55,25 @@ struct OpeningTests {
         }
         print("opening \(count) sealed segments: \(milliseconds.sorted()[2]) ms, median of 5")
     }
+
+    @Test func `gives out no offset before the log's start, whatever else is lost`() throws {
+        var disk = SimulatedFileSystem(seed: 1)
+        let machine = SimulatedMachine(seed: 1)
+        // The second opening notes where the log ended, and then it begins later still.
+        for (round, start) in [Offset(5), 9].enumerated() {
+            let engine = try StoreEngine.open(files: disk, host: machine.host, creating: true)
+            let writer =
+                round == 0 ? try SmallStream.create(in: engine) : try SmallStream.writer(engine)
+            let isBegun = try writer.begin(at: start)
+            #expect(isBegun)
+            disk = disk.afterKill()
+        }
+        try disk.removeFile(StoreLayout.tail)
+        let engine = try StoreEngine.open(files: disk, host: machine.host, creating: false)
+        let writer = try SmallStream.writer(engine)
+        #expect(writer.nextOffset == 9)
+        try SmallStream.append(to: writer)
+        #expect(try SmallStream.offsets(writer.view, from: 9) == [9])
+        try engine.close()
+    }
 }

@@ -127,6 +127,27 @@ struct TimeWindowTests {
         #expect(throws: WeirError.self) { try offsets(damaged, time(9)..<time(20)) }
     }
 
+    @Test func `tells of damage before its first record`() throws {
+        let store = try Store.openBlocking(at: folder.path)
+        let stream = try stream("s", in: store)
+        try fill(stream, Array(0..<30))
+        let path = folder.path + "/" + (try #require(try stream.info().segments.first).path)
+        try store.closeBlocking()
+        // A byte of the first batch's header: which times it had, nobody knows.
+        var bytes = try Data(contentsOf: URL(filePath: path))
+        bytes[4096 + 60] ^= 0xFF
+        try bytes.write(to: URL(filePath: path))
+        let again = try Store.openBlocking(at: folder.path, .read)
+        defer { close(again) }
+        let damaged = try again.streamBlocking("s")
+        #expect(throws: WeirError.self) { try offsets(damaged, time(10)..<time(20)) }
+        var merged = try Store.merged([damaged], time: time(10)..<time(20))
+        guard case .gap = try merged.next() else {
+            Issue.record("the streams that are merged tell of no gap")
+            return
+        }
+    }
+
     @Test func `is merged over streams in the order of time`() throws {
         let store = try Store.openBlocking(at: folder.path)
         defer { close(store) }
