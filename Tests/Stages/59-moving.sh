@@ -89,6 +89,15 @@ for format in ndjson csv; do
     cp "$work/s.$format" "$text"
     rm "$text.sha256"
     expect "$format without a checksum" 0 '' "$weir" import t "$text" --store "$work/sums-$format"
+    rm "$text"
+    (cd "$work" && sha256sum s.ndjson "s.$format" >"$text.sha256")
+    sum=$(md5sum <"$text.sha256")
+    expect "sums of other files" 1 'exists, and is not the checksum of .*; move it away, or choose another name' "$weir" export s -o "$text"
+    check "are not written over" [ "$(md5sum <"$text.sha256")" = "$sum" ]
+    check "and nothing was written" [ ! -e "$text.partial" ]
+    echo "${sum%% *}${sum%% *}  sums.$format" >"$text.sha256"
+    expect "the checksum of a file of that name which is gone" 0 'exported' "$weir" export s -o "$text"
+    check "is replaced by its own" bash -c "cd '$work' && sha256sum -c --strict --status sums.$format.sha256"
 done
 
 # Refused, each in a sentence, and nothing lost.

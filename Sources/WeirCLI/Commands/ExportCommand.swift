@@ -34,7 +34,8 @@ struct ExportCommand: ParsableCommand {
 
             A file bears its name only when it is whole. Until then it is FILE.partial; what an \
             interruption leaves of it is completed by --resume. Beside a file of ndjson or csv \
-            stands its checksum, FILE.sha256, for `sha256sum -c` and for `import`.
+            stands its checksum, FILE.sha256, for `sha256sum -c` and for `import`; sums of other \
+            files that stand there are not written over.
 
             EXAMPLES
               weir export orders -o orders.archive
@@ -105,7 +106,7 @@ struct ExportCommand: ParsableCommand {
                 "The archive of a partitioned stream goes to the end of each partition; leave --to "
                     + "out, or export one of them, such as \(source.name).")
         }
-        let file = try ExportFile(output, isResuming: resume)
+        let file = try ExportFile(output, isResuming: resume, isSummed: false)
         var export = try begin(source, group, in: file)
         let bar = ProgressBar("export", total: export.offsetsTotal)
         writing: while true {
@@ -146,7 +147,7 @@ struct ExportCommand: ParsableCommand {
     // MARK: text
 
     private func writeText(of sources: ReadSources, _ opened: inout OpenedStore) throws {
-        let file = try ExportFile(output, isResuming: resume)
+        let file = try ExportFile(output, isResuming: resume, isSummed: true)
         var printer = RecordPrinter(
             RecordFormatter(
                 format: kind == .csv ? .csv : .json, namesStream: sources.namesStream),

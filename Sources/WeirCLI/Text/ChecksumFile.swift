@@ -21,6 +21,23 @@ enum ChecksumFile {
         unsafe access(self.path(of: path), F_OK) == 0
     }
 
+    /// Throws `alreadyExists` where the file beside is anything but what an export of that name
+    /// left: sums of other files are not written over.
+    static func expectReplaceable(beside path: String) throws {
+        guard exists(beside: path) else { return }
+        let beside = self.path(of: path)
+        let source = try InputSource(path: beside)
+        let isFile = source.totalBytes != nil
+        let text = isFile ? String(decoding: try source.piece() ?? [], as: UTF8.self) : ""
+        let digest = text.drop { $0 == "\\" }.prefix { $0.isHexDigit }
+        guard digest.count == 64, text == line(String(digest), of: path) else {
+            throw WeirError(
+                .alreadyExists,
+                "The file \(beside) exists, and is not the checksum of \(path) alone; move it "
+                    + "away, or choose another name for the export.")
+        }
+    }
+
     /// Holds a content against what the file beside it says. Throws `damaged` where they differ.
     static func expect(_ digest: String, of path: String) throws {
         let beside = self.path(of: path)

@@ -16,8 +16,9 @@ final class ExportFile {
     static func partial(_ path: String) -> String { path + ".partial" }
 
     /// Throws `alreadyExists` where the file is there, or what an interrupted export left is and
-    /// `isResuming` is not wanted; `locked` while somebody else writes it; `permissionDenied`.
-    init(_ path: String?, isResuming: Bool) throws(WeirError) {
+    /// `isResuming` is not wanted, or sums of other files are where its checksum would be; `locked`
+    /// while somebody else writes it; `permissionDenied`.
+    init(_ path: String?, isResuming: Bool, isSummed: Bool) throws {
         self.path = path == "-" ? nil : path
         guard let path = self.path else {
             descriptor = 1
@@ -25,6 +26,7 @@ final class ExportFile {
             return
         }
         try ExportFile.expectFree(path)
+        if isSummed { try ChecksumFile.expectReplaceable(beside: path) }
         let partial = ExportFile.partial(path)
         let creation = isResuming ? O_CREAT : O_CREAT | O_EXCL
         descriptor = unsafe open(partial, O_RDWR | O_CLOEXEC | creation, 0o600)
