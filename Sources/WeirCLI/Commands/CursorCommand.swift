@@ -30,7 +30,8 @@ struct CursorListCommand: ParsableCommand {
             much), and how long ago the first of them was appended.
 
             Exit status 3: records of cursors are damaged, so some may be missing or stand too \
-            far back. In JSON an entry whose cursor is null tells of that as its problem.
+            far back, or what a cursor's record says cannot be read. In JSON this is the problem \
+            of that cursor; an entry whose cursor is null tells of those that may be missing.
 
             EXAMPLES
               weir cursor ls
@@ -50,12 +51,18 @@ struct CursorListCommand: ParsableCommand {
                 ? JSONReport.list(list.cursors.map(\.report) + list.damage.map(CursorInfo.lost))
                     .description + "\n"
                 : table(list.cursors))
-        guard !list.damage.isEmpty else { return }
+        guard !list.isWhole else { return }
         for damage in list.damage { Words.say("weir: damage: \(damage)") }
-        Words.say(
-            "weir: cursors may be missing here, or stand too far back: look at each against what "
-                + "its consumer has done, and set it anew with `weir cursor set`, or restore the "
-                + "store from a backup")
+        if !list.damage.isEmpty {
+            Words.say(
+                "weir: cursors may be missing here, or stand too far back: look at each against "
+                    + "what its consumer has done, and set it anew with `weir cursor set`, or "
+                    + "restore the store from a backup")
+        } else {
+            Words.say(
+                "weir: where a cursor stands that cannot be read, nobody knows: set it anew with "
+                    + "`weir cursor set --force`, or remove it")
+        }
         throw ExitRequest(status: ExitStatus.damage)
     }
 
@@ -86,6 +93,11 @@ extension Numbers {
         if seconds < 120 { return "\(seconds) s" }
         return seconds < 7200 ? "\(seconds / 60) min" : "\(seconds / 3600) h"
     }
+}
+
+extension CursorList {
+    /// Whether each cursor says where it stands, and none is missing.
+    var isWhole: Bool { damage.isEmpty && cursors.allSatisfy { $0.problem == nil } }
 }
 
 extension CursorInfo {
