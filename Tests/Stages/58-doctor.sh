@@ -67,6 +67,32 @@ rm "$sealed"
 expect "a lost segment" 3 '' "$weir" verify --json --store "$work/bad"
 check "is called one (2)" [ "$(finding kind)" = missingSegment ]
 
+# A full disk under all of a store: what is begun here ends while it is repaired, and is looked at then. The index
+# that is made anew comes beside the old one, and the writer that makes it has no room.
+room=$work/room
+roomy() { mkdir -p "$1" && mount -t tmpfs -o size="$2" weir-doctor "$1" 2>/dev/null; }
+fill() { cat /dev/zero >"$1/filler" 2>/dev/null; }
+keyed() { awk -v from="$1" -v to="$2" 'BEGIN { print "k,n"; for (i = from; i <= to; i++) printf "key-%d,%d\n", i, i }'; }
+rebuilding=
+if roomy "$room/index" 16m; then
+    export WEIR_STORE=$room/index/store
+    keyed 1 20000 | "$weir" append keyed - --format csv --key-column k 2>/dev/null
+    seq 2000 | "$weir" append kept 2>/dev/null
+    "$weir" config kept set segment.bytes=100MiB >/dev/null
+    seq 2001 3000 | "$weir" append kept 2>/dev/null
+    mkfifo "$work/rows"
+    "$weir" append keyed - --format csv --key-column k --batch 100 --acks <"$work/rows" >"$work/acks" 2>"$work/appends" &
+    appending=$!
+    exec 4>"$work/rows"
+    keyed 20001 20100 >&4
+    until_true grep -q . "$work/acks"
+    fill "$room/index"
+    "$weir" index rebuild >"$work/rebuilt" 2>&1 &
+    rebuilding=$!
+    expect "settings change on a full disk, beside a writer" 0 '' "$weir" config kept set retention.records=1000
+    export WEIR_STORE=$work/good
+fi
+
 # Beside a writer that appends all the while: nothing is wrong at any moment.
 export WEIR_STORE=$work/live
 seq 100000000 | "$weir" append live 2>/dev/null &
@@ -106,28 +132,6 @@ expect "a writer makes it anew" 0 '' "$weir" index rebuild
 expect "and it holds beside the writer" 0 '' "$weir" index check --all
 exec 3>&-
 wait "$writer"
-
-# A full disk under all of a store: what is begun here ends while it is repaired, and is looked at then. The index
-# that is made anew comes beside the old one, and the writer that makes it has no room.
-room=$work/room
-roomy() { mkdir -p "$1" && mount -t tmpfs -o size="$2" weir-doctor "$1" 2>/dev/null; }
-fill() { cat /dev/zero >"$1/filler" 2>/dev/null; }
-keyed() { awk -v from="$1" -v to="$2" 'BEGIN { print "k,n"; for (i = from; i <= to; i++) printf "key-%d,%d\n", i, i }'; }
-rebuilding=
-if roomy "$room/index" 16m; then
-    export WEIR_STORE=$room/index/store
-    keyed 1 20000 | "$weir" append keyed - --format csv --key-column k 2>/dev/null
-    mkfifo "$work/rows"
-    "$weir" append keyed - --format csv --key-column k --batch 100 --acks <"$work/rows" >"$work/acks" 2>"$work/appends" &
-    appending=$!
-    exec 4>"$work/rows"
-    keyed 20001 20100 >&4
-    until_true grep -q . "$work/acks"
-    fill "$room/index"
-    "$weir" index rebuild >"$work/rebuilt" 2>&1 &
-    rebuilding=$!
-    export WEIR_STORE=$work/good
-fi
 
 # Repair: a plan first, and then exactly that. What is left is a store that holds.
 expect "nothing to repair" 0 '' "$weir" repair
@@ -228,6 +232,9 @@ export WEIR_STORE=$room/index/store
 wait $rebuilding
 status=$?
 if [ $status -eq 1 ] && grep -q 'There is no space for the index' "$work/rebuilt"; then echo "ok a full disk under an index that is made anew"; else echo "not ok a full disk under an index that is made anew: status $status, $(tail -n 1 "$work/rebuilt")"; fi
+begins() { [ "$("$weir" read kept --count 1)" = "$1" ]; }
+check "what is past its retention goes, on a full disk too" until_true begins 2001
+check "and nothing else" cmp <(seq 2001 3000) <("$weir" read kept)
 keyed 20101 22000 | tail -n +2 >&4
 exec 4>&-
 if wait "$appending" || grep -q 'No space left' "$work/appends"; then echo "ok appends go on, or say that there is no room"; else echo "not ok appends on a full disk: $(tail -n 1 "$work/appends")"; fi
