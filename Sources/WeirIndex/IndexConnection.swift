@@ -105,7 +105,8 @@ struct IndexConnection: Sendable {
         switch error.resultCode {
         case .SQLITE_FULL:
             return WeirError(
-                .noSpace, "There is no space for the index.", at: .init(path: path), cause: cause)
+                .noSpace, "There is no space for the index; make room on the disk.",
+                at: .init(path: path), cause: cause)
         case .SQLITE_CORRUPT, .SQLITE_NOTADB, .SQLITE_ERROR, .SQLITE_SCHEMA, .SQLITE_MISMATCH,
             .SQLITE_CONSTRAINT, .SQLITE_RANGE, .SQLITE_FORMAT, .SQLITE_EMPTY, .SQLITE_TOOBIG:
             return WeirError(

@@ -40,8 +40,8 @@ struct IndexCheck {
         let hasJournal = try indexFiles.hasJournal(generation)
         if leavingFiles, hasJournal, !engine.hasLiveWriter {
             return .none(
-                because: "a writer that died left the index's journal, which the next opening "
-                    + "takes up")
+                because: "a writer that died, or ended without room, left the index's journal, "
+                    + "which the next opening takes up")
         }
         do throws(WeirError) {
             guard let opening = try EpochFile<RealFileSystem>.lastOpening(files: engine.files)
