@@ -107,6 +107,9 @@ public enum Limits {
     package static let spareBodyBytesMax = 16 << 20
     /// What one read-ahead asks of the kernel.
     package static let prefetchBytes = 4 << 20
+    /// Behind damage, a subscription's reader looks for the next batch in steps of so many bytes:
+    /// that much may be read beyond its credit.
+    package static let headerSearchBytes = 4 << 10
     /// Named producers whose last publishing id a stream remembers, bytes of a name as the stream
     /// protocol has it, and how many of them may share a batch.
     public static let producersMax = 4_096

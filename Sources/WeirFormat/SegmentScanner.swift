@@ -29,14 +29,16 @@ package struct SegmentScanner: Sendable {
     /// Looks at the next batch and moves behind it.
     ///
     /// `bytes` begins at the file's byte `origin`, a multiple of eight. With `checkingBody` false
-    /// only headers are proven; recovery and readers that deliver bytes check both. From `dataEnd`
-    /// on there are only zeros.
+    /// only headers are proven, and batches may reach beyond `bytes`, up to `limit`; recovery and
+    /// readers that deliver bytes check both. Behind byte `dataEnd` of them no header is looked
+    /// for.
     package mutating func next(
         in bytes: RawSpan, origin: FilePosition = .zero, checkingBody: Bool = true,
-        dataEnd: Int = .max
+        dataEnd: Int = .max, limit: FilePosition? = nil
     ) -> Step {
         let start = position
-        switch look(in: bytes, origin: origin, at: start) {
+        let limit = limit ?? origin + bytes.byteCount
+        switch look(in: bytes, origin: origin, at: start, limit: limit) {
         case .success(let header):
             position = start + header.storedByteCount
             if checkingBody,
@@ -51,7 +53,7 @@ package struct SegmentScanner: Sendable {
         case .failure(.newer(let what)):
             return .newer(what, at: start)
         case .failure:
-            return resynchronise(in: bytes, origin: origin, from: start, dataEnd: dataEnd)
+            return resynchronise(in: bytes, origin: origin, dataEnd: dataEnd, limit: limit)
         }
     }
 
@@ -95,7 +97,7 @@ package struct SegmentScanner: Sendable {
 
     /// A header that holds and whose batch lies below the limit.
     private func look(
-        in bytes: RawSpan, origin: FilePosition, at position: FilePosition
+        in bytes: RawSpan, origin: FilePosition, at position: FilePosition, limit: FilePosition
     ) -> Result<BatchHeader, BatchHeader.Defect> {
         let start = position - origin
         guard position >= origin, start <= bytes.byteCount - BatchHeader.byteCount else {
@@ -105,7 +107,7 @@ package struct SegmentScanner: Sendable {
             let span = bytes.extracting(start..<start + BatchHeader.byteCount)
             let header = try BatchHeader.decode(
                 span, at: BatchPlace(segment: segment, position: position))
-            guard header.storedByteCount <= bytes.byteCount - start else {
+            guard position + header.storedByteCount <= limit else {
                 return .failure(.field("batch beyond the end"))
             }
             return .success(header)
@@ -115,8 +117,9 @@ package struct SegmentScanner: Sendable {
     }
 
     private mutating func resynchronise(
-        in bytes: RawSpan, origin: FilePosition, from start: FilePosition, dataEnd: Int
+        in bytes: RawSpan, origin: FilePosition, dataEnd: Int, limit: FilePosition
     ) -> Step {
+        let start = position
         // A place from a footer or manifest may lie anywhere at all.
         guard start - origin < bytes.byteCount else { return .end(at: start) }
         var candidate = roundedUp(start - origin + 1, to: 8)
@@ -126,7 +129,7 @@ package struct SegmentScanner: Sendable {
                     fromByteOffset: candidate, as: UInt32.self))
             if word == BatchHeader.magic {
                 let place = origin + candidate
-                switch look(in: bytes, origin: origin, at: place) {
+                switch look(in: bytes, origin: origin, at: place, limit: limit) {
                 case .success, .failure(.newer):
                     position = place
                     return .damage(start.value..<place.value, lost: nil)

@@ -49,10 +49,6 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
     private static var copiedBytesFirst: Int { 256 << 10 }
     /// Of the batch that a block ends with.
     private static var seenBehindBytes: Int { 32 << 10 }
-    /// A whole batch of the largest kind, header and extension with it.
-    private static var copiedBytesMax: Int {
-        Limits.decodedBodyBytesMax + Limits.extensionBytesMax + BatchHeader.byteCount + 8
-    }
 
     /// `isExact`: nothing is read that was not admitted, batch by batch.
     package init(segment: ReadableSegment<Files>, mode: ReadingMode, isExact: Bool = false) {
@@ -146,8 +142,10 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
         try bring(mapping, scanner.position, to: scanner.position + BatchHeader.byteCount, limit)
         let start = scanner.position
         var trial = scanner
-        var step = trial.next(in: bytes, checkingBody: false)
-        if case .batch(let header, let position) = step {
+        var step = trial.next(in: bytes, checkingBody: false, dataEnd: 0)
+        if case .end = step {
+            step = try resynchronise(&trial, limit: limit)
+        } else if case .batch(let header, let position) = step {
             switch admits(header) {
             case .hold, .hide: return nil
             case .pass: break
@@ -259,47 +257,52 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
                 return scanner.next(in: bytes, origin: origin)
             }
         }
-        return try resynchroniseCopied(&scanner, limit: limit)
+        return try resynchronise(&scanner, limit: limit)
     }
 
-    /// No header stands here. A copy that is too short makes a whole batch look cut: it grows until
-    /// a header is found, the segment ends, or no batch could be longer.
-    private mutating func resynchroniseCopied(
+    /// No header stands here: looks for the next one that holds, whose batch ends before the limit.
+    /// Of what is passed nothing is kept, and behind that header at most a step has been read.
+    private mutating func resynchronise(
         _ scanner: inout SegmentScanner, limit: FilePosition
     ) throws(WeirError) -> SegmentScanner.Step {
         let start = scanner.position
-        var wanted = Self.copiedBytesFirst
-        while true {
-            try load(from: start, byteCount: wanted, chunk: wanted, limit)
-            let reachesLimit = origin + byteCount >= limit || isCut
-            var trial = scanner
-            let step = trial.next(in: bytes, origin: origin, checkingBody: false)
+        var trial = scanner
+        while trial.position < limit {
+            let place = trial.position
+            let shownEnd = try show(place, limit)
+            let step = trial.next(
+                in: bytes, origin: origin, checkingBody: false,
+                dataEnd: shownEnd - origin - BatchHeader.byteCount, limit: limit)
             switch step {
-            case .batch, .newer, .damage(_, lost: .some):
+            case .newer where place == start: return step
+            case .batch, .newer:
+                scanner.move(to: place)
+                return .damage(start.value..<place.value, lost: nil)
+            case .damage:
                 scanner = trial
-                return step
-            case .damage, .end:
-                if reachesLimit || wanted >= Self.copiedBytesMax {
-                    return skip(step, trial, &scanner, reachesLimit: reachesLimit)
-                }
-                wanted = min(wanted * 8, Self.copiedBytesMax)
+                return .damage(start.value..<trial.position.value, lost: nil)
+            case .end:
+                guard shownEnd < limit, !isCut else { return .end(at: start) }
+                // A header may begin in the last bytes.
+                let next = shownEnd.value - UInt64(BatchHeader.byteCount - 8)
+                trial.move(to: FilePosition(next & ~7))
             }
         }
+        return .end(at: start)
     }
 
-    private func skip(
-        _ step: SegmentScanner.Step, _ trial: SegmentScanner, _ scanner: inout SegmentScanner,
-        reachesLimit: Bool
-    ) -> SegmentScanner.Step {
-        if case .end = step, !reachesLimit {
-            // Nothing in all this: go on behind it, where a header may begin in its last bytes.
-            let start = scanner.position
-            let next = max(start + 8, origin + (byteCount - BatchHeader.byteCount) / 8 * 8)
-            scanner.move(to: next)
-            return .damage(start.value..<next.value, lost: nil)
+    /// Has the next step of a search in `bytes`; returns where what they show of it ends.
+    private mutating func show(
+        _ place: FilePosition, _ limit: FilePosition
+    ) throws(WeirError) -> FilePosition {
+        let byteCount = isExact ? Limits.headerSearchBytes : Self.copiedBytesFirst
+        if let mapping = map?.mapping {
+            let end = min(place + byteCount, limit)
+            try bring(mapping, place, to: end, limit)
+            return end
         }
-        scanner = trial
-        return step
+        try load(from: place, byteCount: byteCount, chunk: byteCount, limit)
+        return origin + self.byteCount
     }
 
     /// Has so many bytes from `start` on in the copy, as far as the segment goes; reads `chunk`

@@ -66,6 +66,22 @@ struct ScannerTests {
         #expect(sample.walk(bytes)[2] == .damage(sample.range(2, 5), lost: nil))
     }
 
+    @Test func `finds a batch by its header alone, if the batch ends before the limit`() {
+        let sample = Sample()
+        let damaged = sample.bytes.flipping(bit: sample.places[3] * 8)
+        let shown = Array(damaged[..<(sample.places[4] + BatchHeader.byteCount)])
+        func look(limit: Int) -> SegmentScanner.Step {
+            var scanner = SegmentScanner(
+                segment: sample.maker.header.segmentID,
+                position: FilePosition(UInt64(sample.places[3])))
+            return scanner.next(
+                in: shown.span.bytes, checkingBody: false, limit: FilePosition(UInt64(limit)))
+        }
+        #expect(look(limit: sample.places[5]) == .damage(sample.range(3, 4), lost: nil))
+        let start = FilePosition(UInt64(sample.places[3]))
+        #expect(look(limit: sample.places[5] - 1) == .end(at: start))
+    }
+
     @Test func `steps past two damages`() {
         let sample = Sample()
         let bytes = sample.bytes.flipping(bit: sample.places[1] * 8)

@@ -257,7 +257,7 @@ struct FeedFailureTests {
 }
 
 extension FlowReport.Consumer {
-    fileprivate static var empty: FlowReport.Consumer {
+    static var empty: FlowReport.Consumer {
         FlowReport.Consumer(
             name: "", stream: "", partition: nil, mode: "", variant: "", releasedOffset: 0,
             lagRecords: 0, windowBytes: 0, windowRecords: 0, queuedBytes: 0, queuedRecords: 0,

@@ -8,18 +8,46 @@ import WeirTesting
 @testable import Weir
 @testable import WeirLog
 
-/// One life of a subscription on a simulated disk, all of it chosen by a seed: sizes, window, the
-/// order in which its reader, its consumer and a producer take their turns.
+/// One life of a subscription on a simulated disk, all of it chosen by a seed: sizes, window, what
+/// is damaged, the order in which its reader, its consumer and a producer take their turns, and
+/// whether the consumer ends in the middle.
 ///
 /// The disk records what is read or brought in. After each turn nothing may have been touched
-/// beyond what was granted and one batch; what is delivered must have been brought in before.
+/// beyond what was granted and one batch, or one step of a search behind a damaged header; what is
+/// delivered must have been brought in before, and what is not must be damaged.
 final class FeedTrial {
+    private enum Damage { case header, body }
+
     private struct Place {
         let segment: String
         let start: Int
         let end: Int
-        /// Of this batch and all before it.
+        let offsets: Range<Offset>
+        var damage: Damage?
+        /// Of this batch and all before it; damaged ones cost nothing.
         let sum: Credit
+    }
+
+    /// What the consumers of many trials met.
+    struct Tally {
+        var delivered = 0
+        var looked = 0
+        var ended = 0
+        var damagedHeaders = 0
+        var damagedBodies = 0
+        /// Damage of several batches in a row, and up to a segment's end.
+        var runs = 0
+        var lostEnds = 0
+
+        static func += (sum: inout Tally, one: Tally) {
+            sum.delivered += one.delivered
+            sum.looked += one.looked
+            sum.ended += one.ended
+            sum.damagedHeaders += one.damagedHeaders
+            sum.damagedBodies += one.damagedBodies
+            sum.runs += one.runs
+            sum.lostEnds += one.lostEnds
+        }
     }
 
     private var random: SeededRandom
@@ -30,20 +58,30 @@ final class FeedTrial {
     private let jobs = Lock<[@Sendable () -> Void]>([])
     private let waits = Lock<[(Offset, @Sendable () -> Void)]>([])
     private let outcomes = Lock<[FeedOutcome]>([])
-    private let isManual: Bool
-    private let isMapped: Bool
-    private let window: Credit
+    private let mode: WindowMode
     private let feed: Feed<SimulatedFileSystem>
     private let budget = StoreBudget(total: 64 << 20)
-    /// What the consumer has granted so far, by hand or by giving back.
-    private var granted: Credit
+    /// What the consumer has given so far, by hand or by giving back.
+    private var given = Credit.zero
+    /// The most that it has granted so far: that and its window.
+    private var granted = Credit.zero
     private var isWaiting = false
     private var leases: [(id: UInt64, size: Credit)] = []
-    private(set) var delivered = 0
+    /// The batch that it gets next.
+    private var next = 0
+    private(set) var tally = Tally()
     /// The consumer was told to look and has not done so yet.
     private var look: UInt64?
-    private(set) var looked = 0
     private var broughtIn: [String: [Range<Int>]] = [:]
+    private var unchecked: [SimulatedFileSystem.Touch] = []
+    private let clock = Lock(Moment.zero)
+    /// What the consumer does while its reader has a batch in its hands.
+    private let interruption = Lock<(@Sendable () -> Void)?>(nil)
+    private let isOver = Lock(false)
+    private var isRotten: Bool
+    private var damagedBatchesLeft = 0
+    /// Damaged from some batch on.
+    private var lostSegment: String?
 
     init(seed: UInt64) throws {
         random = SeededRandom(seed: seed)
@@ -57,18 +95,19 @@ final class FeedTrial {
                 durability: .flushed, compression: seed % 3 == 0 ? .lz4 : .off,
                 segmentBytes: 32 << 10, batchBytesMax: 8 << 10))
         writer = try #require(engine.stream(name)?.writer)
-        isManual = random.oneIn(3)
-        isMapped = !random.oneIn(3)
-        window = Credit(bytes: 1 + random.below(20_000), records: 1 + random.below(30))
-        granted = isManual ? .zero : window
+        let reading: ReadingMode = random.oneIn(3) ? .copied : .mapped
+        let window = Credit(bytes: 1 + random.below(20_000), records: 1 + random.below(30))
+        mode = [.manual, .fixed(window), .adaptive][random.below(3)]
+        isRotten = !random.oneIn(3)
         let place = try #require(budget.admit(reserve: 8 << 10))
         let options = SubscriptionOptions(
-            mode: isManual ? .manual : .fixed(window),
+            mode: mode,
             knobs: FlowKnobs(
                 maxQueue: Credit(bytes: random.below(30_000), records: random.below(40)),
                 maxOutstanding: Credit(bytes: 1 << 20, records: 1 << 20)))
         let flags = FlowFlags(prefetch: random.oneIn(5) ? .off : .on)
         let (jobs, waits, view) = (jobs, waits, writer.view)
+        let (clock, interruption) = (clock, interruption)
         // Somebody else is served at the end of the log: this one takes turns with its reader.
         let tail = TailClock()
         if random.oneIn(3) { tail.note(.zero) }
@@ -78,29 +117,49 @@ final class FeedTrial {
                 if view.visibleEnd > offset { return body() }
                 waits.withLock { $0.append((offset, body)) }
             },
-            after: { _, _ in }, now: { .zero }, random: { 0 }, note: { _, _ in },
-            released: { _ in }, delivered: { _ in }, tail: tail, residence: { _, _ in }, ended: {})
+            after: { _, _ in }, now: { clock.withLock { $0 } }, random: { 0 },
+            note: { _, _ in }, released: { _ in },
+            delivered: { _ in interruption.withLock { $0.take() }?() },
+            tail: tail, residence: { _, _ in }, ended: {})
         feed = Feed(
             view: writer.view,
             settings: FeedSettings(
                 options, variant: flags.variant(for: "c"), batchBytesMax: 8 << 10),
-            reading: isMapped ? .mapped : .copied,
-            account: BudgetAccount(budget: budget, id: place), around: around,
-            start: { .init(offset: .zero) })
+            reading: reading, account: BudgetAccount(budget: budget, id: place),
+            around: around, start: { .init(offset: .zero) })
         _ = disk.takeTouched()
     }
 
+    private var isManual: Bool { mode == .manual }
+    private var hasEnded: Bool { isOver.withLock { $0 } }
+
     func run() throws {
         for _ in 0..<20 { try append() }
-        _ = disk.takeTouched()
-        for _ in 0..<120 { try turn() }
+        let lastTurn = random.oneIn(3) ? random.below(120) : nil
+        for turn in 0..<120 {
+            if turn == lastTurn { end() }
+            try self.turn()
+        }
         // Whatever happened: a consumer that goes on gets everything.
-        while delivered < places.count { try drain() }
+        while lastTurn == nil, next < places.count { try drain() }
+        if hasEnded { tally.ended += 1 }
         feed.finish(nil)
         #expect(budget.report.usedBytes == 0)
     }
 
+    /// The consumer ends: now, or while the next batch is read for it.
+    private func end() {
+        let end: @Sendable () -> Void = { [feed, isOver] in
+            isOver.withLock { $0 = true }
+            feed.finish(nil)
+        }
+        if random.oneIn(2) { end() } else { interruption.withLock { $0 = end } }
+    }
+
     private func turn() throws {
+        let nanoseconds = Int64(random.below(2_000_000))
+        clock.withLock { $0 = $0 + nanoseconds }
+        let wasOver = hasEnded
         switch random.below(10) {
         case 0: try append()
         case 1...4: try work()
@@ -110,20 +169,25 @@ final class FeedTrial {
             disk.shortenMemory(random.oneIn(4))
         default: try grant()
         }
-        try check()
+        if wasOver {
+            let touched = disk.takeTouched().filter { $0.path.hasSuffix(".segment") }
+            try #require(touched.isEmpty, "\(touched) was touched after the end")
+        } else {
+            try check()
+        }
     }
 
     /// The consumer's part and the reader's, until a batch comes.
     private func drain() throws {
-        let before = delivered
+        let before = next
         ask()
-        for _ in 0..<40 where delivered == before {
+        for _ in 0..<40 where next == before {
             // Debt from an overdraft may take several grants to pay.
             try grant()
             try work()
             try check()
         }
-        try #require(delivered > before, "a consumer that waits gets nothing")
+        try #require(next > before, "a consumer that waits gets nothing")
     }
 
     private func append() throws {
@@ -136,12 +200,25 @@ final class FeedTrial {
         let end = Int(segment.readableEnd.value)
         // The last batch of the segment is the one just written.
         var walk = LogCursor(view: writer.view, at: Offset(writer.nextOffset.value - 1))
-        _ = try walk.next()
+        let step = try walk.next()
+        guard case .batch(let header) = step else {
+            Issue.record("no batch that was appended: \(step)")
+            return
+        }
         let start = Int(walk.position.value)
+        let damage = chooseDamage(in: segment.path)
+        switch damage {
+        case .header: try flip(segment.path, at: start + random.below(BatchHeader.byteCount))
+        case .body:
+            try flip(
+                segment.path, at: start + header.bodyStart + random.below(header.bodyLength))
+        case nil: break
+        }
         places.append(
             Place(
                 segment: segment.path, start: start, end: end,
-                sum: (places.last?.sum ?? .zero) + size))
+                offsets: header.firstOffset..<header.endOffset, damage: damage,
+                sum: (places.last?.sum ?? .zero) + (damage == nil ? size : .zero)))
         // What the trial itself read is nobody's.
         _ = disk.takeTouched()
         let more = waits.withLock { waits in
@@ -149,6 +226,25 @@ final class FeedTrial {
             return waits
         }
         for (_, body) in more { body() }
+    }
+
+    /// One batch, some in a row, or all to the end of their segment.
+    private func chooseDamage(in segment: String) -> Damage? {
+        if damagedBatchesLeft == 0, lostSegment != segment {
+            guard isRotten, random.oneIn(6) else { return nil }
+            if random.oneIn(4) { lostSegment = segment }
+            damagedBatchesLeft = 1 + random.below(4)
+        }
+        damagedBatchesLeft = max(0, damagedBatchesLeft - 1)
+        return random.oneIn(2) ? .header : .body
+    }
+
+    private func flip(_ path: String, at position: Int) throws {
+        let file = try disk.open(path, .read)
+        let place = FilePosition(UInt64(position))
+        let byte = try #require(try disk.read(file, at: place, byteCount: 1).first)
+        try disk.spoil(path, at: position, with: [byte ^ UInt8(1 << random.below(8))])
+        try disk.close(file)
     }
 
     private func work() throws {
@@ -177,12 +273,12 @@ final class FeedTrial {
     private func lookNow(_ generation: UInt64) {
         look = nil
         guard let outcome = feed.look(generation) else { return wait() }
-        looked += 1
+        tally.looked += 1
         outcomes.withLock { $0.append(outcome) }
         take()
     }
 
-    private func gave(_ size: Credit) { if !isManual { granted += size } }
+    private func gave(_ size: Credit) { if !isManual { given += size } }
 
     private func take() {
         let found = outcomes.withLock { outcomes in
@@ -195,16 +291,51 @@ final class FeedTrial {
                 continue
             }
             isWaiting = false
-            guard case .batch(let batch, let id) = outcome else {
-                Issue.record("an outcome that is no batch: \(outcome)")
-                continue
+            switch outcome {
+            case .batch(let batch, let id): take(batch, id)
+            case .gap(let gap): take(gap)
+            case .end where hasEnded: break
+            default: Issue.record("an outcome that is no batch: \(outcome)")
             }
-            #expect(batch.header.endOffset == batch.header.firstOffset + batch.header.recordCount)
-            leases.append((id, batch.header.credit))
-            note()
-            expectResident(places[delivered])
-            delivered += 1
         }
+    }
+
+    private func take(_ batch: LentBatch, _ id: UInt64) {
+        leases.append((id, batch.header.credit))
+        note()
+        guard next < places.count else {
+            Issue.record("a batch that is not there")
+            return
+        }
+        let place = places[next]
+        #expect(place.damage == nil)
+        #expect(place.offsets == batch.header.firstOffset..<batch.header.endOffset)
+        expectResident(place)
+        next += 1
+        tally.delivered += 1
+    }
+
+    /// All of it must be damaged.
+    private func take(_ gap: Gap) {
+        let end = places.partition { $0.offsets.lowerBound >= gap.next }
+        guard next < end, places[next].offsets.lowerBound == gap.expected,
+            places[end - 1].offsets.upperBound == gap.next
+        else {
+            Issue.record("a gap that is none: \(gap)")
+            return
+        }
+        for place in places[next..<end] {
+            switch place.damage {
+            case .header: tally.damagedHeaders += 1
+            case .body: tally.damagedBodies += 1
+            case nil: Issue.record("offsets \(place.offsets) were lost though nothing happened")
+            }
+        }
+        if end - next > 1 { tally.runs += 1 }
+        if end < places.count, places[end].segment != places[end - 1].segment {
+            tally.lostEnds += 1
+        }
+        next = end
     }
 
     private func giveBack() throws {
@@ -217,8 +348,12 @@ final class FeedTrial {
     private func grant() throws {
         guard isManual else { return }
         let credit = Credit(bytes: 1 + random.below(9000), records: 1 + random.below(10))
-        try feed.grant(credit)
-        granted += credit
+        if hasEnded {
+            #expect(throws: WeirError.self) { try feed.grant(credit) }
+        } else {
+            try feed.grant(credit)
+            given += credit
+        }
     }
 
     // MARK: what must hold
@@ -226,6 +361,7 @@ final class FeedTrial {
     private func note() {
         for touch in disk.takeTouched() where touch.path.hasSuffix(".segment") {
             broughtIn[touch.path, default: []].append(touch.bytes)
+            unchecked.append(touch)
         }
     }
 
@@ -235,24 +371,50 @@ final class FeedTrial {
         for range in ranges where range.lowerBound <= covered {
             covered = max(covered, (range.upperBound + 4095) & ~4095)
         }
-        #expect(covered >= place.end, "batch \(delivered) was delivered and not brought in")
+        #expect(covered >= place.end, "\(place) was delivered and not brought in")
     }
 
     /// Nothing was touched behind the granted batches and one more.
     private func check() throws {
         note()
+        noteGranted()
+        defer { unchecked = [] }
         let whole = places.partition { !granted.covers($0.sum) }
         guard whole + 1 < places.count else { return }
         let limit = places[whole]
-        for (path, ranges) in broughtIn {
-            for range in ranges where isBatches(range, in: path) {
-                let isBehind =
-                    path == limit.segment
-                    ? range.upperBound > limit.end
-                    : places.firstIndex { $0.segment == path } ?? 0 > whole
-                try #require(!isBehind, "\(range) of \(path) was touched beyond the credit")
-            }
+        let end = max(limit.end, searchEnd(before: whole))
+        for touch in unchecked where isBatches(touch.bytes, in: touch.path) {
+            let isBehind =
+                touch.path == limit.segment
+                ? touch.bytes.upperBound > end
+                : places.firstIndex { $0.segment == touch.path } ?? 0 > whole
+            try #require(!isBehind, "\(touch) was beyond the credit")
         }
+    }
+
+    /// A window changes once in a turn at most, so it is seen.
+    private func noteGranted() {
+        let now = given + (isManual ? .zero : window)
+        granted.bytes = max(granted.bytes, now.bytes)
+        granted.records = max(granted.records, now.records)
+    }
+
+    private var window: Credit {
+        var report = FlowReport.Consumer.empty
+        feed.report(into: &report)
+        return Credit(bytes: report.windowBytes, records: report.windowRecords)
+    }
+
+    /// Behind damaged headers the next one is looked for, in steps: the last of them may go on
+    /// behind it.
+    private func searchEnd(before index: Int) -> Int {
+        let segment = places[index].segment
+        let last = places[..<index].last { $0.damage == .header && $0.segment == segment }
+        guard let last else { return 0 }
+        let found = places.first {
+            $0.segment == segment && $0.start > last.start && $0.damage != .header
+        }
+        return (found ?? last).start + Limits.headerSearchBytes
     }
 
     /// A footer is no batch, and no credit pays for it.
@@ -266,19 +428,23 @@ final class FeedTrial {
 struct FeedTests {
     @Test func `goes no further than what was granted and one batch`() throws {
         let first = UInt64.random(in: 1...1_000_000)
-        var (delivered, looked) = (0, 0)
+        var met = FeedTrial.Tally()
         for seed in first..<first + 1000 {
             do {
                 let trial = try FeedTrial(seed: seed)
                 try trial.run()
-                delivered += trial.delivered
-                looked += trial.looked
+                met += trial.tally
             } catch {
                 Issue.record("seed \(seed): \(error)")
                 return
             }
         }
-        #expect(delivered > 20_000)
-        #expect(looked > 5)
+        #expect(met.delivered > 12_000)
+        #expect(met.looked > 5)
+        #expect(met.ended > 100)
+        #expect(met.damagedHeaders > 1000)
+        #expect(met.damagedBodies > 1000)
+        #expect(met.runs > 500)
+        #expect(met.lostEnds > 100)
     }
 }
