@@ -126,6 +126,56 @@ struct ConsumerTests {
         try await store.close()
     }
 
+    @Test func `with retries or a stall time outside their range is refused`() async throws {
+        let store = try await Store.open(at: folder.path)
+        let stream = try await stream(batches: 0, store)
+        var bad: [SubscriptionOptions] = []
+        for time in [Duration.zero, .seconds(-1), .seconds(Int64.max), .seconds(Int64.min)] {
+            bad.append(.init())
+            bad[bad.count - 1].stallTimeout = time
+            bad.append(.init())
+            bad[bad.count - 1].retry.first = time
+            bad.append(.init())
+            bad[bad.count - 1].retry.cap = time
+        }
+        for attempts in [-1, 1001, .max, .min] {
+            bad.append(.init())
+            bad[bad.count - 1].retry.attempts = attempts
+        }
+        bad.append(.init())
+        bad[bad.count - 1].retry = RetryPolicy(first: .seconds(2), cap: .seconds(1))
+        for options in bad {
+            let error = #expect(throws: WeirError.self) {
+                _ = try stream.subscribe(from: .first, options)
+            }
+            #expect(error?.code == .invalidArgument)
+            #expect(error?.message.contains("expected") == true)
+        }
+        try await store.close()
+    }
+
+    @Test func `is refused nothing once it has ended, so that release may stand in a defer`()
+        async throws
+    {
+        let store = try await Store.open(at: folder.path)
+        let stream = try await stream(batches: 2, store)
+        let subscription = try stream.subscribe(from: .first)
+        let kept = try #require(try await subscription.nextBatch())
+        try kept.keep()
+        let held = try #require(try await subscription.nextBatch())
+        subscription.cancel()
+        try held.keep()
+        for _ in 0..<2 {
+            try held.release()
+            try kept.release()
+        }
+        #expect(stream.consumerReports().isEmpty)
+        #expect(store.flowReport().budget.usedBytes == 0)
+        #expect(kept.map(\.offset) == [0])
+        #expect(held.map(\.value) == [[UInt8](repeating: 1, count: 1000)])
+        try await store.close()
+    }
+
     @Test func `with a timeout of zero is told so`() async throws {
         let store = try await Store.open(at: folder.path)
         let stream = try await stream(batches: 1, store)

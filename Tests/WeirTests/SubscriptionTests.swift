@@ -37,6 +37,29 @@ struct SubscriptionTests {
         #expect(error?.code == .damaged)
     }
 
+    @Test func `says by release, also after its end, that its file was cut under a batch`()
+        async throws
+    {
+        let store = try await Store.open(at: folder.path)
+        let stream = try await store.stream("s", creating: .init())
+        for _ in 0..<2 {
+            try await stream.append(value: [UInt8](repeating: 7, count: 200_000))
+        }
+        let subscription = try stream.subscribe(from: .first)
+        let kept = try #require(try await subscription.nextBatch())
+        try kept.keep()
+        let held = try #require(try await subscription.nextBatch())
+        let file = try #require(FileHandle(forUpdatingAtPath: try segmentPath()))
+        try file.truncate(atOffset: 8192)
+        try file.close()
+        #expect(held.map(\.value) != [[UInt8](repeating: 7, count: 200_000)])
+        subscription.cancel()
+        for batch in [held, kept] {
+            let error = #expect(throws: WeirError.self) { try batch.release() }
+            #expect(error?.code == .damaged)
+        }
+    }
+
     @Test func `copied, keeps what it has when its file is cut under it`() async throws {
         let store = try await Store.open(at: folder.path)
         let stream = try await store.stream("s", creating: .init())

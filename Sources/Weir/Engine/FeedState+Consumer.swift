@@ -90,12 +90,12 @@ extension FeedState {
         if let offset = releasedOffset { effects.append(.released(offset)) }
     }
 
-    /// The consumer gives a batch back by hand, the last one or one that it kept.
+    /// The consumer gives a batch back by hand, the last one or one that it kept. After the end
+    /// there is nothing left to give back.
     mutating func release(_ id: UInt64, at now: Moment) throws(WeirError) {
         if let last = lease, last.id == id {
             release(last, at: now)
             resumeReader()
-            if !last.batch.isIntact { throw FeedState.lost(last.batch) }
         } else if let held = kept.removeValue(forKey: id) {
             ledger.releaseKept(held.size)
             tellReleased()
@@ -136,7 +136,7 @@ extension FeedState {
             "Two tasks ask one subscription at the same time; subscribe once for each.")
     }
 
-    private static func lost(_ batch: LentBatch) -> WeirError {
+    static func lost(_ batch: LentBatch) -> WeirError {
         WeirError.damaged(
             "Pages of a segment vanished while a batch was read: the file was cut, or its medium "
                 + "fails. Read it with copying, and check the disk",

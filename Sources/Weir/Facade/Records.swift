@@ -98,14 +98,22 @@ public struct RecordBatch: Sendable, Sequence {
     /// Says that the work on the batch is done: its credit comes back at once, and not only when
     /// the next one is asked for. A batch that was kept goes off the consumer's own account.
     ///
+    /// When the subscription has ended, by cancellation too, all credit came back with it: then
+    /// there is nothing to do and that is no error, so that this may stand in a `defer`.
+    ///
     /// Throws `invalidArgument` if it was released already, `damaged` if its pages vanished while
-    /// it was used.
-    public func release() throws(WeirError) { try lease?.release() }
+    /// it was used, also after the end.
+    public func release() throws(WeirError) {
+        guard let lease else { return }
+        try lease.release()
+        if !lent.isIntact { throw FeedState.lost(lent) }
+    }
 
     /// Takes the batch onto the consumer's own account: its credit comes back, and its memory
     /// counts for the consumer, not for the store, until `release()`. One that is dropped before
-    /// counts as released, as nobody could do that any more. Throws `invalidArgument` if it was
-    /// released already.
+    /// counts as released, as nobody could do that any more. After the subscription's end there is
+    /// nothing to do: the batch stays readable for as long as somebody holds it. Throws
+    /// `invalidArgument` if it was released already.
     public func keep() throws(WeirError) { try lease?.keep() }
 
     public var firstOffset: Offset { Swift.max(lent.header.firstOffset, lent.firstWanted) }
