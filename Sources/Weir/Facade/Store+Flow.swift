@@ -5,9 +5,8 @@ extension Store {
     /// How often each signal came, by stream and consumer, since the store was opened.
     public var signalCounts: [SignalSource: SignalCounts] { flow.signals.counts }
 
-    /// Every signal from now on. A listener that does not keep up loses the oldest events (1,024
-    /// are kept for it), never the counts. Ends with the store.
-    public var signals: AsyncStream<Signal> { flow.signals.events() }
+    /// Every signal from now on, bounded: see `SignalFeed`. Ends with the store.
+    public var signals: SignalFeed { flow.signals.events() }
 
     /// The mechanisms of flow control that are on, and for which share of the consumers.
     public var flowFlags: FlowFlags { flow.currentFlags }
