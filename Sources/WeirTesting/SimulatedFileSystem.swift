@@ -40,6 +40,8 @@ package final class SimulatedFileSystem: FileSystem {
         /// Pages of all maps count as vanished.
         var losesPages = false
         var isMemoryShort = false
+        /// No map's pages can be brought into memory.
+        var refusesPages = false
         /// What was read or brought in, if somebody asked for it.
         var touched: [Touch]?
     }
@@ -63,10 +65,15 @@ package final class SimulatedFileSystem: FileSystem {
         world = Lock(World(root: root, random: random))
     }
 
-    /// From now on, or no longer, pages count as vanished under all maps; copies are as they were.
     /// Whether pages are told to be in memory.
     package func shortenMemory(_ isShort: Bool) { world.withLock { $0.isMemoryShort = isShort } }
+    /// From now on, or no longer, pages count as vanished under all maps; copies are as they were.
     package func losePages(_ isLosing: Bool) { world.withLock { $0.losesPages = isLosing } }
+    /// From now on, or no longer, maps are given and no page of theirs is brought into memory, as
+    /// where the kernel cannot do that.
+    package func refusePages(_ isRefusing: Bool) {
+        world.withLock { $0.refusesPages = isRefusing }
+    }
 
     /// What was read or brought in since the last call; the first call begins the record.
     package func takeTouched() -> [Touch] {
@@ -317,9 +324,13 @@ package final class SimulatedFileSystem: FileSystem {
             operations: MappingOperations(
                 unmap: { _, _ in withExtendedLifetime(inode) {} },
                 populate: { [world] (_, range, _) throws(WeirError) in
-                    world.withLock {
-                        $0.touched?.append(Touch(path: file.path, bytes: range))
+                    let isRefused = world.withLock { world in
+                        if !world.refusesPages {
+                            world.touched?.append(Touch(path: file.path, bytes: range))
+                        }
+                        return world.refusesPages
                     }
+                    if isRefused { throw Self.fail(.system, "no pages of", file.path) }
                     if range.lowerBound > inode.size {
                         throw Self.fail(.system, "beyond the end of", file.path)
                     }

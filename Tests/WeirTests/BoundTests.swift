@@ -73,6 +73,20 @@ struct BoundTests {
         #expect(files.hits > 0)
     }
 
+    @Test func `is a copy where the kernel brings no page of a map in`() throws {
+        try makeStore(segments: 3)
+        disk.refusePages(true)
+        let view = try open(SegmentMaps())
+        var cursor = LogCursor(view: view, at: .zero, isExact: true)
+        var offsets: [UInt64] = []
+        while case .batch(let header) = try cursor.next() {
+            offsets.append(header.firstOffset.value)
+            let isMapped = cursor.map != nil
+            #expect(!isMapped)
+        }
+        #expect(offsets == [0, 1, 2, 3, 4, 5])
+    }
+
     @Test func `is nothing of a copy whose reading failed`() throws {
         let files = FaultyFileSystem(disk)
         let engine = try StoreEngine.open(files: files, host: machine.host, creating: true)

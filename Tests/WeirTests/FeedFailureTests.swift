@@ -21,14 +21,14 @@ private final class FeedByHand {
     private let noted = Lock<[(kind: SignalKind, detail: String)]>([])
 
     init(
-        _ options: SubscriptionOptions, flags: FlowFlags = FlowFlags()
+        _ options: SubscriptionOptions, flags: FlowFlags = FlowFlags(),
+        budget: StoreBudget = StoreBudget(total: 1 << 20)
     ) throws {
         disk = FaultyFileSystem(SimulatedFileSystem(seed: 3))
         let engine = try StoreEngine.open(
             files: disk, host: SimulatedMachine(seed: 3).host, creating: true)
         writer = try SmallStream.create(in: engine)
-        let budget = StoreBudget(total: 1 << 20)
-        let place = try #require(budget.admit(reserve: 4 << 10))
+        let place = try #require(budget.admit(reserve: min(4 << 10, budget.report.totalBytes)))
         let (jobs, timers, clock, noted) = (jobs, timers, clock, noted)
         feed = Feed(
             view: writer.view,
@@ -222,6 +222,20 @@ struct FeedFailureTests {
         }
         #expect(feed.ledger.queued == size)
         #expect(budget.report.usedBytes == 3000)
+    }
+
+    @Test func `gets batches one by one that are larger than the whole budget`() throws {
+        let budget = StoreBudget(total: 1000)
+        let hand = try FeedByHand(options(), budget: budget)
+        try SmallStream.append(3, to: hand.writer)
+        for expected in 1...3 {
+            hand.ask()
+            hand.work()
+            #expect(hand.offsets.count == expected)
+            #expect((1500..<2000).contains(budget.report.usedBytes))
+        }
+        hand.feed.finish(nil)
+        #expect(budget.report.usedBytes == 0)
     }
 
     @Test func `admits who waits when memory comes back, and when the first in line gives up`()

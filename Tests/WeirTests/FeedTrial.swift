@@ -99,6 +99,7 @@ final class FeedTrial {
         let window = Credit(bytes: 1 + random.below(20_000), records: 1 + random.below(30))
         mode = [.manual, .fixed(window), .adaptive][random.below(3)]
         isRotten = !random.oneIn(3)
+        if random.oneIn(8) { disk.refusePages(true) }
         let place = try #require(budget.admit(reserve: 8 << 10))
         let options = SubscriptionOptions(
             mode: mode,

@@ -167,6 +167,31 @@ struct FlowTests {
         try await store.close()
     }
 
+    @Test func `refuses by name a consumer of batches that are larger than its budget`()
+        async throws
+    {
+        let store = try await Store.open(at: folder.path, subscriptionBytes: 1 << 20)
+        let stream = try await stream(store, batches: 1, batchBytesMax: 2 << 20)
+        for policy in [BudgetPolicy.fail, .wait(timeout: nil)] {
+            let refused = #expect(throws: WeirError.self) {
+                _ = try stream.subscribe(from: .first, as: "large", .init(whenFull: policy))
+            }
+            #expect(refused?.code == .exhausted)
+            #expect(refused?.message.contains("large") == true)
+        }
+        #expect(store.flowReport().budget.waiting == 0)
+        try await store.close()
+    }
+
+    @Test(arguments: [0, -1, .min, .max, Limits.subscriptionBytesMin - 1])
+    func `is refused a budget outside its range`(byteCount: Int) async throws {
+        let error = await #expect(throws: WeirError.self) {
+            _ = try await Store.open(at: folder.path, subscriptionBytes: byteCount)
+        }
+        #expect(error?.code == .invalidArgument)
+        #expect(error?.message.contains("\(byteCount)") == true)
+    }
+
     @Test func `keeps the window of a consumer for whom it is not to be adaptive`() async throws {
         let store = try await Store.open(at: folder.path)
         let stream = try await stream(store, batches: 400, batchBytesMax: 4 << 10)
