@@ -15,6 +15,11 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 
+// Of Linux 5.14; older C libraries have no name for it.
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+
 // The kernel's `struct open_how`, whose header not every distribution ships.
 struct weir_open_how {
     uint64_t flags, mode, resolve;
@@ -142,8 +147,11 @@ int weir_populate(const void *start, size_t byte_count, int is_owner, size_t *se
     if (there >= byte_count) return 0;
     madvise((void *)start, byte_count, MADV_WILLNEED);
     while (madvise((void *)start, byte_count, MADV_POPULATE_READ) != 0) {
-        // EINVAL: a kernel before 5.14. The guard then catches what this would have told.
-        if (errno == EINVAL) return 0;
+        // EINVAL: a kernel before 5.14. More than was there already is not known to be there now.
+        if (errno == EINVAL) {
+            *seen = there;
+            return 0;
+        }
         if (errno != EINTR && errno != EAGAIN) return errno;
     }
     return 0;

@@ -31,7 +31,8 @@ package final class Mapping: @unchecked Sendable {
     /// raise `SIGBUS` (the file was cut, or its medium fails).
     ///
     /// Says up to where everything is in memory now: looks as far as `bound`, and brings nothing in
-    /// behind the range.
+    /// behind the range. Less than the range's end: the kernel cannot do that, and a touch would
+    /// wait, or read zeros of a page that is `lostPages` then.
     @discardableResult
     package func populate(
         _ range: Range<Int>, lookingUpTo bound: Int = 0

@@ -220,6 +220,10 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
         let seen = try mapping.populate(
             Int(clamping: start.value)..<Int(clamping: end.value),
             lookingUpTo: Int(clamping: bound.value))
+        guard seen >= Int(clamping: end.value) else {
+            // Copies then, which wait for the disk and tell its errors as well.
+            throw WeirError(.system, "No page of \(segment.path) can be brought into memory.")
+        }
         populatedStart = start
         // The kernel brings in whole pages.
         populatedEnd = FilePosition((UInt64(seen) + 4095) & ~4095)

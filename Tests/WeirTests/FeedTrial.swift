@@ -33,6 +33,9 @@ final class FeedTrial {
         var delivered = 0
         var looked = 0
         var ended = 0
+        var interrupted = 0
+        /// Changes of an adaptive window.
+        var resized = 0
         var damagedHeaders = 0
         var damagedBodies = 0
         /// Damage of several batches in a row, and up to a segment's end.
@@ -43,6 +46,8 @@ final class FeedTrial {
             sum.delivered += one.delivered
             sum.looked += one.looked
             sum.ended += one.ended
+            sum.interrupted += one.interrupted
+            sum.resized += one.resized
             sum.damagedHeaders += one.damagedHeaders
             sum.damagedBodies += one.damagedBodies
             sum.runs += one.runs
@@ -77,7 +82,9 @@ final class FeedTrial {
     private let clock = Lock(Moment.zero)
     /// What the consumer does while its reader has a batch in its hands.
     private let interruption = Lock<(@Sendable () -> Void)?>(nil)
+    private var mayBeInterrupted = false
     private let isOver = Lock(false)
+    private var lastWindow: Credit?
     private var isRotten: Bool
     private var damagedBatchesLeft = 0
     /// Damaged from some batch on.
@@ -133,6 +140,7 @@ final class FeedTrial {
 
     private var isManual: Bool { mode == .manual }
     private var hasEnded: Bool { isOver.withLock { $0 } }
+    private var wasInterrupted: Bool { mayBeInterrupted && hasEnded }
 
     func run() throws {
         for _ in 0..<20 { try append() }
@@ -144,6 +152,7 @@ final class FeedTrial {
         // Whatever happened: a consumer that goes on gets everything.
         while lastTurn == nil, next < places.count { try drain() }
         if hasEnded { tally.ended += 1 }
+        if wasInterrupted { tally.interrupted += 1 }
         feed.finish(nil)
         #expect(budget.report.usedBytes == 0)
     }
@@ -154,7 +163,12 @@ final class FeedTrial {
             isOver.withLock { $0 = true }
             feed.finish(nil)
         }
-        if random.oneIn(2) { end() } else { interruption.withLock { $0 = end } }
+        if random.oneIn(2) {
+            end()
+        } else {
+            mayBeInterrupted = true
+            interruption.withLock { $0 = end }
+        }
     }
 
     private func turn() throws {
@@ -395,6 +409,9 @@ final class FeedTrial {
 
     /// A window changes once in a turn at most, so it is seen.
     private func noteGranted() {
+        let window = window
+        if let lastWindow, lastWindow != window { tally.resized += 1 }
+        lastWindow = window
         let now = given + (isManual ? .zero : window)
         granted.bytes = max(granted.bytes, now.bytes)
         granted.records = max(granted.records, now.records)
@@ -443,6 +460,8 @@ struct FeedTests {
         #expect(met.delivered > 12_000)
         #expect(met.looked > 5)
         #expect(met.ended > 100)
+        #expect(met.interrupted > 50)
+        #expect(met.resized > 300)
         #expect(met.damagedHeaders > 1000)
         #expect(met.damagedBodies > 1000)
         #expect(met.runs > 500)

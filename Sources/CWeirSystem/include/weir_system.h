@@ -35,7 +35,8 @@ int weir_lock_query(int descriptor);
 
 // Brings mapped pages into memory; returns 0, or an errno. EFAULT: the file behind is gone.
 // `is_owner`: the file is this user's, so that the kernel tells truly which pages are there.
-// `seen` says how many bytes the caller would like to know about, and then how many are there.
+// `seen` says how many bytes the caller would like to know about, and then how many are there:
+// fewer than were asked for where the kernel cannot bring pages in. A touch under the guard can.
 int weir_populate(const void *start, size_t byte_count, int is_owner, size_t *seen);
 
 // Whether all of a few mapped pages are in memory, so that a touch waits for no disk. The file must
