@@ -127,8 +127,8 @@ let package = Package(
             "WeirSimulations",
             of: [
                 "WeirBase", "WeirFormat", "WeirFiles", "WeirFlow", "WeirIndex", "WeirLog",
-                "WeirRecovery", "Weir", "WeirTesting",
-            ], products: [logging]),
+                "WeirRecovery", "Weir", "WeirSQL", "WeirTesting",
+            ], products: [logging, database]),
         .target(name: "CMallocCount", path: "Tests/CMallocCount"),
         tests("AllocationTests", of: ["Weir", "CMallocCount"]),
         tests("WeirCLITests", of: ["Weir", "WeirCLI"], products: [argumentParser]),

@@ -2,7 +2,7 @@
 # The crash simulation in release, ten thousand lives a run, four thousand histories of the index, and
 # known bugs that they must find.
 #
-#   WEIR_INDEX_TRIALS=20000 Tests/Stages/30-crash.sh                         five minutes more of a core
+#   WEIR_INDEX_TRIALS=20000 Tests/Stages/30-crash.sh                         ten minutes more of a core
 #   WEIR_TRIALS=1000000 WEIR_INDEX_TRIALS=200000 Tests/Stages/30-crash.sh    a long night's worth
 source "$(dirname "$0")/expect.sh"
 log=$WEIR_ROOT/.build/crash.log

@@ -1,6 +1,7 @@
 import Logging
 import Weir
 import WeirBase
+import WeirSQL
 import WeirTesting
 
 /// Opens a store, walks over it, and holds every answer that might come by an index against that.
@@ -9,7 +10,7 @@ struct IndexJudge {
         let description: String
     }
     /// A record, and when Weir took it.
-    private struct Known {
+    struct Known {
         let record: Record
         let appendTime: Timestamp
     }
@@ -24,7 +25,10 @@ struct IndexJudge {
     private(set) var tally = IndexTally()
     static let keyCount = 30
     static let header = "mark"
-    static func key(_ number: Int) -> [UInt8] { Array("key \(number)".utf8) }
+    /// Of every fifth the bytes are no text.
+    static func key(_ number: Int) -> [UInt8] {
+        Array("key \(number)".utf8) + (number % 5 == 4 ? [0xFF] : [])
+    }
     private static let logger = {
         var logger = Logger(label: "weir")
         logger.logLevel = .critical
@@ -88,17 +92,22 @@ struct IndexJudge {
         let names = store.streamNames.filter { !$0.isSystem }
         guard !names.isEmpty else { return nil }
         var reason: String?
+        let scans = Lock(0)
+        var events = RecordsDatabase.Events()
+        events.onScan = { _ in scans.withLock { $0 += 1 } }
+        let database = try RecordsDatabase(store, events: events)
         for name in names {
             let stream = try store.streamBlocking(name.description)
             let walk = try Self.walk(stream)
             let known = walk.known
             for probe in 0..<probes / names.count {
-                switch probe % 6 {
+                switch probe % 7 {
                 case 0: try checkOffset(stream, known)
                 case 1: try checkTime(stream, walk)
                 case 2: try checkAppendTime(stream, walk)
                 case 3: try checkWindow(stream, known)
                 case 4: reason = try checkHeader(stream, known) ?? reason
+                case 5: try checkCondition(database, scans, stream, known)
                 default: reason = try checkKey(stream, known) ?? reason
                 }
                 tally.probes += 1
@@ -211,6 +220,24 @@ struct IndexJudge {
             known.filter { $0.record.key == key && $0.record.offset >= start })
         if reason == nil { tally.byIndex += 1 }
         return reason
+    }
+
+    private mutating func checkCondition(
+        _ database: RecordsDatabase, _ scans: Lock<Int>, _ stream: LogStream, _ known: [Known]
+    ) throws {
+        let condition = ProbedCondition.any(known, &random)
+        let scansBefore = scans.withLock { $0 }
+        let found = try condition.offsets(of: stream.name, in: database)
+        let expected = known.filter { condition.holds(for: $0) == true }.map(\.record.offset)
+        guard found == expected else {
+            throw Wrong(
+                description: "\(condition.sql) with \(condition.arguments) of \(stream.name) is "
+                    + "at \(found); the walk finds it at \(expected)")
+        }
+        tally.conditions += 1
+        if condition.isOfKeyAlone, scans.withLock({ $0 }) == scansBefore {
+            tally.conditionsByIndex += 1
+        }
     }
 
     /// What is wanted is found, all of it and nothing else. Says why the log was read.

@@ -29,10 +29,14 @@ struct IndexSimulation {
             #expect(tally.crashes > trials / 4 && tally.clockJumps > 10 && tally.forgotten > 0)
             #expect(tally.byIndex > tally.probes / 30)
             #expect(tally.headersByIndex > tally.probes / 100)
+            #expect(tally.conditions > tally.probes / 8)
+            #expect(tally.conditionsByIndex > tally.conditions / 100)
         }
+        let faults = IndexFault.allCases.map { "\(tally.faults[$0, default: 0]) \($0)" }
         print(
             "index simulation: \(trials) histories, \(tally.crashes) crashes, \(tally.probes)",
             "probes, \(tally.byIndex) keys and \(tally.headersByIndex) headers by the index alone,",
-            "\(tally.forgotten) times ahead")
+            "\(tally.conditions) conditions, \(tally.conditionsByIndex) of a key by the index,",
+            "\(faults.joined(separator: ", ")); \(tally.forgotten) times ahead")
     }
 }

@@ -241,6 +241,9 @@ struct IndexTally {
     /// Lookups by key and by header that needed no walk over the log.
     var byIndex = 0
     var headersByIndex = 0
+    /// Conditions in SQL, and those of one key that needed no walk.
+    var conditions = 0
+    var conditionsByIndex = 0
 
     mutating func add(_ other: IndexTally) {
         crashes += other.crashes
@@ -250,5 +253,7 @@ struct IndexTally {
         probes += other.probes
         byIndex += other.byIndex
         headersByIndex += other.headersByIndex
+        conditions += other.conditions
+        conditionsByIndex += other.conditionsByIndex
     }
 }
