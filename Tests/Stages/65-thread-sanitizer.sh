@@ -9,7 +9,8 @@ export TSAN_OPTIONS="suppressions=$WEIR_ROOT/Tests/Stages/thread-sanitizer.suppr
 suites='ConsumerTests|CancellationTests|ConcurrencyTests|FeedFailureTests|SubscriptionTests|GateTests|ControlTests'
 suites+='|ConsumerGroupTests|CursorTests|CompactionTests|CompactionLoadTests|QuotaTests|BackupRaceTests'
 suites+='|RetentionTests|ThreadPoolTests|TimersTests|TenureTests|FlowTests|CursorGateTests'
-suites+='|ProducerTests|StoreQuotaTests|LookTests'
+suites+='|ProducerTests|StoreQuotaTests|LookTests|IndexFeedingTests|IndexTroubleTests|KeyFeedTests'
+suites+='|LiveSettingsTests|PartitionedStreamTests|MergeTests'
 export WEIR_COMPACTION_SECONDS=2 WEIR_BACKUP_APPENDS=150
 # The tests' own stage has 10,000; each is twenty times slower here, and races as the first ones do.
 export WEIR_CYCLES=${WEIR_CYCLES:-1000}
