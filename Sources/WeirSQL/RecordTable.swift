@@ -121,8 +121,10 @@ private final class RecordWalk: TableWalk {
     private func keyScan(
         _ plan: RecordPlan, _ column: String, find: KeyScan.Find
     ) throws -> KeyScan {
-        try KeyScan(table.stream, plan, find: find, onGap: table.listener.onGap) { reason in
-            self.tellScan(plan, [column], reason)
+        // Weak, as the walk has the scan: each would keep the other, and the store, for good.
+        try KeyScan(table.stream, plan, find: find, onGap: table.listener.onGap) {
+            [weak self] reason in
+            self?.tellScan(plan, [column], reason)
         }
     }
 
