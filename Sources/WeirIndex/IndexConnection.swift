@@ -76,12 +76,22 @@ struct IndexConnection: Sendable {
         }
     }
 
-    /// Moves what is in the write-ahead log into the file itself.
-    func checkpoint() throws(WeirError) {
+    /// Moves what is in the write-ahead log into the file itself, and cuts that log to nothing.
+    /// Waits for nobody: beside somebody who looks in it, it stays as long as it is, and this is
+    /// `false`.
+    func checkpoint() throws(WeirError) -> Bool {
         do {
-            try queue.writeWithoutTransaction { database in
-                _ = try database.checkpoint(.passive)
+            return try queue.writeWithoutTransaction { database in
+                // SQLite would wait for readers, and meanwhile nothing would be indexed.
+                try database.execute(sql: "PRAGMA busy_timeout = 0")
+                let outcome = Result { _ = try database.checkpoint(.truncate) }
+                let milliseconds = Int(Self.busySeconds * 1000)
+                try database.execute(sql: "PRAGMA busy_timeout = \(milliseconds)")
+                try outcome.get()
+                return true
             }
+        } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
+            return false
         } catch {
             throw Self.explain(error, path)
         }

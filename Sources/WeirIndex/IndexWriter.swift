@@ -243,8 +243,9 @@ package final class IndexWriter {
                 + "epoch \(identity.epoch): another process is the writer.")
     }
 
-    /// Moves what was written lately into the file itself: for quiet moments.
-    package func checkpoint() throws(WeirError) { try connection.checkpoint() }
+    /// Moves what was written lately into the file itself, and cuts the write-ahead log to nothing:
+    /// for quiet moments. `false` if somebody looks in that log: it is to be asked again.
+    package func checkpoint() throws(WeirError) -> Bool { try connection.checkpoint() }
 
     /// Ends the connection; the last one takes the write-ahead log away.
     package func close() throws(WeirError) { try connection.close() }

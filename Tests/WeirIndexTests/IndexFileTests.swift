@@ -197,14 +197,37 @@ struct IndexFileTests {
         try writer.close()
     }
 
-    @Test func `keeps its journal short while much is written`() throws {
+    private func journalBytes() throws -> Int {
+        let journal = folder.file + "-wal"
+        let size = try FileManager.default.attributesOfItem(atPath: journal)[.size]
+        return try #require(size as? Int)
+    }
+
+    @Test func `cuts its journal to nothing when asked, once nobody looks in it`() throws {
+        let writer = try IndexWriter.create(path: folder.file, identity)
+        try writer.append([run(0..<9) { $0 }])
+        let looking = try IndexConnection(path: folder.file, isReadOnly: true)
+        try looking.read { database in
+            try SQLStatement(database, "SELECT * FROM owner").rows { _ in true }
+            try writer.append([run(9..<12) { $0 }])
+            #expect(try !writer.checkpoint())
+            #expect(try journalBytes() > 0)
+            try writer.append([run(12..<20) { $0 }])
+        }
+        #expect(try writer.checkpoint())
+        #expect(try journalBytes() == 0)
+        let reader = try reader()
+        #expect(try offsets(reader, 10) == [10])
+        try looking.close()
+        try writer.append([run(20..<24) { $0 }])
+        #expect(try offsets(reader, 21) == [21])
+        try reader.close()
+        try writer.close()
+    }
+
+    @Test func `keeps its journal short while much is written, and cuts it when asked`() throws {
         let writer = try IndexWriter.create(path: folder.file, identity)
         let reader = try reader()
-        let journal = folder.file + "-wal"
-        func journalBytes() throws -> Int {
-            let size = try FileManager.default.attributesOfItem(atPath: journal)[.size]
-            return try #require(size as? Int)
-        }
         var sizes: [Int] = []
         // A run of one record writes a page of leaves and one of runs at least.
         let count = UInt64(IndexLimits.journalBytesMax / IndexLimits.pageBytes * 5 / 8)
@@ -217,8 +240,8 @@ struct IndexFileTests {
         }
         let most = try #require(sizes.max())
         #expect(most > IndexLimits.journalBytesMax / 4 && most <= IndexLimits.journalBytesMax)
-        try writer.checkpoint()
-        #expect(try journalBytes() <= IndexLimits.journalBytesMax)
+        #expect(try writer.checkpoint())
+        #expect(try journalBytes() == 0)
         #expect(try offsets(reader, count - 1) == [count - 1])
         try reader.close()
         try writer.close()

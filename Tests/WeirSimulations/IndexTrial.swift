@@ -181,7 +181,7 @@ struct IndexTrial {
             runs += try KeyFeed.read(fields, of: stream.id, stream.view, from: start) { _ in false }
         }
         try index.append(runs)
-        if random.oneIn(4) { try index.checkpoint() }
+        if random.oneIn(4) { _ = try index.checkpoint() }
         moments.append(try folder.image())
     }
 

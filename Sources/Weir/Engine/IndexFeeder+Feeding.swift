@@ -93,11 +93,13 @@ extension IndexFeeder {
             close()
         }
 
-        mutating func checkpoint() {
+        /// Whether it need not be asked again soon.
+        mutating func checkpoint() -> Bool {
             do throws(WeirError) {
-                try writer?.checkpoint()
+                return try writer?.checkpoint() ?? true
             } catch {
                 rebuildReason = "the journal could not be shortened: \(error)"
+                return true
             }
         }
 

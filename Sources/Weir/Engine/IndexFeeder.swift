@@ -202,8 +202,7 @@ final class IndexFeeder: Sendable {
             if monitor.wait(milliseconds: worked, until: isWanted) != nil { return }
             start = MonotonicClock.now()
         }
-        feeding.checkpoint()
-        feeding.isQuiet = true
+        feeding.isQuiet = feeding.checkpoint()
     }
 
     /// Caught up, until the next pass is due; behind, for as long as it worked, if anything was
