@@ -91,38 +91,35 @@ struct IndexFeedingTests {
         feeding.close()
     }
 
-    /// Somebody else holds the file while it is made: a transaction in it is open.
+    /// Half of it is made, and somebody else has a transaction in it: nobody can write to it.
     @Test func `lets appends be acknowledged while the index stands still, half made`() async throws
     {
         let folder = TemporaryFolder()
-        let store = try await Store.open(at: folder.path, index: .off)
-        let stream = try await store.stream("s", creating: .init(durability: .flushed))
-        let writer = try stream.syncWriter()
-        func append(_ count: Int) throws {
-            for _ in 0..<count {
-                var batch = Batch()
-                _ = try batch.append(key: bytes("k"), value: [])
-                try writer.append(&batch)
-            }
-        }
-        try append(5000)
-        let (id, end) = (stream.open.id, stream.endOffset)
+        var store = try await Store.open(at: folder.path, index: .off)
+        var stream = try await store.stream("s", creating: .init(durability: .flushed))
+        for _ in 0..<20 { try await stream.append(key: "k", value: []) }
+        try await store.close()
+        store = try await Store.open(at: folder.path, index: .off)
+        stream = try await store.stream("s")
+        let (id, half, end) = (stream.open.id, Offset(10), stream.endOffset)
+        let path = folder.path + "/index-1.sqlite"
+        let identity = IndexIdentity(
+            store: store.engine.header.storeID, try #require(store.engine.opening))
+        let index = try IndexWriter.create(path: path, identity)
+        try index.append([KeyRun(stream: id, first: .zero, end: half, entries: [])])
+        try index.close()
         let feeder = IndexFeeder(engine: store.engine, entriesMax: 1)
-        func covered() -> Offset? { feeder.figures.coverage[id]?.upperBound }
-        try feeder.start()
-        while covered() == nil { await Task.yield() }
-        let connection = try IndexConnection(
-            path: folder.path + "/index-1.sqlite", isReadOnly: false)
-        var halfWay: Offset?
+        func covered() -> Offset { feeder.figures.coverage[id]?.upperBound ?? half }
+        let writer = try stream.syncWriter()
+        let connection = try IndexConnection(path: path, isReadOnly: false)
         try connection.write { _ in
-            halfWay = covered()
+            try feeder.start()
             try writer.append(key: bytes("k"), value: [], level: .durable)
-            try append(50)
+            for _ in 0..<50 { try writer.append(key: bytes("k"), value: []) }
+            #expect(covered() == half)
         }
-        let reached = try #require(halfWay)
-        try #require(reached < end)
         #expect(stream.view.durableEnd > end && stream.endOffset == end + 51)
-        while let now = covered(), now <= reached { await Task.yield() }
+        while covered() < end { await Task.yield() }
         feeder.end(finishing: false)
         try connection.close()
         try await store.close()
