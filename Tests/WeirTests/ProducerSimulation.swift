@@ -8,7 +8,7 @@ struct ProducerSimulation {
         let environment = ProcessInfo.processInfo.environment
         let trials = environment["WEIR_TRIALS"].flatMap { UInt64($0) } ?? 300
         let start = environment["WEIR_SEED"].flatMap { UInt64($0) } ?? 1
-        var (duplicates, survivors, failures) = (0, 0, 0)
+        var (duplicates, survivors, failures, jumps) = (0, 0, 0, 0)
         for seed in start..<start + trials {
             var trial = try ProducerTrial(seed: seed)
             do {
@@ -20,11 +20,12 @@ struct ProducerSimulation {
             duplicates += trial.duplicates
             survivors += trial.survivors
             failures += trial.failures
+            jumps += trial.jumps
         }
         // A repeat that was none, and a fault that never struck, prove nothing.
-        #expect(trials < 300 || (duplicates > 0 && survivors > 0 && failures > 0))
+        #expect(trials < 300 || (duplicates > 0 && survivors > 0 && failures > 0 && jumps > 0))
         print(
             "producer simulation: \(trials) trials, \(duplicates) repeats, \(survivors) producers",
-            "ahead of their receipts, \(failures) failed appends")
+            "ahead of their receipts, \(failures) failed appends, \(jumps) jumps of the clock")
     }
 }

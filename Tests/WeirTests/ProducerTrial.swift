@@ -49,6 +49,7 @@ struct ProducerTrial {
     private(set) var duplicates = 0
     private(set) var survivors = 0
     private(set) var failures = 0
+    private(set) var jumps = 0
 
     init(seed: UInt64) throws {
         self.seed = seed
@@ -83,6 +84,7 @@ struct ProducerTrial {
             var (engine, writer) = try open()
             var queue = Queue(batchBytesMax: 4 << 10)
             for _ in 0..<6 + random.below(30) {
+                if random.oneIn(40) { jump() }
                 if random.oneIn(14) {
                     try lead(&queue, writer)
                     try engine.close()
@@ -99,6 +101,13 @@ struct ProducerTrial {
             let expected: [WeirError.Code] = [.machineStopped, .noSpace, .poisoned, .system]
             guard expected.contains(error.code) else { throw broken("unexpected: \(error)") }
         }
+    }
+
+    /// Somebody sets the clock wrong, or right again: what a producer sent is no matter of time.
+    private mutating func jump() {
+        let tenYears: Int64 = 315_576_000_000_000
+        machine.moveClock(microseconds: random.oneIn(2) ? tenYears : -tenYears)
+        jumps += 1
     }
 
     private mutating func open() throws -> (Engine, Writer) {

@@ -42,6 +42,18 @@ struct ReplayPacerTests {
         #expect(pacer.next(at(12), at: .seconds(10)) == .wait(.seconds(2)))
     }
 
+    /// What a clock that was set wrong for a while leaves in a stream.
+    @Test func `keeps its pace around times of ten years ahead or back`() throws {
+        let tenYears: Int64 = 315_576_000
+        var pacer = try ReplayPacer(.times(60))
+        #expect(pacer.next(at(0), at: .zero) == .now)
+        let wait = Duration.seconds(tenYears / 60)
+        #expect(wait > ReplayPacer.longWait)
+        #expect(pacer.next(at(tenYears), at: .zero) == .wait(wait))
+        #expect(pacer.next(at(-tenYears), at: .seconds(1)) == .now)
+        #expect(pacer.next(at(120), at: .seconds(1)) == .wait(.seconds(1)))
+    }
+
     @Test func `stands the farthest times`() throws {
         var pacer = try ReplayPacer(.times(0.001))
         #expect(pacer.next(.distantPast, at: .zero) == .now)
