@@ -1,5 +1,6 @@
 import Testing
 import Weir
+import WeirBase
 
 @Suite("A stream with a quota")
 struct QuotaTests {
@@ -68,6 +69,27 @@ struct QuotaTests {
         try await stream.configure { $0.quota = nil }
         #expect(try await receipt.offset == Offset(5))
         try await stream.append(value: bytes("b"))
+        try store.closeBlocking()
+    }
+
+    @Test(arguments: ["quota.policy=fail", "quota.bytes=20000 quota.policy=fail"])
+    func `that becomes one that refuses is told to those who wait`(words: String) throws {
+        let (store, stream) = try open(.wait)
+        let writer = try stream.syncWriter()
+        for _ in 0..<5 { try writer.append(value: Self.value) }
+        let told = Lock(0)
+        store.watchWaitingAppends { _ in
+            let settings = words.split(separator: " ").map(String.init)
+            _ = #expect(throws: Never.self) { try stream.configureBlocking(settings) }
+            // Asked a second time, it would wait for ever.
+            return told.withLock { told in
+                told += 1
+                return told == 1
+            }
+        }
+        let error = #expect(throws: WeirError.self) { try writer.append(value: bytes("x")) }
+        #expect(error?.code == .noSpace)
+        #expect(told.withLock { $0 } == 1)
         try store.closeBlocking()
     }
 

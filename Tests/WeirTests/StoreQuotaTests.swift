@@ -141,6 +141,27 @@ struct StoreQuotaTests {
         try store.closeBlocking()
     }
 
+    @Test(arguments: [50_000, 20_000])
+    func `that becomes one that refuses is told to those who wait`(bytesMax: Int) throws {
+        let (store, writers) = try open(.wait)
+        for _ in 0..<5 { try writers[0].append(value: Self.value) }
+        let told = Lock(0)
+        store.watchWaitingAppends { _ in
+            _ = #expect(throws: Never.self) {
+                try store.setQuotaBlocking(Quota(bytesMax: bytesMax))
+            }
+            // Asked a second time, it would wait for ever.
+            return told.withLock { told in
+                told += 1
+                return told == 1
+            }
+        }
+        let error = #expect(throws: WeirError.self) { try writers[1].append(value: [1]) }
+        #expect(error?.code == .noSpace)
+        #expect(told.withLock { $0 } == 1)
+        try store.closeBlocking()
+    }
+
     @Test func `has appends wait no longer than their producer policy lets them`() async throws {
         let (store, writers) = try open(.wait)
         for _ in 0..<5 { try writers[0].append(value: Self.value) }

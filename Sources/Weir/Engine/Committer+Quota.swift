@@ -43,18 +43,20 @@ extension Committer {
     /// Looks how many bytes there are. Does nothing for a stream without a quota.
     func countQuota() {
         guard hasQuota.load(ordering: .relaxed), !name.isSystem else { return }
-        let (freed, isReached) = queue.withLock { shared in
-            let wasOver = shared.quota.isOver
+        let (again, isReached) = queue.withLock { shared in
+            let (wasOver, before) = (shared.quota.isOver, shared.quota.quota)
             // Under the lock, so that of two counts the later one holds.
             shared.quota.quota = writer.manifest.state.configuration.quota
             shared.quota.usedBytes = writer.view.byteCount
             let isOver = shared.quota.isOver
             isOverQuota.store(isOver, ordering: .relaxed)
-            // Those who wait for room in the store are not of this quota's making.
-            let isFree = wasOver && !isOver
-            return (isFree ? shared.quota.takeWaiting() : [], isOver && !wasOver)
+            // Another quota may refuse where this one has them wait: they ask again. Those who wait
+            // for room in the store are not of this quota's making.
+            let isOther = before != shared.quota.quota
+            let asksAgain = isOther || wasOver && !isOver
+            return (asksAgain ? shared.quota.takeWaiting() : [], isOver && !wasOver)
         }
-        for slot in freed { slot.finish(.admitted) }
+        for slot in again { slot.finish(.admitted) }
         if isReached {
             flow.signals.note(
                 .quotaReached, SignalSource(stream: name.description, partition: partition),
@@ -85,7 +87,7 @@ extension Committer {
         }
     }
 
-    /// There is room in the store: who waits comes again.
+    /// There is room in the store, or another quota: who waits comes again.
     private func free() {
         for slot in queue.withLock({ $0.quota.takeWaiting() }) { slot.finish(.admitted) }
     }

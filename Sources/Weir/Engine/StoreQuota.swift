@@ -90,7 +90,7 @@ final class StoreQuota: Sendable {
         engine.streams { !$0.name.isSystem }.map { ($0.id, $0.view.byteCount) }
     }
 
-    /// Calls once when there is room; `false` where there is some by now.
+    /// Calls once when there is room or another quota; `false` where there is some by now.
     func tellOfRoom(_ stream: StreamID, _ tell: @escaping @Sendable () -> Void) -> Bool {
         state.withLock { state in
             guard state.usage.isOver else { return false }
@@ -102,13 +102,14 @@ final class StoreQuota: Sendable {
     /// Counted under the lock, so that of two counts the later one holds.
     private func change(_ body: (inout StoreUsage) -> Void) -> Bool {
         let (lines, isNewlyOver) = state.withLock { state -> ([@Sendable () -> Void], Bool) in
-            let wasOver = state.usage.isOver
+            let (wasOver, before) = (state.usage.isOver, state.usage.quota)
             body(&state.usage)
             let isOver = state.usage.isOver
             isReached.store(isOver, ordering: .relaxed)
-            if isOver { return ([], !wasOver) }
+            // Another quota may refuse where this one has them wait: they ask again.
+            if isOver, before == state.usage.quota { return ([], !wasOver) }
             defer { state.lines = [:] }
-            return (Array(state.lines.values), false)
+            return (Array(state.lines.values), isOver && !wasOver)
         }
         for tell in lines { tell() }
         return isNewlyOver
