@@ -8,8 +8,8 @@ public enum CompactionPhase: String, Sendable, Hashable, Codable {
 
 /// What a compaction found and did.
 public struct CompactionReport: Sendable, Hashable, Codable {
-    /// A segment that was left as it is because some of its bytes do not hold. It is tried again at
-    /// the next compaction.
+    /// A segment that was left as it is because some of its bytes do not hold or cannot be read. It
+    /// is tried again at the next compaction.
     public struct SetAside: Sendable, Hashable, Codable {
         public var path: String
         public var offsets: Range<UInt64>

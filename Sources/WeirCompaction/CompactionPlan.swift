@@ -15,7 +15,7 @@ package struct SurveyedSegment: Sendable, Hashable {
     package var hidingCount = 0
     /// Batches that can only be copied as they are, superseded records with them.
     package var hasFixedBatches = false
-    /// Why it is set aside: some of its bytes do not hold.
+    /// Why it is set aside: some of its bytes do not hold, or cannot be read.
     package var damage: String?
     /// Where epochs begin in it that are later than its own.
     package var epochStarts: [EpochStart] = []

@@ -83,8 +83,8 @@ package struct Compactor<Files: FileSystem>: Sendable {
                 dirtyPercent: request.takesAll ? 0 : request.policy.dirtyPercent,
                 segmentBytes: writer.manifest.state.configuration.segmentBytes,
                 headerBytesMax: header(at: .zero, Epoch(0)).byteCountLeft)
-            isClean = isClean && plan.tombstones.allSatisfy { $0 == .all }
-            try perform(plan, survey, round.marked, readable, request, &report)
+            let isDone = try perform(plan, survey, round.marked, readable, request, &report)
+            isClean = isClean && isDone && plan.tombstones.allSatisfy { $0 == .all }
         }
         if !request.isDryRun, end > writer.manifest.state.compactedEnd {
             try writer.commitBeside([.compacted(end)])
@@ -123,28 +123,40 @@ package struct Compactor<Files: FileSystem>: Sendable {
         return found.count == entries.count ? found : nil
     }
 
+    /// Says whether every group was replaced. One that was damaged since its keys were read stays,
+    /// and the others go on.
     private func perform(
         _ plan: CompactionPlan, _ survey: borrowing Survey<Files>, _ marked: Range<Int>,
         _ readable: [ReadableSegment<Files>], _ request: CompactionRequest,
         _ report: inout CompactionReport
-    ) throws(WeirError) {
+    ) throws(WeirError) -> Bool {
         let byteCount = plan.groups.reduce(0) { sum, group in
             sum
                 + survey.segments[group.segments.shifted(by: marked.lowerBound)]
                 .reduce(0) { $0 + $1.sealed.fileBytes }
         }
         pace.begin(.rewriting, byteCount: byteCount)
+        var isDone = true
         for group in plan.groups {
             let range = group.segments.shifted(by: marked.lowerBound)
-            let tombstones = group.segments.map { plan.tombstones[$0] }
-            report.segmentsRewritten += range.count
-            report.segmentsAfter -= range.count - 1
+            // Behind a group that stays, any tombstone may hide what stays in it.
+            let tombstones = group.segments.map { isDone ? plan.tombstones[$0] : .none }
             if request.isDryRun {
                 report.estimate(survey, range, tombstones, group.liveBytes)
                 continue
             }
-            try replace(range, readable, survey, tombstones, &report)
+            do throws(WeirError) {
+                try replace(range, readable, survey, tombstones, &report)
+            } catch {
+                guard error.code == .damaged else { throw error }
+                isDone = false
+                let index = range.first { readable[$0].path == error.place?.path }
+                report.leave(
+                    survey.segments[index ?? range.lowerBound],
+                    readable[index ?? range.lowerBound].path, error.reason)
+            }
         }
+        return isDone
     }
 
     private func replace(
@@ -233,18 +245,29 @@ extension CompactionReport {
         for index in marked {
             let segment = survey.segments[index]
             guard let damage = segment.damage else { continue }
-            setAside.append(
-                SetAside(
-                    path: readable[index].path,
-                    offsets: segment.entry.base.value..<segment.sealed.endOffset.value,
-                    detail: damage))
+            leave(segment, readable[index].path, damage)
         }
+    }
+
+    fileprivate mutating func leave(
+        _ segment: SurveyedSegment, _ path: String, _ detail: String
+    ) {
+        setAside.append(
+            SetAside(
+                path: path, offsets: segment.entry.base.value..<segment.sealed.endOffset.value,
+                detail: detail))
+    }
+
+    private mutating func noteReplaced(_ count: Int) {
+        segmentsRewritten += count
+        segmentsAfter -= count - 1
     }
 
     fileprivate mutating func estimate<Files: FileSystem>(
         _ survey: borrowing Survey<Files>, _ range: Range<Int>,
         _ tombstones: [CompactionPlan.Tombstones], _ liveBytes: UInt64
     ) {
+        noteReplaced(range.count)
         bytesWritten += liveBytes
         bytesAfter += liveBytes
         for (index, going) in zip(range, tombstones) {
@@ -260,6 +283,7 @@ extension CompactionReport {
         _ rewrite: borrowing SegmentRewrite<Files>, _ old: [SurveyedSegment],
         _ sealed: SealedSegment
     ) {
+        noteReplaced(old.count)
         bytesWritten += sealed.fileBytes
         bytesAfter += sealed.fileBytes
         for segment in old {

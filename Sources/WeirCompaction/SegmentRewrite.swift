@@ -20,7 +20,7 @@ struct SegmentRewrite<Files: FileSystem>: ~Copyable {
     }
 
     /// Takes a segment without the records that are marked. Throws `damaged` if it is not as it
-    /// was.
+    /// was, or cannot be read any more.
     mutating func take(
         _ segment: ReadableSegment<Files>, _ sealed: SealedSegment, of view: LogView<Files>,
         without gone: RecordMarks, _ pace: any CompactionPace

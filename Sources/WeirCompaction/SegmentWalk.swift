@@ -1,4 +1,4 @@
-import WeirBase
+package import WeirBase
 import WeirFiles
 import WeirFormat
 import WeirLog
@@ -8,7 +8,7 @@ struct SegmentWalk<Files: FileSystem>: ~Copyable {
     enum Step {
         /// The cursor shows it. `firstRecord` counts the segment's records before it.
         case batch(BatchHeader, firstRecord: Int)
-        /// Bytes that do not hold; the next step goes on behind them.
+        /// Bytes that do not hold, or cannot be read; the next step goes on behind them, or ends.
         case damage(String)
         case end
     }
@@ -16,6 +16,8 @@ struct SegmentWalk<Files: FileSystem>: ~Copyable {
     private var recordCount = 0
     private let recordsMax: Int
     private let path: String
+    /// Its reading failed: asked again, it would fail again.
+    private var isOver = false
 
     /// `keyedOnly`: of batches without keys only the headers are read.
     init(
@@ -33,7 +35,19 @@ struct SegmentWalk<Files: FileSystem>: ~Copyable {
     /// Throws `damaged` if pages vanished under the batch while it was walked.
     mutating func expectIntact() throws(WeirError) { try cursor.expectIntact() }
 
+    /// Throws what is the trouble of more than this segment.
     mutating func next() throws(WeirError) -> Step {
+        if isOver { return .end }
+        do throws(WeirError) {
+            return try step()
+        } catch {
+            guard error.isOfOneSegment else { throw error }
+            isOver = true
+            return .damage(error.reason)
+        }
+    }
+
+    private mutating func step() throws(WeirError) -> Step {
         switch try cursor.next() {
         case .batch(let header):
             defer { recordCount += header.recordCount }
@@ -49,6 +63,15 @@ struct SegmentWalk<Files: FileSystem>: ~Copyable {
         case .end, .held: return .end
         }
     }
+}
+
+extension WeirError {
+    /// Whether what kept one segment from being read may keep no other: its medium, its bytes, its
+    /// name or its rights, and not what the process lacks.
+    package var isOfOneSegment: Bool { ![.closed, .newerFormat, .exhausted].contains(code) }
+
+    /// Without its place, which whoever is told knows.
+    var reason: String { cause.map { "\(message): \($0)" } ?? message }
 }
 
 extension RecordView {

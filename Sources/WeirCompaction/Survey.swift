@@ -78,8 +78,8 @@ struct Survey<Files: FileSystem>: ~Copyable {
         do throws(WeirError) {
             segments[index].epochStarts = try readable[index].epochStarts()
         } catch {
-            guard error.code == .damaged else { throw error }
-            segments[index].damage = error.message
+            guard error.isOfOneSegment else { throw error }
+            segments[index].damage = error.reason
         }
     }
 
@@ -92,16 +92,7 @@ struct Survey<Files: FileSystem>: ~Copyable {
         var walk = SegmentWalk(
             readable[index], segments[index].sealed, of: view, keyedOnly: !provesAll)
         while true {
-            let step: SegmentWalk<Files>.Step
-            do throws(WeirError) {
-                step = try walk.next()
-            } catch {
-                // Its checksums hold, and what is packed in it does not; or its pages are gone.
-                guard error.code == .damaged else { throw error }
-                segments[index].damage = segments[index].damage ?? error.message
-                return
-            }
-            switch step {
+            switch try walk.next() {
             case .end: return
             case .damage(let why): segments[index].damage = segments[index].damage ?? why
             case .batch(let header, let firstRecord):

@@ -196,15 +196,25 @@ final class Upkeep: Sendable {
         let ripe = Set(CompactionPlan.ripe(entries, policy, now: now).map(\.id))
             .subtracting(judged)
         for segment in stream.view.segments where ripe.contains(segment.id) {
-            guard let sealed = segment.sealed, let footer = try segment.footer(sealed) else {
-                continue
-            }
-            let count = footer.summary.tombstoneCount
+            guard let sealed = segment.sealed, let count = try tombstones(of: segment, sealed)
+            else { continue }
             // In floating point, since a file may tell any number.
             let wanted = Double(sealed.recordCount) * Double(policy.dirtyPercent) / 100
             if count > 0, Double(count) >= wanted { return true }
         }
         return false
+    }
+
+    /// As its footer says; `nil` where that does not hold or cannot be read.
+    private func tombstones(
+        of segment: ReadableSegment<RealFileSystem>, _ sealed: SealedSegment
+    ) throws(WeirError) -> UInt64? {
+        do throws(WeirError) {
+            return try segment.footer(sealed)?.summary.tombstoneCount
+        } catch {
+            guard error.isOfOneSegment else { throw error }
+            return nil
+        }
     }
 
     func sweep() {

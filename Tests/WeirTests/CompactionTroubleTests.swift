@@ -1,0 +1,166 @@
+import Testing
+import Weir
+import WeirBase
+import WeirCompaction
+import WeirFiles
+import WeirFormat
+import WeirLog
+import WeirTesting
+
+/// A stream of a few segments, on a disk on which one of them cannot be read.
+private struct Troubled {
+    typealias Files = FaultyFileSystem<SimulatedFileSystem>
+
+    /// Does something when the keys were read and before anything is rewritten.
+    private struct Pace: CompactionPace {
+        let beforeRewriting: @Sendable () -> Void
+        func step(byteCount: Int) {}
+        func begin(_ phase: CompactionPhase, byteCount: UInt64) {
+            if phase == .rewriting { beforeRewriting() }
+        }
+    }
+
+    let disk = SimulatedFileSystem(seed: 4)
+    let files: Files
+    let machine = SimulatedMachine(seed: 4)
+    let writer: LogWriter<Files>
+
+    init() throws {
+        files = Files(disk)
+        let engine = try StoreEngine.open(files: files, host: machine.host, creating: true)
+        writer = try SmallStream.create(in: engine)
+    }
+
+    /// A segment of these, a tombstone where there is no value, and of 5 KB that stay, so that no
+    /// two of them go into one.
+    func append(_ entries: [(key: String, value: String?)]) throws {
+        var batch = Batch(byteLimit: 16 << 10)
+        for (key, value) in entries {
+            let value = value.map { Array($0.utf8) }
+            #expect(try batch.append(key: Array(key.utf8), headers: [:], time: nil, value: value))
+        }
+        let large = [UInt8](repeating: 1, count: 5 << 10)
+        #expect(try batch.append(key: nil, headers: [:], time: nil, value: large))
+        _ = try writer.append(&batch.builder, needsSync: false)
+        try writer.sealActive()
+    }
+
+    func path(_ index: Int) -> String { writer.view.segments[index].path }
+
+    /// From now on nobody reads a file.
+    func refuse(_ path: String, _ code: WeirError.Code) {
+        files.follow { operation, name in
+            let reads = [.open(.read), .read, .map].contains(operation)
+            return reads && name == path ? .fails(code) : nil
+        }
+    }
+
+    func heal() { files.follow { _, _ in nil } }
+
+    func compact(
+        markBytesMax: Int = Limits.compactionMarkBytesMax,
+        beforeRewriting: @escaping @Sendable () -> Void = {}
+    ) throws(WeirError) -> CompactionReport {
+        let compactor = Compactor(
+            writer, leftovers: Leftovers(files: files),
+            pace: Pace(beforeRewriting: beforeRewriting), now: machine.host.now(),
+            wall: machine.host.now(), random: machine.host.random)
+        var request = CompactionRequest(policy: CompactionPolicy(tombstoneSecondsMin: 0))
+        request.takesAll = true
+        request.markBytesMax = markBytesMax
+        return try compactor.run(request)
+    }
+
+    /// The offsets of the records that have keys; in a gap, none.
+    func offsets() throws -> [UInt64] {
+        var cursor = LogCursor(view: writer.view, at: .zero, mode: .copied)
+        var found: [UInt64] = []
+        while true {
+            switch try cursor.next() {
+            case .end, .held: return found
+            case .gap: continue
+            case .batch:
+                var records = cursor.records
+                while let record = records.next() {
+                    if record.key != nil { found.append(record.offset.value) }
+                }
+            }
+        }
+    }
+}
+
+@Suite("A compaction that cannot read a segment")
+struct CompactionTroubleTests {
+    @Test(arguments: [WeirError.Code.system, .permissionDenied])
+    func `sets it aside, and compacts the others`(code: WeirError.Code) throws {
+        let place = try Troubled()
+        try place.append([("a", "1"), ("b", "1")])
+        try place.append([("a", "2"), ("c", "1")])
+        try place.append([("a", "3"), ("c", "2")])
+        let path = place.path(0)
+        place.refuse(path, code)
+        let report = try place.compact()
+        #expect(report.setAside.map(\.path) == [path])
+        #expect(report.setAside.allSatisfy { $0.detail.contains("Injected") })
+        #expect(report.segmentsRewritten == 1 && report.recordsRemoved == 2)
+        place.heal()
+        #expect(try place.offsets() == [0, 1, 6, 7])
+        #expect(try place.compact().setAside == [])
+        #expect(try place.offsets() == [1, 6, 7])
+    }
+
+    @Test func `keeps the tombstones of what stands in it`() throws {
+        let place = try Troubled()
+        try place.append([("a", "1")])
+        try place.append([("a", nil), ("b", "1")])
+        try place.append([("b", "2")])
+        place.refuse(place.path(0), .system)
+        #expect(try place.compact().recordsRemoved == 1)
+        place.heal()
+        #expect(try place.offsets() == [0, 2, 5])
+        _ = try place.compact()
+        #expect(try place.offsets() == [5])
+    }
+
+    @Test(arguments: [Limits.compactionMarkBytesMax, 1])
+    func `any more leaves it, and the tombstones of what stands in it`(
+        markBytesMax: Int
+    ) throws {
+        let place = try Troubled()
+        try place.append([("a", "1"), ("b", "0")])
+        try place.append([("a", nil), ("b", "1")])
+        try place.append([("b", "2")])
+        let (disk, path) = (place.disk, place.path(0))
+        // Of its keyless record.
+        let report = try place.compact(markBytesMax: markBytesMax) {
+            _ = #expect(throws: Never.self) { try disk.spoil(path, at: 6000, with: [7, 7, 7]) }
+        }
+        #expect(report.setAside.map(\.path) == [path])
+        #expect(report.segmentsRewritten == 1 && report.recordsRemoved == 1)
+        try disk.spoil(path, at: 6000, with: [1, 1, 1])
+        #expect(try place.offsets() == [0, 1, 3, 6])
+        _ = try place.compact()
+        #expect(try place.offsets() == [6])
+    }
+
+    @Test func `for want of descriptors ends`() throws {
+        let place = try Troubled()
+        for value in ["1", "2"] { try place.append([("a", value)]) }
+        place.refuse(place.path(0), .exhausted)
+        let error = #expect(throws: WeirError.self) { try place.compact() }
+        #expect(error?.code == .exhausted)
+        #expect(place.writer.view.segments.count == 3)
+    }
+
+    @Test func `ends where its own file cannot be written`() throws {
+        let place = try Troubled()
+        for value in ["1", "2"] { try place.append([("a", value)]) }
+        place.files.follow { operation, path in
+            operation == .write && path.hasSuffix("compacting") ? .fails(.system) : nil
+        }
+        let error = #expect(throws: WeirError.self) { try place.compact() }
+        #expect(error?.code == .system)
+        place.heal()
+        #expect(try place.offsets() == [0, 2])
+    }
+}
