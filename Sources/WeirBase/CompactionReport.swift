@@ -8,8 +8,8 @@ public enum CompactionPhase: String, Sendable, Hashable, Codable {
 
 /// What a compaction found and did.
 public struct CompactionReport: Sendable, Hashable, Codable {
-    /// A segment that was left as it is because some of its bytes do not hold or cannot be read. It
-    /// is tried again at the next compaction.
+    /// A segment that is damaged. One that was set aside was left as it is because some of its
+    /// bytes do not hold or cannot be read, and is tried again at the next compaction.
     public struct SetAside: Sendable, Hashable, Codable {
         public var path: String
         public var offsets: Range<UInt64>
@@ -46,6 +46,9 @@ public struct CompactionReport: Sendable, Hashable, Codable {
     public var passes = 0
     public var seconds = 0.0
     public var setAside: [SetAside] = []
+    /// Segments whose header or footer did not hold, and all of whose records did: they were, or
+    /// would be, written anew.
+    public var mended: [SetAside] = []
 
     public init(stream: String) { self.stream = stream }
 

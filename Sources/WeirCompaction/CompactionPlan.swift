@@ -17,6 +17,8 @@ package struct SurveyedSegment: Sendable, Hashable {
     package var hasFixedBatches = false
     /// Why it is set aside: some of its bytes do not hold, or cannot be read.
     package var damage: String?
+    /// What of its header or footer does not hold: a segment that takes its place has its own.
+    package var flaw: String?
     /// Where epochs begin in it that are later than its own.
     package var epochStarts: [EpochStart] = []
 

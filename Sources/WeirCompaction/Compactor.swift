@@ -83,8 +83,11 @@ package struct Compactor<Files: FileSystem>: Sendable {
                 dirtyPercent: request.takesAll ? 0 : request.policy.dirtyPercent,
                 segmentBytes: writer.manifest.state.configuration.segmentBytes,
                 headerBytesMax: header(at: .zero, Epoch(0)).byteCountLeft)
-            let isDone = try perform(plan, survey, round.marked, readable, request, &report)
-            isClean = isClean && isDone && plan.tombstones.allSatisfy { $0 == .all }
+            let replaced = try perform(plan, survey, round.marked, readable, request, &report)
+            report.note(flawsOf: survey, round.marked, readable, replaced: replaced)
+            isClean =
+                isClean && replaced.count == plan.groups.reduce(0) { $0 + $1.segments.count }
+                && plan.tombstones.allSatisfy { $0 == .all }
         }
         if !request.isDryRun, end > writer.manifest.state.compactedEnd {
             try writer.commitBeside([.compacted(end)])
@@ -123,13 +126,13 @@ package struct Compactor<Files: FileSystem>: Sendable {
         return found.count == entries.count ? found : nil
     }
 
-    /// Says whether every group was replaced. One that was damaged since its keys were read stays,
-    /// and the others go on.
+    /// Gives the segments that were replaced. A group that was damaged since its keys were read
+    /// stays, and the others go on.
     private func perform(
         _ plan: CompactionPlan, _ survey: borrowing Survey<Files>, _ marked: Range<Int>,
         _ readable: [ReadableSegment<Files>], _ request: CompactionRequest,
         _ report: inout CompactionReport
-    ) throws(WeirError) -> Bool {
+    ) throws(WeirError) -> Set<Int> {
         let byteCount = plan.groups.reduce(0) { sum, group in
             sum
                 + survey.segments[group.segments.shifted(by: marked.lowerBound)]
@@ -137,16 +140,19 @@ package struct Compactor<Files: FileSystem>: Sendable {
         }
         pace.begin(.rewriting, byteCount: byteCount)
         var isDone = true
+        var replaced: Set<Int> = []
         for group in plan.groups {
             let range = group.segments.shifted(by: marked.lowerBound)
             // Behind a group that stays, any tombstone may hide what stays in it.
             let tombstones = group.segments.map { isDone ? plan.tombstones[$0] : .none }
             if request.isDryRun {
                 report.estimate(survey, range, tombstones, group.liveBytes)
+                replaced.formUnion(range)
                 continue
             }
             do throws(WeirError) {
                 try replace(range, readable, survey, tombstones, &report)
+                replaced.formUnion(range)
             } catch {
                 guard error.code == .damaged else { throw error }
                 isDone = false
@@ -156,7 +162,7 @@ package struct Compactor<Files: FileSystem>: Sendable {
                     readable[index ?? range.lowerBound].path, error.reason)
             }
         }
-        return isDone
+        return replaced
     }
 
     private func replace(
@@ -178,13 +184,27 @@ package struct Compactor<Files: FileSystem>: Sendable {
             }
             sealed = try rewrite.finish(
                 end: last.sealed.endOffset,
-                producers: try view.producers(through: readable[range.upperBound - 1]).rows)
+                producers: try producers(through: readable[range.upperBound - 1], last.sealed))
         } catch {
             rewrite.abandon()
             throw error
         }
         try swap(old.map(\.entry), for: rewrite.header, sealed)
         report.note(rewrite, old, sealed)
+    }
+
+    /// For the new footer, behind which those of before may never be asked again.
+    private func producers(
+        through last: ReadableSegment<Files>, _ sealed: SealedSegment
+    ) throws(WeirError) -> [ProducerRow] {
+        do throws(WeirError) {
+            return try view.allProducers(through: last, end: sealed.endOffset).rows
+        } catch {
+            guard error.isOfOneSegment else { throw error }
+            throw WeirError.damaged(
+                "What its footer is to say of producers cannot be told: \(error.description)",
+                path: last.path)
+        }
     }
 
     private func header(
@@ -249,13 +269,27 @@ extension CompactionReport {
         }
     }
 
+    /// Headers and footers that do not hold, where all batches do.
+    fileprivate mutating func note<Files: FileSystem>(
+        flawsOf survey: borrowing Survey<Files>, _ marked: Range<Int>,
+        _ readable: [ReadableSegment<Files>], replaced: Set<Int>
+    ) {
+        for index in marked {
+            let (segment, path) = (survey.segments[index], readable[index].path)
+            guard let flaw = segment.flaw, !setAside.contains(where: { $0.path == path })
+            else { continue }
+            if replaced.contains(index) {
+                mended.append(SetAside(segment, path, flaw))
+            } else {
+                leave(segment, path, flaw)
+            }
+        }
+    }
+
     fileprivate mutating func leave(
         _ segment: SurveyedSegment, _ path: String, _ detail: String
     ) {
-        setAside.append(
-            SetAside(
-                path: path, offsets: segment.entry.base.value..<segment.sealed.endOffset.value,
-                detail: detail))
+        setAside.append(SetAside(segment, path, detail))
     }
 
     private mutating func noteReplaced(_ count: Int) {
@@ -292,5 +326,13 @@ extension CompactionReport {
         }
         recordsRemoved += rewrite.removedCount
         tombstonesRemoved += rewrite.removedTombstones
+    }
+}
+
+extension CompactionReport.SetAside {
+    fileprivate init(_ segment: SurveyedSegment, _ path: String, _ detail: String) {
+        self.init(
+            path: path, offsets: segment.entry.base.value..<segment.sealed.endOffset.value,
+            detail: detail)
     }
 }

@@ -60,7 +60,7 @@ struct Survey<Files: FileSystem>: ~Copyable {
     }
 
     mutating func run(_ pace: any CompactionPace) throws(WeirError) {
-        for index in marked { try readHeader(at: index) }
+        for index in marked { try readEnds(at: index) }
         repeat {
             passCount += 1
             pace.begin(
@@ -73,10 +73,12 @@ struct Survey<Files: FileSystem>: ~Copyable {
         } while map.beginNextPass()
     }
 
-    /// The header alone tells what was merged: without it the segment stays as it is.
-    private mutating func readHeader(at index: Int) throws(WeirError) {
+    /// The header alone tells what was merged: without it the segment stays as it is. Nothing else
+    /// of it or of the footer is needed, and it is told what of them does not hold.
+    private mutating func readEnds(at index: Int) throws(WeirError) {
         do throws(WeirError) {
             segments[index].epochStarts = try readable[index].epochStarts()
+            segments[index].flaw = try readable[index].flaw(segments[index].sealed)
         } catch {
             guard error.isOfOneSegment else { throw error }
             segments[index].damage = error.reason

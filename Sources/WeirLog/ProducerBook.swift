@@ -63,8 +63,7 @@ extension LogView {
         var unsealed: [ReadableSegment<Files>] = []
         for segment in segments.reversed() {
             let footer = try told { () throws(WeirError) -> SegmentFooter? in
-                guard let sealed = segment.sealed else { return nil }
-                return try segment.footer(sealed)
+                try Self.footer(of: segment)
             }
             if let footer {
                 table = ProducerTable(footer.producers)
@@ -81,6 +80,13 @@ extension LogView {
         return table
     }
 
+    private static func footer(
+        of segment: ReadableSegment<Files>
+    ) throws(WeirError) -> SegmentFooter? {
+        guard let sealed = segment.sealed else { return nil }
+        return try segment.footer(sealed)
+    }
+
     /// Nothing, where a file is missing or its medium fails.
     private static func told<Value>(
         by read: () throws(WeirError) -> Value?
@@ -93,9 +99,48 @@ extension LogView {
         }
     }
 
-    /// Bodies are brought in, and proven, only where an extension stands before them.
+    /// The same up to a sealed segment's end, for a footer that takes the place of others. Throws
+    /// `damaged` where it cannot be told whether that is all.
+    package func allProducers(
+        through last: ReadableSegment<Files>, end: Offset
+    ) throws(WeirError) -> ProducerTable {
+        guard let place = segments.firstIndex(where: { $0 === last }) else {
+            throw Self.untold(last)
+        }
+        for segment in segments[place...] {
+            guard let footer = try Self.footer(of: segment) else { continue }
+            // A later footer says the same as long as nobody has appended since.
+            guard footer.producers.allSatisfy({ $0.offset < end }) else { break }
+            return ProducerTable(footer.producers)
+        }
+        var walked: [ReadableSegment<Files>] = []
+        var known: ProducerTable?
+        for segment in segments[...place].reversed() {
+            if let footer = try Self.footer(of: segment) {
+                known = ProducerTable(footer.producers)
+                break
+            }
+            walked.append(segment)
+            // The batches that told it may be gone, by a compaction or a trim.
+            if segment.generation > 0 { throw Self.untold(segment) }
+        }
+        guard var table = known ?? (walked.last?.base == .zero ? ProducerTable() : nil) else {
+            throw Self.untold(last)
+        }
+        for segment in walked.reversed() { try Self.walk(segment, &table, isStrict: true) }
+        return table
+    }
+
+    private static func untold(_ segment: ReadableSegment<Files>) -> WeirError {
+        WeirError.damaged(
+            "The footer does not hold, and what it said of producers may stand nowhere else",
+            path: segment.path)
+    }
+
+    /// Bodies are brought in, and proven, only where an extension stands before them. `isStrict`:
+    /// throws `damaged` where bytes do not hold.
     private static func walk(
-        _ segment: ReadableSegment<Files>, _ table: inout ProducerTable
+        _ segment: ReadableSegment<Files>, _ table: inout ProducerTable, isStrict: Bool = false
     ) throws(WeirError) {
         var window = SegmentWindow(segment: segment, mode: .copied)
         var scanner = SegmentScanner(
@@ -110,7 +155,8 @@ extension LogView {
                 let sections = window.bytes(
                     at: position + BatchHeader.byteCount, byteCount: header.extensionLength)
                 for row in BatchExtension.producers(in: sections) { table.note(row) }
-            case .damage: continue
+            case .damage:
+                if isStrict { throw untold(segment) }
             case .end, nil: return
             case .newer(let what, let position):
                 throw WeirError.newerFormat(

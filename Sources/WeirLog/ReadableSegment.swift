@@ -126,16 +126,34 @@ package final class ReadableSegment<Files: FileSystem>: Sendable {
     package func epochStarts() throws(WeirError) -> [EpochStart] {
         guard generation > 0 else { return [] }
         if let known = state.withLock({ $0.epochStarts }) { return known }
-        let bytes = try files.read(
-            try file(), at: .zero, byteCount: SegmentHeader.byteCountMax)
-        let header: SegmentHeader
+        let starts = try header().epochStarts
+        state.withLock { $0.epochStarts = starts }
+        return starts
+    }
+
+    private func header() throws(WeirError) -> SegmentHeader {
+        let bytes = try files.read(try file(), at: .zero, byteCount: SegmentHeader.byteCountMax)
         do throws(WeirError) {
-            header = try SegmentHeader.decode(bytes).header
+            let header = try SegmentHeader.decode(bytes).header
+            guard header.segmentID == id else {
+                throw WeirError.damaged("The header is that of segment \(header.segmentID).")
+            }
+            return header
         } catch {
             throw error.located(.init(path: path))
         }
-        state.withLock { $0.epochStarts = header.epochStarts }
-        return header.epochStarts
+    }
+
+    /// What of a sealed file's header or footer does not hold; `nil` if both do. Reads both, and no
+    /// batch.
+    package func flaw(_ sealed: SealedSegment) throws(WeirError) -> String? {
+        do throws(WeirError) {
+            _ = try header()
+        } catch {
+            guard error.code == .damaged else { throw error }
+            return error.message
+        }
+        return try footer(sealed) == nil ? "The footer does not hold." : nil
     }
 
     /// Counts, ranges and block index: live ones of an active segment, the footer of a sealed one.

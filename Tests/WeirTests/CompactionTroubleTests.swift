@@ -31,6 +31,29 @@ private struct Troubled {
         writer = try SmallStream.create(in: engine)
     }
 
+    /// A segment of one batch of a named producer, of which nothing is left once it is superseded.
+    func append(_ id: UInt64, key: String) throws {
+        var batch = Batch(byteLimit: 16 << 10)
+        let large = [UInt8](repeating: 1, count: 5 << 10)
+        #expect(try batch.append(key: Array(key.utf8), headers: [:], time: nil, value: large))
+        writer.producers.load(try writer.view.producers())
+        let mark = ProducerMark(name: try ProducerName("loader"), id: id, index: 0)
+        _ = try writer.append(&batch.builder, marks: [mark], needsSync: false)
+        try writer.sealActive()
+    }
+
+    /// What a sealed segment's footer says of the producer; `nil` if it does not hold.
+    func footerIDs(_ index: Int) throws -> [UInt64]? {
+        let segment = writer.view.segments[index]
+        return try segment.footer(try #require(segment.sealed))?.producers.map(\.lastPublishingID)
+    }
+
+    func spoilFooter(_ index: Int) throws {
+        let segment = writer.view.segments[index]
+        let end = Int(try #require(segment.sealed).fileBytes)
+        try disk.spoil(segment.path, at: end - 20, with: [1, 2, 3])
+    }
+
     /// A segment of these, a tombstone where there is no value, and of 5 KB that stay, so that no
     /// two of them go into one.
     func append(_ entries: [(key: String, value: String?)]) throws {
@@ -162,5 +185,82 @@ struct CompactionTroubleTests {
         #expect(error?.code == .system)
         place.heal()
         #expect(try place.offsets() == [0, 2])
+    }
+}
+
+@Suite("A compaction that finds a header or a footer damaged")
+struct CompactionMendTests {
+    @Test(arguments: [true, false])
+    func `tells it, and mends it where the segment is written anew`(isHeader: Bool) throws {
+        let place = try Troubled()
+        try place.append([("a", "1")])
+        try place.append([("a", "2")])
+        let path = place.path(0)
+        if isHeader {
+            try place.disk.spoil(path, at: 40, with: [9])
+        } else {
+            try place.spoilFooter(0)
+        }
+        let report = try place.compact()
+        #expect(report.mended.map(\.path) == [path] && report.setAside == [])
+        #expect(report.mended.map(\.offsets) == [0..<2])
+        #expect(try place.offsets() == [2])
+        let again = try place.compact()
+        #expect(again.mended == [] && again.setAside == [])
+    }
+
+    @Test func `tells it as long as the segment stays as it is`() throws {
+        let place = try Troubled()
+        for key in ["a", "b"] { try place.append([(key, "1")]) }
+        try place.spoilFooter(0)
+        for _ in 0..<2 {
+            let report = try place.compact()
+            #expect(report.setAside.map(\.path) == [place.path(0)] && report.mended == [])
+        }
+    }
+
+    @Test func `finds the producers that it said in the batches`() throws {
+        let place = try Troubled()
+        try place.append(4, key: "a")
+        try place.append([("a", "1")])
+        try place.append(5, key: "b")
+        try place.append([("a", "2")])
+        for index in 0...3 { try place.spoilFooter(index) }
+        #expect(try place.compact().mended.count == 2)
+        #expect(try (0...1).map { try place.footerIDs($0) } == [[4], [4]])
+        try place.append([("b", "1")])
+        _ = try place.compact()
+        #expect(try place.footerIDs(2) == [5])
+    }
+
+    /// The batch of the producer's append is superseded and gone.
+    @Test func `finds the producers that only it said in later footers`() throws {
+        let place = try Troubled()
+        try place.append(5, key: "a")
+        try place.append([("a", "1"), ("b", "1")])
+        try place.append([("b", "2")])
+        _ = try place.compact()
+        try place.append([("a", "2")])
+        for index in 0...1 { try place.spoilFooter(index) }
+        let paths = (0...1).map { place.path($0) }
+        let report = try place.compact()
+        #expect(report.setAside.map(\.path) == [paths[0]])
+        #expect(report.mended.map(\.path) == [paths[1]])
+        #expect(try (0...2).map { try place.footerIDs($0) } == [nil, [5], [5]])
+    }
+
+    @Test func `leaves it where nothing tells the producers that only it said`() throws {
+        let place = try Troubled()
+        try place.append(5, key: "a")
+        try place.append([("a", "1"), ("b", "1")])
+        try place.append([("b", "2")])
+        _ = try place.compact()
+        // Who appends again tells of no earlier append.
+        try place.append(6, key: "a")
+        for index in 0...2 { try place.spoilFooter(index) }
+        let report = try place.compact()
+        #expect(report.mended == [] && report.segmentsRewritten == 0)
+        #expect(Set(report.setAside.map(\.path)) == Set((0...2).map { place.path($0) }))
+        #expect(try place.footerIDs(3) == [6])
     }
 }

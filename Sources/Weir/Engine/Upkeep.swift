@@ -162,6 +162,9 @@ final class Upkeep: Sendable {
                 for segment in report.setAside {
                     logger.warning("set aside by compaction: \(segment.path): \(segment.detail)")
                 }
+                for segment in report.mended {
+                    logger.warning("mended by compaction: \(segment.path): \(segment.detail)")
+                }
             }
             let ripe = CompactionPlan.ripe(eligible(writer, policy, now), policy, now: now)
             monitor.signal { $0.judged[stream.id] = Set(ripe.map(\.id)) }

@@ -65,8 +65,14 @@ struct CompactCommand: ParsableCommand {
                 "weir: damage: \(segment.path): \(segment.detail); the segment is set aside by "
                     + "compaction, and tried again the next time")
         }
+        let mended = reports.flatMap(\.mended)
+        for segment in mended {
+            Words.say(
+                "weir: damage: \(segment.path): \(segment.detail) All its records hold, and the "
+                    + "compaction \(dryRun ? "would write" : "wrote") them into a new segment")
+        }
         if failedCount > 0 { throw ExitRequest(status: ExitStatus.failed) }
-        if !damaged.isEmpty { throw ExitRequest(status: ExitStatus.damage) }
+        if !damaged.isEmpty || !mended.isEmpty { throw ExitRequest(status: ExitStatus.damage) }
     }
 
     private func compact(_ name: String) throws(WeirError) -> CompactionReport {
@@ -160,18 +166,16 @@ extension CompactionReport {
             ("recordsWithLongKeys", .number(Int(clamping: recordsWithLongKeys))),
             ("keys", .number(Int(clamping: keys))), ("passes", .number(passes)),
             ("milliseconds", .number(Int(seconds * 1000))),
-            (
-                "setAside",
-                .list(
-                    setAside.map { segment in
-                        .object([
-                            ("path", .text(segment.path)),
-                            ("firstOffset", .number(Int(clamping: segment.offsets.lowerBound))),
-                            ("endOffset", .number(Int(clamping: segment.offsets.upperBound))),
-                            ("detail", .text(segment.detail)),
-                        ])
-                    })
-            ),
+            ("setAside", .list(setAside.map(\.report))), ("mended", .list(mended.map(\.report))),
+        ])
+    }
+}
+
+extension CompactionReport.SetAside {
+    fileprivate var report: JSONReport {
+        .object([
+            ("path", .text(path)), ("firstOffset", .number(Int(clamping: offsets.lowerBound))),
+            ("endOffset", .number(Int(clamping: offsets.upperBound))), ("detail", .text(detail)),
         ])
     }
 }
