@@ -14,7 +14,8 @@ import Foundation
 enum IndexBench {
     static let usage = """
         usage: weir-bench-index SCENE --dir FOLDER [--records N] [--batch N] [--bytes N]
-        scenes: keys lag growth offsets rebuild fill-streams streams append sqlite foreground
+        scenes: keys lag growth offsets rebuild fill-streams streams append sqlite size
+            foreground
             compact-fill, compact-check: [--random N | --turns N | --dead PERCENT] [--lag SECONDS]
         """
 
@@ -31,6 +32,7 @@ enum IndexBench {
             case "streams": try StreamScene(arguments).play()
             case "append": try AppendScene(arguments).play()
             case "sqlite": try TableScene(arguments).play()
+            case "size": if try !SizeScene(arguments).play() { exit(1) }
             case "compact-fill": try CompactScene(arguments).fill()
             case "compact-check": try CompactScene(arguments).check()
             case "foreground": try ForegroundScene(arguments).play()
