@@ -135,6 +135,18 @@ struct RetentionClockTests {
         #expect(clock.now(wall: time(day), monotonicNanoseconds: 1000) == time(day))
     }
 
+    @Test func `is never early after a jump of ten years, ahead and back or back and ahead`() {
+        for jump in [3653 * day, -3653 * day] {
+            var clock = RetentionClock(
+                wall: time(5000 * day), witness: nil, monotonicNanoseconds: 0)
+            _ = clock.now(wall: time(5000 * day + jump), monotonicNanoseconds: 1_000_000)
+            let wall = time(5000 * day + 2000)
+            // It follows back at once, and ahead at twice the pace: late, and never early.
+            let after = clock.now(wall: wall, monotonicNanoseconds: 2_000_000)
+            #expect(after == (jump > 0 ? wall : time(5000 * day + jump + 2000)))
+        }
+    }
+
     @Test func `begins a week ahead of what is known, at most`() {
         var clock = RetentionClock(
             wall: time(3650 * day), witness: time(10 * day), monotonicNanoseconds: 5)

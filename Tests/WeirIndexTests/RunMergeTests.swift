@@ -117,7 +117,7 @@ struct RunMergeTests {
     @Test func `tells damage in what it reads, and changes nothing`() throws {
         let writer = try IndexWriter.create(path: folder.file, identity)
         try writer.append([run(from: 0, 1000), run(from: 1000, 1000)])
-        try writer.checkpoint()
+        #expect(try writer.checkpoint())
         try writer.close()
         var bytes = try Data(contentsOf: URL(filePath: folder.file))
         for place in stride(from: 4 * 8192, to: bytes.count, by: 100) { bytes[place] ^= 0x10 }
