@@ -51,7 +51,8 @@ package struct Compactor<Files: FileSystem>: Sendable {
     private var view: LogView<Files> { writer.view }
 
     /// Throws `noSpace` where the disk has no room for a new segment, `closed` when it is told to
-    /// end, and what the medium said; what was swapped by then stays, and the rest is as it was.
+    /// end, `notFound` where segments went meanwhile, and what the medium said; what was swapped by
+    /// then stays, and the rest is as it was.
     package func run(_ request: CompactionRequest) throws(WeirError) -> CompactionReport {
         var report = CompactionReport(stream: view.name.description)
         report.isDryRun = request.isDryRun
@@ -70,8 +71,7 @@ package struct Compactor<Files: FileSystem>: Sendable {
         // In rounds, where the marks of all records at once would take too much memory.
         while let round = self.round(of: eligible(request.policy), from: place, request) {
             place = round.entries[round.marked.upperBound - 1].sealed?.endOffset ?? end
-            // The stream changed in between: the next look takes what is left.
-            guard let readable = readable(round.entries) else { return report }
+            guard let readable = readable(round.entries) else { throw changed() }
             var survey = Survey(
                 readable, round.entries, of: view, marked: round.marked,
                 mapBytes: request.mapBytes, seed: seed,
@@ -89,10 +89,25 @@ package struct Compactor<Files: FileSystem>: Sendable {
                 isClean && replaced.count == plan.groups.reduce(0) { $0 + $1.segments.count }
                 && plan.tombstones.allSatisfy { $0 == .all }
         }
-        if !request.isDryRun, end > writer.manifest.state.compactedEnd {
-            try writer.commitBeside([.compacted(end)])
-        }
+        if !request.isDryRun { try commit(end, report) }
         return report
+    }
+
+    /// How far everything was compacted. What was set aside is new to the next opening, since it
+    /// may be whole by then.
+    private func commit(_ end: Offset, _ report: CompactionReport) throws(WeirError) {
+        let known = writer.manifest.state.compactedEnd
+        let first = report.setAside.map(\.offsets.lowerBound).min()
+        let looked = first.map { Offset($0) } ?? max(end, known)
+        if looked != known { try writer.commitBeside([.compacted(looked)]) }
+    }
+
+    private func changed() -> WeirError {
+        WeirError(
+            .notFound,
+            "The stream's segments changed while it was compacted: what was rewritten by then "
+                + "stays, and the next compaction does the rest.",
+            at: .init(stream: view.name.description))
     }
 
     private func eligible(_ policy: CompactionPolicy) -> [SegmentEntry] {

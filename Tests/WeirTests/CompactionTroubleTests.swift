@@ -145,7 +145,8 @@ struct CompactionTroubleTests {
         #expect(try place.offsets() == [5])
     }
 
-    @Test(arguments: [Limits.compactionMarkBytesMax, 1])
+    /// In one round, and in one for each segment.
+    @Test(arguments: [Limits.compactionMarkBytesMax, -1])
     func `any more leaves it, and the tombstones of what stands in it`(
         markBytesMax: Int
     ) throws {
@@ -164,6 +165,35 @@ struct CompactionTroubleTests {
         #expect(try place.offsets() == [0, 1, 3, 6])
         _ = try place.compact()
         #expect(try place.offsets() == [6])
+    }
+
+    @Test func `leaves it new to the next opening`() throws {
+        let place = try Troubled()
+        for value in ["1", "2", "3"] { try place.append([("a", value)]) }
+        func compactedEnd() -> Offset { place.writer.manifest.state.compactedEnd }
+        _ = try place.compact()
+        #expect(compactedEnd() == Offset(6))
+        for value in ["4", "5"] { try place.append([("a", value)]) }
+        let path = place.path(1)
+        place.refuse(path, .system)
+        #expect(try place.compact().setAside.map(\.path) == [path])
+        // Before what an earlier one has looked at.
+        #expect(compactedEnd() == Offset(2))
+        place.heal()
+        _ = try place.compact()
+        #expect(compactedEnd() == Offset(10))
+    }
+
+    @Test func `that went meanwhile does not pass for done`() throws {
+        let place = try Troubled()
+        for value in ["1", "2", "3"] { try place.append([("a", value)]) }
+        let view = place.writer.view
+        let gone = view.segments[1].id
+        let error = #expect(throws: WeirError.self) {
+            try place.compact(markBytesMax: -1) { view.retire([gone], logStart: .zero) }
+        }
+        #expect(error?.code == .notFound)
+        #expect(place.writer.manifest.state.compactedEnd == .zero)
     }
 
     @Test func `for want of descriptors ends`() throws {

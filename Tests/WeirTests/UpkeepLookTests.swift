@@ -41,8 +41,12 @@ private struct LookedAfter {
     init() throws {
         store = try Store.openBlocking(at: folder.path)
         store.pauseUpkeep()
-        let words = words
-        upkeep = Upkeep(
+        upkeep = Self.upkeep(of: store, words)
+    }
+
+    /// One that remembers nothing, as behind an opening.
+    static func upkeep(of store: Store, _ words: Words) -> Upkeep {
+        Upkeep(
             engine: store.engine, flow: store.flow, cursors: store.cursors,
             logger: Logger(label: "upkeep", factory: { _ in words }))
     }
@@ -60,9 +64,21 @@ private struct LookedAfter {
         try stream.committer?.sealActive()
     }
 
-    func look() {
+    func look(_ another: Upkeep? = nil) {
         let store = store
-        upkeep.look { (name) throws(WeirError) in try store.openStream(name, creating: nil) }
+        (another ?? upkeep).look { (name) throws(WeirError) in
+            try store.openStream(name, creating: nil)
+        }
+    }
+
+    /// Writes over the first such record of a file, which stands in somebody's map.
+    func write(_ text: String, over needle: String, in name: String) throws {
+        let url = URL(filePath: folder.path + "/" + name)
+        let place = try Data(contentsOf: url).range(of: Data(needle.utf8))
+        let file = try FileHandle(forUpdating: url)
+        try file.seek(toOffset: UInt64(try #require(place).lowerBound))
+        try file.write(contentsOf: Data(text.utf8))
+        try file.close()
     }
 
     func path(_ stream: LogStream) -> String { folder.path + "/" + stream.directory }
@@ -110,17 +126,7 @@ struct UpkeepLookTests {
         let stream = try place.stream("s", Self.compacted)
         try place.append(to: stream)
         let damaged = try #require(try stream.info().segments.first).path
-        let path = place.folder.path + "/" + damaged
-        let content = try Data(contentsOf: URL(filePath: path))
-        let needle = UInt64(try #require(content.range(of: Data("needle".utf8))).lowerBound)
-        // Into the same file: it stands in somebody's map.
-        func write(_ text: String) throws {
-            let file = try FileHandle(forUpdating: URL(filePath: path))
-            try file.seek(toOffset: needle)
-            try file.write(contentsOf: Data(text.utf8))
-            try file.close()
-        }
-        try write("N")
+        try place.write("N", over: "needle", in: damaged)
         for count in 1...2 {
             try place.append(to: stream)
             place.look()
@@ -128,11 +134,37 @@ struct UpkeepLookTests {
         }
         let again = try stream.compactBlocking(CompactionOptions(isNow: true))
         #expect(again.setAside.map(\.path) == [damaged])
-        try write("n")
+        try place.write("n", over: "Needle", in: damaged)
         try place.append(to: stream)
         place.look()
         #expect(place.words.count("set aside by compaction:") == 2)
         #expect(try stream.all().map(\.offset) == [11])
+        try place.store.closeBlocking()
+    }
+
+    @Test func `comes back to what was set aside, though nothing is new`() throws {
+        let place = try LookedAfter()
+        let stream = try place.stream("s", Self.compacted)
+        for _ in 0..<2 { try place.append(to: stream) }
+        let damaged = try #require(try stream.info().segments.first).path
+        try place.write("N", over: "needle", in: damaged)
+        func count() -> Int { place.words.count("set aside by compaction:") }
+        var tried: [Int] = []
+        for number in 1...12 {
+            place.look()
+            if count() > tried.count { tried.append(number) }
+        }
+        #expect(tried == [1, 3, 6, 11])
+        // The next opening may find it whole.
+        place.look(LookedAfter.upkeep(of: place.store, place.words))
+        #expect(count() == 5)
+        try place.write("n", over: "Needle", in: damaged)
+        for _ in 13...20 { place.look() }
+        #expect(count() == 5)
+        #expect(try stream.all().map(\.offset) == [5])
+        let before = place.words.count("compacted s:")
+        for _ in 0..<9 { place.look() }
+        #expect(place.words.count("compacted s:") == before)
         try place.store.closeBlocking()
     }
 
@@ -144,13 +176,7 @@ struct UpkeepLookTests {
         try place.append(to: stream)
         let damaged = try #require(try stream.info().segments.first).path
         for _ in 0..<2 { try place.append(to: stream) }
-        let path = place.folder.path + "/" + damaged
-        let content = try Data(contentsOf: URL(filePath: path))
-        let file = try FileHandle(forUpdating: URL(filePath: path))
-        try file.seek(
-            toOffset: UInt64(try #require(content.range(of: Data("needle".utf8))).lowerBound))
-        try file.write(contentsOf: Data("N".utf8))
-        try file.close()
+        try place.write("N", over: "needle", in: damaged)
         let report = try stream.compactBlocking(CompactionOptions(isNow: true))
         #expect(report.setAside.map(\.path) == [damaged])
         #expect(report.segmentsRewritten > 0)

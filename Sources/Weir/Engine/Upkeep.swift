@@ -32,8 +32,24 @@ final class Upkeep: Sendable {
         /// Segments that were looked at when their tombstones' delay was over: what may go of them
         /// has gone, or never asks for a compaction by itself.
         var judged: [StreamID: Set<SegmentID>] = [:]
-        /// Of streams whose compaction failed the last time.
+        /// Of streams whose compaction failed the last time, and of those of which it set segments
+        /// aside.
         var backoffs: [StreamID: LookBackoff] = [:]
+        var retries: [StreamID: LookBackoff] = [:]
+        /// How far this opening has looked, whatever was set aside.
+        var looked: [StreamID: Offset] = [:]
+
+        /// A compaction went through.
+        mutating func note(_ report: CompactionReport, through end: Offset, of stream: StreamID) {
+            backoffs[stream] = nil
+            if report.isDryRun { return }
+            looked[stream] = end
+            if report.setAside.isEmpty {
+                retries[stream] = nil
+            } else {
+                retries[stream, default: LookBackoff()].fail()
+            }
+        }
     }
     private let monitor = Monitor(State())
     let engine: SystemEngine
@@ -78,6 +94,8 @@ final class Upkeep: Sendable {
             state.barred.insert(stream)
             state.judged[stream] = nil
             state.backoffs[stream] = nil
+            state.retries[stream] = nil
+            state.looked[stream] = nil
             state.turns[stream]?.end()
         }
         _ = monitor.wait { state -> Void? in state.turns[stream] == nil ? () : nil }
@@ -152,11 +170,15 @@ final class Upkeep: Sendable {
         guard let writer = stream.writer, let policy = stream.settings.compaction,
             !isBusy(stream)
         else { return }
-        let mayLook = monitor.wait { $0.backoffs[stream.id]?.mayLook() ?? true }
-        guard mayLook == true else { return }
+        let isRetry = monitor.wait { state -> Bool?? in
+            guard state.backoffs[stream.id]?.mayLook() ?? true else { return .some(nil) }
+            return state.retries[stream.id]?.mayLook() ?? false
+        }
+        guard let isRetry, let isRetry else { return }
         let now = believedTime()
         do throws(WeirError) {
-            if try isDue(stream, writer, policy, at: now) {
+            let isDue = isRetry ? true : try isDue(stream, writer, policy, at: now)
+            if isDue {
                 let report = try compact(stream, CompactionRequest(policy: policy))
                 logger.debug("compacted \(stream.name): \(report)")
                 for segment in report.setAside {
@@ -191,11 +213,13 @@ final class Upkeep: Sendable {
         at now: Timestamp
     ) throws(WeirError) -> Bool {
         let entries = eligible(writer, policy, now)
+        let (judged, looked) = monitor.read { state in
+            (state.judged[stream.id] ?? [], state.looked[stream.id] ?? .zero)
+        }
         let isNew = CompactionPlan.isDue(
-            entries, compactedEnd: writer.manifest.state.compactedEnd,
+            entries, compactedEnd: max(writer.manifest.state.compactedEnd, looked),
             dirtyPercent: policy.dirtyPercent)
         if isNew { return true }
-        let judged = monitor.read { $0.judged[stream.id] ?? [] }
         let ripe = Set(CompactionPlan.ripe(entries, policy, now: now).map(\.id))
             .subtracting(judged)
         for segment in stream.view.segments where ripe.contains(segment.id) {
@@ -238,13 +262,15 @@ final class Upkeep: Sendable {
         guard let writer = stream.writer else { throw SystemEngine.readOnly() }
         let host = engine.host
         let start = ContinuousClock.now
-        var report = try turn(at: stream.id, progress) { turn throws(WeirError) in
+        var (report, end) = try turn(at: stream.id, progress) { turn throws(WeirError) in
+            let now = believedTime()
+            let end = eligible(writer, request.policy, now).last?.sealed?.endOffset ?? .zero
             let compactor = Compactor(
-                writer, leftovers: leftovers, pace: turn, now: believedTime(),
+                writer, leftovers: leftovers, pace: turn, now: now,
                 wall: host.now(), random: host.random)
-            return try compactor.run(request)
+            return (try compactor.run(request), end)
         }
-        monitor.signal { $0.backoffs[stream.id] = nil }
+        monitor.signal { $0.note(report, through: end, of: stream.id) }
         sweep()
         report.seconds = Double((ContinuousClock.now - start) / .microseconds(1)) / 1_000_000
         return report

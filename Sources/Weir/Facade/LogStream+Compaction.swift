@@ -43,7 +43,8 @@ extension LogStream {
     ///
     /// Throws `invalidArgument` for a stream without a compaction policy, since every record of
     /// such a one is to stay; `noSpace` if there is no room for a new segment beside the old ones;
-    /// `closed` if the store closes meanwhile or `progress` says no, and what the medium said.
+    /// `closed` if the store closes meanwhile or `progress` says no, `notFound` where segments went
+    /// meanwhile, and what the medium said.
     /// Costs a walk over the keys, and the bytes of what is kept of the segments that are
     /// rewritten.
     @discardableResult
