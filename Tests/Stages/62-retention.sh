@@ -57,6 +57,10 @@ begin
 expect "a trim by time through the writer" 0 'times begins at offset 20: 10 records' "$weir" trim times --before "time:@$behind10"
 expect "a dry run by time through the writer" 0 'times would begin at offset 30: 10 records' "$weir" trim times --before "time:@$behind20" --dry-run
 end
+expect "a trim before a time that has not come" 1 'has not come.* offset 30 if that is meant' "$weir" trim times --before time:2999-01-01 --dry-run
+begin
+expect "and through the writer" 1 'has not come' "$weir" trim times --before time:2999-01-01
+end
 check "leaves the records since" cmp <("$weir" read times) <(seq 20 29)
 
 # Settings.

@@ -159,6 +159,24 @@ struct RetentionTests {
         try store.closeBlocking()
     }
 
+    @Test func `is not trimmed before a time that has not come`() async throws {
+        let (store, stream) = try open(nil)
+        try await append(2, to: stream)
+        let year2999 = Timestamp(milliseconds: 32_472_144_000_000)
+        for start in [StartPosition.time(year2999), .appended(year2999)] {
+            for isDryRun in [true, false] {
+                #expect(throws: WeirError.self) {
+                    try stream.trimBlocking(before: start, isDryRun: isDryRun)
+                }
+            }
+        }
+        #expect(stream.firstOffset == .zero)
+        // A record may say that it is of then: it stays.
+        try await stream.append(time: year2999, value: bytes("x"), level: .durable)
+        #expect(try stream.trimBlocking(before: .time(year2999)).firstOffset == 2)
+        try store.closeBlocking()
+    }
+
     @Test func `finds by time the first record that is left`() async throws {
         let (store, stream) = try open(nil)
         var batch = Batch()

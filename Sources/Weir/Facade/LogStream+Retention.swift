@@ -15,9 +15,9 @@ extension LogStream {
     /// returns: a crash before leaves the stream as it was. Whatever holds back retention does not
     /// hold back a trim. With `isDryRun` it says what would go.
     ///
-    /// Throws `invalidArgument` for an offset behind the stream's end, and for one of Weir's own
-    /// streams; `closed`, `poisoned`, and what the medium said. Costs one synced edit, and a change
-    /// of segment where all records go.
+    /// Throws `invalidArgument` for an offset behind the stream's end, for a time that has not come
+    /// and that no record bears, and for one of Weir's own streams; `closed`, `poisoned`, and what
+    /// the medium said. Costs one synced edit, and a change of segment where all records go.
     @discardableResult
     public func trim(
         before start: StartPosition, isDryRun: Bool = false
@@ -33,7 +33,7 @@ extension LogStream {
         before start: StartPosition, isDryRun: Bool = false
     ) throws(WeirError) -> TrimReport {
         let committer = try writable()
-        let offset = try self.offset(of: start)
+        let offset = try trimOffset(of: start)
         let end = view.flushedEnd
         guard offset <= end else {
             throw WeirError(
@@ -45,6 +45,26 @@ extension LogStream {
         if !isDryRun, offset == end || offset > view.durableEnd { try committer.sealActive() }
         defer { parts.upkeep.countQuotas(committer) }
         return try parts.upkeep.trim(open, before: offset, isDryRun: isDryRun)
+    }
+
+    /// Where a stream begins that is trimmed before `start`. A wrong year must not empty it: a time
+    /// that has not come is taken only where a record is found that stays.
+    func trimOffset(of start: StartPosition) throws(WeirError) -> Offset {
+        // Read before the search, which would not find what comes behind it.
+        let end = view.visibleEnd
+        let offset = try offset(of: start)
+        let now = engine.host.now()
+        switch start {
+        case .time(let time), .appended(let time):
+            guard time > now, offset >= end else { return offset }
+            throw WeirError(
+                .invalidArgument,
+                "The time \(time) has not come, it is \(now), and no record of the stream \(name) "
+                    + "is of then or later, so that all of them would go; give an earlier time, or "
+                    + "say offset \(end) if that is meant.",
+                at: .init(stream: name.description, offset: end))
+        case .first, .last, .next, .offset, .cursor: return offset
+        }
     }
 
     /// Lets go of what the stream's retention no longer keeps, now, and not at the next look of the

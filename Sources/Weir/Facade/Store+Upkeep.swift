@@ -54,7 +54,7 @@ extension Store {
         var request = TrimRequest(stream: stream, isDryRun: isDryRun)
         if let start {
             request.before = try withStore(at: path, .read) { store throws(WeirError) in
-                try store.streamBlocking(stream).offset(of: start).value
+                try store.streamBlocking(stream).trimOffset(of: start).value
             }
         }
         return try client.result(of: request, \.trimmed) { _ in true }

@@ -6,10 +6,11 @@ struct TrimCommand: ParsableCommand {
         commandName: "trim", abstract: "Let go of a stream's oldest records, for ever.",
         discussion: """
             Everything before --before goes; the stream begins at exactly that offset, and files \
-            go that hold nothing behind it. Without --before, what the stream's retention no \
-            longer keeps goes now. A consumer that stands before the beginning is told of a gap. \
-            Where a process has the store open for writing, it is asked; where none has, the \
-            store is opened.
+            go that hold nothing behind it. A time that has not come is refused where no record \
+            is of then or later, since it would take all of them. Without --before, what the \
+            stream's retention no longer keeps goes now. A consumer that stands before the \
+            beginning is told of a gap. Where a process has the store open for writing, it is \
+            asked; where none has, the store is opened.
 
             EXAMPLES
               weir trim orders --before offset:1000000
