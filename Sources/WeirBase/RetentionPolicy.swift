@@ -48,4 +48,20 @@ public struct RetentionPolicy: Sendable, Hashable {
                 name.utf8.count, "1 to 128 bytes")
         }
     }
+
+    /// Not part of `validate`, by which stored settings are read: a store that was given such names
+    /// before they were refused is to open all the same.
+    ///
+    /// Throws `invalidArgument` for a name that no cursor can have, which would hold back for ever,
+    /// and for one that is there twice.
+    package func validateNames() throws(WeirError) {
+        for (index, name) in heldBy.enumerated() {
+            let name = try StreamName(name, what: "cursor").description
+            guard !heldBy[..<index].contains(name) else {
+                throw WeirError(
+                    .invalidArgument,
+                    "The cursor \(name) is to hold back retention twice; name each cursor once.")
+            }
+        }
+    }
 }

@@ -140,6 +140,7 @@ public struct StreamConfiguration: Sendable, Hashable {
     /// Throws `invalidArgument` for the first setting that is outside its range.
     public func validate() throws(WeirError) {
         try validate(segmentBytesMin: Limits.segmentBytesMin)
+        try retention?.validateNames()
     }
 
     package func validate(segmentBytesMin: Int) throws(WeirError) {

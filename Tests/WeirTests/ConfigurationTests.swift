@@ -1,5 +1,6 @@
 import Testing
 import Weir
+import WeirFiles
 
 @Suite("A stream's settings")
 struct ConfigurationTests {
@@ -71,13 +72,36 @@ struct ConfigurationTests {
         "retention.age", "retention.age=7", "retention.age=soon", "linger=-1", "linger=1001",
         "retention.age=9999999999999999999d",
         "compaction=perhaps", "compaction.dirty=50", "compression=zip", "durability=interval:0",
-        "retention.bytes=0", "=", "",
+        "retention.bytes=0", "retention.held-by=.", "retention.held-by=a,b,a", "=", "",
     ])
     func `refuse what cannot be`(word: String) throws {
         let (store, stream) = try open()
         let before = stream.configuration
         #expect(throws: WeirError.self) { try stream.configureBlocking([word]) }
         #expect(stream.configuration == before)
+        try store.closeBlocking()
+    }
+
+    @Test(arguments: [["."], ["a b"], ["a", "a"]])
+    func `of a new stream name only cursors that there can be`(names: [String]) {
+        let settings = StreamConfiguration(retention: RetentionPolicy(heldBy: names))
+        #expect(throws: WeirError.self) { try settings.validate() }
+    }
+
+    @Test func `that were stored with names of no cursor are read, and change`() async throws {
+        let engine = try StoreEngine.open(
+            files: try RealFileSystem.openRoot(folder.path, creating: true), host: .system(),
+            creating: true)
+        let stored = StreamConfiguration(retention: RetentionPolicy(heldBy: [".", "a", "a"]))
+        try engine.create(try StreamName("old"), stored)
+        try engine.close()
+        let store = try Store.openBlocking(at: folder.path)
+        let stream = try store.streamBlocking("old")
+        #expect(stream.configuration.retention == stored.retention)
+        try stream.configureBlocking(["linger=7"])
+        #expect(throws: WeirError.self) { try stream.configureBlocking(["retention.held-by=.,b"]) }
+        try stream.configureBlocking(["retention.held-by=b"])
+        #expect(stream.configuration.retention?.heldBy == ["b"])
         try store.closeBlocking()
     }
 

@@ -36,10 +36,14 @@ extension Committer {
     ) throws(WeirError) -> StreamConfiguration {
         try betweenGroups { [self] writer throws(WeirError) in
             var settings = writer.configuration
-            let segmentBytes = settings.segmentBytes
+            let before = settings
             try change(&settings)
             // What its creation has said may stay.
-            try settings.validate(segmentBytesMin: min(segmentBytes, Limits.segmentBytesMin))
+            try settings.validate(
+                segmentBytesMin: min(before.segmentBytes, Limits.segmentBytesMin))
+            if settings.retention?.heldBy != before.retention?.heldBy {
+                try settings.retention?.validateNames()
+            }
             // Readers may see more than before, whatever becomes of it.
             defer { watch.wake() }
             try writer.configure(settings)
