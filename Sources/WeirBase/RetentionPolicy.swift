@@ -49,8 +49,8 @@ public struct RetentionPolicy: Sendable, Hashable {
         }
     }
 
-    /// Not part of `validate`, by which stored settings are read: a store that was given such names
-    /// before they were refused is to open all the same.
+    /// For settings that somebody makes. Stored ones are read and copied without it: a store that
+    /// was given such names before they were refused is to open all the same.
     ///
     /// Throws `invalidArgument` for a name that no cursor can have, which would hold back for ever,
     /// and for one that is there twice.

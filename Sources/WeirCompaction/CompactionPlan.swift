@@ -90,7 +90,11 @@ package struct CompactionPlan: Sendable, Hashable {
                 SegmentHeader.replacedByteCount
                 + SegmentHeader.epochStartByteCount * (segment.epochStarts.count + 1)
             let mayGo = segment.damage == nil && header <= headerBytesMax
-            let isDirty = mayGo && gone > 0 && gone * 100 >= raw * UInt64(dirtyPercent)
+            // What of its ends does not hold is mended by rewriting it.
+            let isDirty =
+                mayGo
+                && (segment.flaw != nil
+                    || gone > 0 && gone * 100 >= raw * UInt64(dirtyPercent))
             if segment.damage != nil {
                 // Nobody knows whose records stand in the bytes that do not hold.
                 going = .none

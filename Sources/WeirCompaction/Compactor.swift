@@ -68,8 +68,12 @@ package struct Compactor<Files: FileSystem>: Sendable {
         let end = entries.last?.sealed?.endOffset ?? .zero
         var isClean = true
         var place = Offset.zero
-        // In rounds, where the marks of all records at once would take too much memory.
-        while let round = self.round(of: eligible(request.policy), from: place, request) {
+        // In rounds, where the marks of all records at once would take too much memory. What is
+        // sealed meanwhile waits: a tombstone in it may hide what the rounds before it have kept.
+        while let round = self.round(
+            of: eligible(request.policy).filter { $0.sealed?.endOffset ?? end <= end },
+            from: place, request)
+        {
             place = round.entries[round.marked.upperBound - 1].sealed?.endOffset ?? end
             guard let readable = readable(round.entries) else { throw changed() }
             var survey = Survey(
@@ -141,8 +145,8 @@ package struct Compactor<Files: FileSystem>: Sendable {
         return found.count == entries.count ? found : nil
     }
 
-    /// Gives the segments that were replaced. A group that was damaged since its keys were read
-    /// stays, and the others go on.
+    /// Gives the segments that were replaced. One that was damaged since its keys were read stays,
+    /// and the others go on.
     private func perform(
         _ plan: CompactionPlan, _ survey: borrowing Survey<Files>, _ marked: Range<Int>,
         _ readable: [ReadableSegment<Files>], _ request: CompactionRequest,
@@ -165,17 +169,36 @@ package struct Compactor<Files: FileSystem>: Sendable {
                 replaced.formUnion(range)
                 continue
             }
-            do throws(WeirError) {
-                try replace(range, readable, survey, tombstones, &report)
-                replaced.formUnion(range)
-            } catch {
-                guard error.code == .damaged else { throw error }
-                isDone = false
-                let index = range.first { readable[$0].path == error.place?.path }
+            let done = try replaceOrLeave(range, readable, survey, tombstones, &report)
+            replaced.formUnion(done)
+            isDone = isDone && done.count == range.count
+        }
+        return replaced
+    }
+
+    /// Gives those that were replaced: all together, or, where one of them does not hold any more,
+    /// each by itself.
+    private func replaceOrLeave(
+        _ range: Range<Int>, _ readable: [ReadableSegment<Files>],
+        _ survey: borrowing Survey<Files>, _ tombstones: [CompactionPlan.Tombstones],
+        _ report: inout CompactionReport
+    ) throws(WeirError) -> Set<Int> {
+        do throws(WeirError) {
+            try replace(range, readable, survey, tombstones, &report)
+            return Set(range)
+        } catch {
+            guard error.code == .damaged else { throw error }
+            guard range.count > 1 else {
                 report.leave(
-                    survey.segments[index ?? range.lowerBound],
-                    readable[index ?? range.lowerBound].path, error.reason)
+                    survey.segments[range.lowerBound], readable[range.lowerBound].path,
+                    error.reason)
+                return []
             }
+        }
+        var replaced: Set<Int> = []
+        for index in range {
+            replaced.formUnion(
+                try replaceOrLeave(index..<index + 1, readable, survey, [.none], &report))
         }
         return replaced
     }
@@ -187,6 +210,7 @@ package struct Compactor<Files: FileSystem>: Sendable {
     ) throws(WeirError) {
         let old = range.map { survey.segments[$0] }
         guard let first = old.first, let last = old.last else { return }
+        let producers = try producers(through: readable[range.upperBound - 1], last.sealed)
         var rewrite = SegmentRewrite(
             try SegmentOutput(header(replacing: old, first), files: writer.files),
             compression: writer.manifest.state.configuration.compression)
@@ -197,9 +221,7 @@ package struct Compactor<Files: FileSystem>: Sendable {
                     readable[index], survey.segments[index].sealed, of: view,
                     without: survey.gone(in: index, tombstones: going), pace)
             }
-            sealed = try rewrite.finish(
-                end: last.sealed.endOffset,
-                producers: try producers(through: readable[range.upperBound - 1], last.sealed))
+            sealed = try rewrite.finish(end: last.sealed.endOffset, producers: producers)
         } catch {
             rewrite.abandon()
             throw error

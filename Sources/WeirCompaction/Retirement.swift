@@ -42,12 +42,13 @@ package struct Retirement<Files: FileSystem>: Sendable {
     }
 
     /// The footer of the newest sealed segment may be all that tells of the stream's producers: its
-    /// file stays then, until another one is sealed.
+    /// file stays then, until another one is sealed. So does one whose footer does not hold, since
+    /// nobody knows.
     private func kept(_ plan: RetentionPlan) throws(WeirError) -> RetentionPlan {
         let newest = writer.view.segments.last { $0.sealed != nil }
-        guard let newest, newest.id == plan.retired.last?.id, let sealed = newest.sealed,
-            let footer = try newest.footer(sealed), !footer.producers.isEmpty
+        guard let newest, newest.id == plan.retired.last?.id, let sealed = newest.sealed
         else { return plan }
+        if let footer = try newest.footer(sealed), footer.producers.isEmpty { return plan }
         var plan = plan
         plan.keepLastFile()
         return plan

@@ -169,6 +169,11 @@ public final class RecordsDatabase {
         let message = error.message ?? "\(error.resultCode)"
         var help = message.hasPrefix("no such column") ? columns(of: sql.lowercased()) : ""
         if message.hasPrefix("no such table") { help = try tables(db) }
+        if message.hasPrefix("wrong number of statement arguments") {
+            help =
+                "; each place (?, :name) takes one, and a command has none to give: write the "
+                + "values themselves"
+        }
         return WeirError(.invalidArgument, "SQLite says: \(message)\(help).")
     }
 

@@ -31,7 +31,8 @@ extension TimeText {
     }
 
     private static func isAsInTables(_ text: UnsafeRawBufferPointer) -> Bool {
-        unsafe text.count == width && text[width - 1] == UInt8(ascii: "Z")
+        unsafe text.count == width && text[10] == UInt8(ascii: "T")
+            && text[width - 1] == UInt8(ascii: "Z")
     }
 
     private static func order(_ a: some Collection<UInt8>, _ b: some Collection<UInt8>) -> Int32 {

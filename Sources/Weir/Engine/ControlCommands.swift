@@ -121,6 +121,9 @@ package final class ControlCommands: Sendable {
                 ? "it is no object."
                 : "the member \(context.codingPath.map(\.stringValue).joined(separator: ".")) "
                     + "has another type."
+        case .dataCorrupted(let context) where !context.codingPath.isEmpty:
+            "the member \(context.codingPath.map(\.stringValue).joined(separator: ".")) has a "
+                + "value that is none of its kind."
         default: "it is not valid JSON."
         }
     }

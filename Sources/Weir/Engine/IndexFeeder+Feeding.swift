@@ -19,6 +19,9 @@ extension IndexFeeder {
         private var finishingSince: Moment?
         /// What another thread reads of a stream while what lies before it is written.
         private var ahead: KeyReadAhead?
+        /// In vain, one after the other.
+        private var checkpointTries = 0
+        private static let checkpointTriesMax = 60
 
         var isBehind: Bool { !due.isEmpty }
 
@@ -93,14 +96,18 @@ extension IndexFeeder {
             close()
         }
 
-        /// Whether it need not be asked again soon.
+        /// Whether it need not be asked again: the journal is cut, or could not be for a minute of
+        /// quiet seconds, since somebody looks in it.
         mutating func checkpoint() -> Bool {
             do throws(WeirError) {
-                return try writer?.checkpoint() ?? true
+                checkpointTries = try writer?.checkpoint() ?? true ? 0 : checkpointTries + 1
             } catch {
+                checkpointTries += 1
                 rebuildReason = "the journal could not be shortened: \(error)"
-                return true
+                discardIfDamaged(error)
             }
+            if checkpointTries >= Self.checkpointTriesMax { checkpointTries = 0 }
+            return checkpointTries == 0
         }
 
         mutating func close() {

@@ -34,8 +34,9 @@ extension StoreEngine {
             guard stream(name) == nil else {
                 throw WeirError(
                     .notFound,
-                    "\(name) is a stream that stands alone, and no partitioned one; open it as a "
-                        + "stream.", at: .init(stream: name.description))
+                    "\(name) is a stream that stands alone, and no partitioned one; name one of "
+                        + "those (in Swift, `stream` opens this one).",
+                    at: .init(stream: name.description))
             }
             throw noStream(name)
         }

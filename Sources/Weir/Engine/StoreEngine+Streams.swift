@@ -160,8 +160,9 @@ extension StoreEngine {
         if let first = partitions(claiming: name).first {
             return WeirError(
                 .notFound,
-                "There is no stream \(name), but a partitioned stream of that name; open it as "
-                    + "one, or one of its partitions, such as \(first.name).")
+                "There is no stream \(name), but a partitioned stream of that name; name one of "
+                    + "its partitions, such as \(first.name) (in Swift, `partitionedStream` opens "
+                    + "all of them).")
         }
         let streams = streams.map(\.name).filter { !$0.isSystem }
         let names = streams.prefix(5).map(\.description)

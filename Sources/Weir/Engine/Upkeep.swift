@@ -38,16 +38,18 @@ final class Upkeep: Sendable {
         var retries: [StreamID: LookBackoff] = [:]
         /// How far this opening has looked, whatever was set aside.
         var looked: [StreamID: Offset] = [:]
+        /// Looks in a day: each of these tries reads all of the stream.
+        private static let retrySkipsMax = 5_760
 
         /// A compaction went through.
         mutating func note(_ report: CompactionReport, through end: Offset, of stream: StreamID) {
-            backoffs[stream] = nil
             if report.isDryRun { return }
-            looked[stream] = end
+            backoffs[stream] = nil
+            looked[stream] = max(looked[stream] ?? .zero, end)
             if report.setAside.isEmpty {
                 retries[stream] = nil
             } else {
-                retries[stream, default: LookBackoff()].fail()
+                retries[stream, default: LookBackoff(skippedMax: Self.retrySkipsMax)].fail()
             }
         }
     }

@@ -56,7 +56,7 @@ extension LogStream {
         let now = engine.host.now()
         switch start {
         case .time(let time), .appended(let time):
-            guard time > now, offset >= end else { return offset }
+            guard time > now, offset >= end, end > view.logStart else { return offset }
             throw WeirError(
                 .invalidArgument,
                 "The time \(time) has not come, it is \(now), and no record of the stream \(name) "

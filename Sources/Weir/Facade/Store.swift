@@ -296,17 +296,19 @@ public final class Store: Sendable {
     public func createStreamBlocking(
         _ name: String, _ configuration: StreamConfiguration
     ) throws(WeirError) {
-        try engine.expectNoFurtherPartition(try StreamName(name))
+        let found = engine.stream(try StreamName(name))
+        if found == nil { try engine.expectNoFurtherPartition(try StreamName(name)) }
+        try configuration.validate()
         try createStream(name, configuration, from: .zero)
     }
 
-    /// Whose records are counted from an offset on.
+    /// Whose records are counted from an offset on, with settings that a stream has had.
     func createStream(
         _ name: String, _ configuration: StreamConfiguration, from start: Offset
     ) throws(WeirError) {
         let name = try StreamName(name)
         try Self.expectUserName(name)
-        try configuration.validate()
+        try configuration.validate(segmentBytesMin: Limits.segmentBytesMin)
         try engine.create(name, configuration.placed(in: nil), from: start)
     }
 

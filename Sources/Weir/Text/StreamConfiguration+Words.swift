@@ -178,7 +178,10 @@ private enum Setting: String, CaseIterable {
             .retentionHeldBytes:
             var policy = settings.retention ?? RetentionPolicy()
             try apply(text, to: &policy)
-            settings.retention = policy == RetentionPolicy() ? nil : policy
+            // Of one that keeps nothing in bounds only "no bound" is kept, for a cursor to come.
+            var bare = RetentionPolicy()
+            if self != .retentionHeldBytes { bare.heldBytesMax = policy.heldBytesMax }
+            settings.retention = policy == bare ? nil : policy
         case .quotaBytes, .quotaPolicy: try applyQuota(text, &settings)
         }
     }

@@ -62,13 +62,13 @@ struct CompactCommand: ParsableCommand {
         let damaged = reports.flatMap(\.setAside)
         for segment in damaged {
             Words.say(
-                "weir: damage: \(segment.path): \(segment.detail); the segment is set aside by "
+                "weir: damage: \(segment.path): \(segment.sentence) The segment is set aside by "
                     + "compaction, and tried again the next time")
         }
         let mended = reports.flatMap(\.mended)
         for segment in mended {
             Words.say(
-                "weir: damage: \(segment.path): \(segment.detail) All its records hold, and the "
+                "weir: damage: \(segment.path): \(segment.sentence) All its records hold, and the "
                     + "compaction \(dryRun ? "would write" : "wrote") them into a new segment")
         }
         if failedCount > 0 { throw ExitRequest(status: ExitStatus.failed) }
@@ -172,6 +172,8 @@ extension CompactionReport {
 }
 
 extension CompactionReport.SetAside {
+    fileprivate var sentence: String { detail.hasSuffix(".") ? detail : detail + "." }
+
     fileprivate var report: JSONReport {
         .object([
             ("path", .text(path)), ("firstOffset", .number(Int(clamping: offsets.lowerBound))),

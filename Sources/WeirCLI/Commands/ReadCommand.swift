@@ -35,8 +35,8 @@ struct ReadCommand: ParsableCommand {
             them if the stream was created with --index-header NAME; otherwise the log is \
             read, and stderr says so.
 
-            --where prints the records that fulfil an SQL condition over the columns of \
-            `weir sql`; of several streams each is asked.
+            --where prints the records that fulfil an SQL condition over the columns that a \
+            stream has in `weir sql`; of several streams, or partitions, each is asked.
 
             EXAMPLES
               weir read orders
@@ -81,7 +81,7 @@ struct ReadCommand: ParsableCommand {
     @Option(
         name: .customLong("where"),
         help: ArgumentHelp(
-            "Only records that fulfil an SQL condition over the columns of `weir sql`.",
+            "Only records that fulfil an SQL condition over a stream's columns in `weir sql`.",
             valueName: "condition"))
     var condition: String?
 
