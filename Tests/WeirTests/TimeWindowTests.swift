@@ -109,37 +109,34 @@ struct TimeWindowTests {
         #expect(try offsets(stream, appended..<after) == [0])
     }
 
-    @Test func `does not look into batches of other times`() throws {
+    /// A reader of so many records, in whose first segment a byte is another one.
+    private func storeWithDamage(of count: Int, at place: Int) throws -> Store {
         let store = try Store.openBlocking(at: folder.path)
         let stream = try stream("s", in: store)
-        try fill(stream, Array(0..<300))
+        try fill(stream, Array(0..<count))
         let first = try #require(try stream.info().segments.first).path
         try store.closeBlocking()
+        let path = URL(filePath: folder.path + "/" + first)
+        var bytes = try Data(contentsOf: path)
+        bytes[place] ^= 0xFF
+        try bytes.write(to: path)
+        return try Store.openBlocking(at: folder.path, .read)
+    }
+
+    @Test func `does not look into batches of other times`() throws {
         // A byte of the last record of the first batch.
-        let path = folder.path + "/" + first
-        var bytes = try Data(contentsOf: URL(filePath: path))
-        bytes[4096 + 1000] ^= 0xFF
-        try bytes.write(to: URL(filePath: path))
-        let again = try Store.openBlocking(at: folder.path, .read)
-        defer { close(again) }
-        let damaged = try again.streamBlocking("s")
+        let store = try storeWithDamage(of: 300, at: 4096 + 1000)
+        defer { close(store) }
+        let damaged = try store.streamBlocking("s")
         #expect(try offsets(damaged, time(10)..<time(20)) == Array(10..<20))
         #expect(throws: WeirError.self) { try offsets(damaged, time(9)..<time(20)) }
     }
 
     @Test func `tells of damage before its first record`() throws {
-        let store = try Store.openBlocking(at: folder.path)
-        let stream = try stream("s", in: store)
-        try fill(stream, Array(0..<30))
-        let path = folder.path + "/" + (try #require(try stream.info().segments.first).path)
-        try store.closeBlocking()
         // A byte of the first batch's header: which times it had, nobody knows.
-        var bytes = try Data(contentsOf: URL(filePath: path))
-        bytes[4096 + 60] ^= 0xFF
-        try bytes.write(to: URL(filePath: path))
-        let again = try Store.openBlocking(at: folder.path, .read)
-        defer { close(again) }
-        let damaged = try again.streamBlocking("s")
+        let store = try storeWithDamage(of: 30, at: 4096 + 60)
+        defer { close(store) }
+        let damaged = try store.streamBlocking("s")
         #expect(throws: WeirError.self) { try offsets(damaged, time(10)..<time(20)) }
         var merged = try Store.merged([damaged], time: time(10)..<time(20))
         guard case .gap = try merged.next() else {
