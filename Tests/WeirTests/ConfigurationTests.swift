@@ -124,6 +124,17 @@ struct ConfigurationTests {
         #expect(settings.words.first { word.hasPrefix("\($0.key)=") }?.text == text)
     }
 
+    @Test func `have no retention left without a limit and a name`() throws {
+        var settings = StreamConfiguration()
+        settings.retention = RetentionPolicy(ageSecondsMax: 7, heldBytesMax: nil)
+        try settings.apply("retention.age=none")
+        #expect(settings.retention == nil)
+        for word in ["retention.held-bytes=none", "retention.held-by=a"] {
+            try settings.apply(word)
+        }
+        #expect(settings.retention == RetentionPolicy(heldBy: ["a"], heldBytesMax: nil))
+    }
+
     @Test func `read back as the words that set them`() throws {
         var settings = StreamConfiguration()
         let words = [

@@ -1,7 +1,8 @@
 import Synchronization
 public import WeirBase
 
-/// Every signal of a store from one moment on, in order, as far as the listener keeps up.
+/// Every signal of a store from one moment on, as far as the listener keeps up. Those of
+/// several threads may come in another order than that of their times.
 ///
 /// ```swift
 /// let feed = store.signals
