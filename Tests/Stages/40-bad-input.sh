@@ -36,6 +36,7 @@ expect "a start that cannot be parsed" 2 'ISO 8601' "$weir" read s --from time:y
 expect "an unknown option" 2 'Unknown option' "$weir" read s --nothing
 expect "an option as other programs call it" 2 "Unknown option '--limit'. For that there is '--count'" "$weir" read s --limit 3
 expect "a start behind the end" 0 's ends at offset 1000, before 5000' "$weir" read s --from offset:5000
+expect "a start at a time to come" 0 "s has no record from 2100-01-01T00:00:00" "$weir" read s --from time:2100-01-01
 expect "a dump of a store" 1 'is a directory; name segment files' "$weir" dump "$WEIR_STORE"
 expect "two streams" 2 '2 streams are named; add --merge' "$weir" read s t
 for command in "create a/b" "create weir.x" "append a/b" "import a/b" "copy s a/b --to-store"; do

@@ -96,6 +96,7 @@ for condition in "1) union select 1 --" "1; drop table flights" "(1" "'" ""; do
     expect "--where $condition" 1 'no single expression' "$weir" read flights --where "$condition"
 done
 expect "--where an unknown column" 1 'carier; the columns of a stream are offset, time' "$weir" read flights --where "carier = 'UA'"
+expect "--where an unknown column, and no record asked for" 1 "carier; the columns" "$weir" read flights --where "carier = 'UA'" --count 0
 expect "--where with a place for a value" 1 'write the values themselves' "$weir" read flights --where 'key = ?'
 expect "--where and the knobs" 2 'leave out --key, --header and the knobs' "$weir" read flights --where 1 --window 1MiB
 check "nothing was changed" says "select count(*) from flights" "$total"

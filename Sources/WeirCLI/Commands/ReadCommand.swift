@@ -182,11 +182,7 @@ struct ReadCommand: ParsableCommand {
         var position = start
         if let last, !isSelective { position = .offset(try source.offset(ofLast: last)) }
         let start = try source.offset(of: position)
-        if start > source.endOffset {
-            Words.say(
-                "weir: note: \(source.name) ends at offset \(source.endOffset), before \(start); "
-                    + "there is nothing to read yet")
-        }
+        sayNothingYet(source, at: start)
         if printer.isDone { return }
         if let key {
             let found = try source.records(key: key, from: .offset(start))
@@ -203,6 +199,21 @@ struct ReadCommand: ParsableCommand {
         } else {
             try opened.print(
                 source, from: position, &printer, progressBar(source, from: start), start)
+        }
+    }
+
+    /// Says why nothing is printed where reading would begin behind all there is.
+    private func sayNothingYet(_ source: LogStream, at start: Offset) {
+        let end = source.endOffset
+        guard start >= end, end > source.firstOffset else { return }
+        switch self.start {
+        case .time(let time), .appended(let time):
+            Words.say("weir: note: \(source.name) has no record from \(time) on")
+        default:
+            guard start > end else { return }
+            Words.say(
+                "weir: note: \(source.name) ends at offset \(end), before \(start); there is "
+                    + "nothing to read yet")
         }
     }
 

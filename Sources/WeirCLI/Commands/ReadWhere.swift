@@ -35,7 +35,10 @@ struct ConditionalReader {
         events.isCancelled = { Interrupt.isRequested }
         let database = try RecordsDatabase(store, events: events)
         sources = try asked.streams.map { stream in
-            try ConditionalSource(stream, from: start) { bound, body in
+            // What SQLite refuses is told before anything is read, and where nothing is.
+            let nothing = "\"offset\" < 0 AND (\n\(condition)\n)"
+            try database.offsets(of: stream.name.description, where: nothing) { _ in false }
+            return try ConditionalSource(stream, from: start) { bound, body in
                 met.withLock { $0.stream = asked.namesStream ? stream.name : nil }
                 let whole = bound.map { "\"offset\" >= \($0) AND (\n\(condition)\n)" } ?? condition
                 try database.offsets(of: stream.name.description, where: whole) { try body($0) }
