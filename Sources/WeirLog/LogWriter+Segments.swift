@@ -28,7 +28,7 @@ extension LogWriter {
     }
 
     /// From here on the tail is not to be trusted without a scan, until the stream is closed.
-    private func open() throws(WeirError) {
+    func open() throws(WeirError) {
         try commit([.opened(epoch)])
         hasOpened = true
     }

@@ -95,6 +95,17 @@ struct CompactedStream {
         durableEnd = writer.durableEnd.value
     }
 
+    /// Leaves out some offsets at the log's end, as the copy of a compacted log does.
+    mutating func skip(
+        _ count: Int, in writer: LogWriter<SimulatedFileSystem>
+    ) throws(WeirError) {
+        let end = writer.nextOffset
+        let row = ProducerRow(
+            name: try ProducerName("p"), lastPublishingID: end.value, offset: end)
+        let isDone = try writer.skip(from: end, to: end + count, noting: row)
+        if isDone { durableEnd = writer.nextOffset.value }
+    }
+
     @discardableResult
     func compact(
         _ writer: LogWriter<SimulatedFileSystem>, on disk: SimulatedFileSystem,

@@ -228,6 +228,7 @@ struct CompactionTrial {
                 case 1: writer.work()
                 case 2: try stream.compact(writer, on: disk, takesAll: random.oneIn(2))
                 case 3: try writer.sealActive()
+                case 5 where random.oneIn(4): try stream.skip(Int(random.below(60)), in: writer)
                 case 4 where random.oneIn(3):
                     try engine.close()
                     engine = try stream.open(disk)

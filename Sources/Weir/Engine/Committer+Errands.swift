@@ -1,5 +1,6 @@
 import Synchronization
 import WeirBase
+import WeirFormat
 import WeirLog
 
 /// What others have a stream's leader do between two groups of appends, since the writer is the
@@ -22,6 +23,18 @@ extension Committer {
     func begin(at offset: Offset) throws(WeirError) -> Bool {
         defer { watch.wake() }
         return try betweenGroups { writer throws(WeirError) in try writer.begin(at: offset) }
+    }
+
+    /// Leaves out the offsets up to `end`, where the log ends at `start`, as another had them and
+    /// no record any more; `false` where it ends elsewhere. Durable when it returns, with what a
+    /// producer has come to by that. Blocks the thread.
+    func skip(
+        from start: Offset, to end: Offset, noting row: ProducerRow
+    ) throws(WeirError) -> Bool {
+        defer { watch.wake() }
+        return try betweenGroups { writer throws(WeirError) in
+            try writer.skip(from: start, to: end, noting: row)
+        }
     }
 
     /// Makes durable what was appended without waiting for that. Blocks the thread.

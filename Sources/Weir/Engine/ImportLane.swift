@@ -35,11 +35,7 @@ final class ImportLane {
 
     init(_ head: ArchiveHead, _ store: Store, into name: String?) throws(WeirError) {
         self.head = head
-        guard head.end <= Self.endMax else {
-            throw WeirError.damaged(
-                "The archive goes up to offset \(head.end); expected at most \(Self.endMax). Fetch "
-                    + "or make it again.")
-        }
+        try Self.expectEnd(of: head)
         let name = name ?? head.name.description
         if store.engine.stream(try StreamName(name)) == nil {
             try store.createStream(name, head.configuration.placed(in: nil), from: head.first)
@@ -55,17 +51,37 @@ final class ImportLane {
         let known = producer.lastPublishingID.map { Offset($0) }
         wanted = max(head.first, known ?? .zero)
         let isBegun = try producer.writer.committer.begin(at: wanted)
-        keepsOffsets = isBegun || stream.view.flushedEnd == wanted
+        let view = stream.view
+        // Behind what it never had, a log without a record may keep the offsets of those to come.
+        let isEmpty = view.logStart == view.flushedEnd && wanted < view.flushedEnd
+        keepsOffsets = isBegun || view.flushedEnd == wanted || isEmpty
         batch = Batch(byteLimit: stream.configuration.batchBytesMax)
         outcome = ImportOutcome(stream: stream.name, source: head.name, sourceEnd: wanted)
     }
 
+    static func expectEnd(of head: ArchiveHead) throws(WeirError) {
+        guard head.end > endMax else { return }
+        throw WeirError.damaged(
+            "The archive goes up to offset \(head.end); expected at most \(endMax). Fetch or make "
+                + "it again.")
+    }
+
     func sync() throws(WeirError) { try producer.writer.committer.sync() }
 
-    /// The archive is whole. A source without a record has given out its offsets all the same: here
-    /// they are not given out anew.
+    /// The archive is whole. Its source has given out the offsets behind the last record all the
+    /// same: here they are not given out anew.
     func end() throws(WeirError) {
-        if try producer.writer.committer.begin(at: head.end) { outcome.sourceEnd = head.end }
+        let committer = producer.writer.committer
+        if try committer.begin(at: head.end) {
+            outcome.sourceEnd = head.end
+            return
+        }
+        guard keepsOffsets else { return }
+        let row = ProducerRow(
+            name: producer.producer.id, lastPublishingID: head.end.value, offset: wanted)
+        guard try committer.skip(from: wanted, to: head.end, noting: row) else { return }
+        wanted = head.end
+        outcome.sourceEnd = head.end
     }
 
     func add(_ found: ArchivedBatch) throws(WeirError) {
