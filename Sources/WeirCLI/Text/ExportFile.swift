@@ -98,11 +98,30 @@ final class ExportFile {
         try output.flush()
         guard let path else { return }
         guard fsync(descriptor) == 0 else { throw failed("syncing", partial) }
-        if let digest = output.digest {
+        try expectOwn()
+        let digest = output.digest
+        if let digest {
             try writeChecksum(ChecksumFile.line(digest.finish(), of: path), of: path)
         }
-        guard unsafe rename(partial, path) == 0 else { throw failed("renaming", partial) }
+        guard unsafe rename(partial, path) == 0 else {
+            let failure = failed("renaming", partial)
+            // A checksum without its file would be one of whatever comes to bear the name.
+            if digest != nil { _ = unsafe unlink(ChecksumFile.path(of: path)) }
+            throw failure
+        }
         try syncFolder(of: path)
+    }
+
+    /// Throws `notFound` where another file, or none, has the name of what was written.
+    private func expectOwn() throws(WeirError) {
+        var (written, found) = (stat(), stat())
+        let isThere = unsafe fstat(descriptor, &written) == 0 && stat(partial, &found) == 0
+        guard isThere, written.st_ino == found.st_ino, written.st_dev == found.st_dev else {
+            throw WeirError(
+                .notFound,
+                "The file \(partial) was removed or replaced while it was written, and what was "
+                    + "exported is gone with it; export anew.")
+        }
     }
 
     /// Durable before the file bears its name: what is left of an older one never lies beside it.
