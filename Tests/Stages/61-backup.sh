@@ -177,6 +177,24 @@ expect "a backup beside it" 0 '' "$weir" backup "$work/copy" --keep 1
 check "removes nothing" [ "$(find "$work/copy/snapshots" -type f | wc -l)" -eq 5 ]
 rm -rf "$work/end"
 
+# Ended in the middle, each says what is there; the same again comes to its end.
+interrupted() { # NAME PATTERN FOLDER COMMAND…: ended as soon as the folder is there
+    local name=$1 pattern=$2 folder=$3 process
+    shift 3
+    "$@" >"$work/out" 2>"$work/err" </dev/null &
+    process=$!
+    until [ -n "$(find "$folder" -name '*.segment*' -print -quit 2>/dev/null)" ] || ! kill -0 $process 2>/dev/null; do :; done
+    kill -TERM $process 2>/dev/null
+    wait $process
+    found=$?
+    if [ $found -eq 130 ] && grep -qE "$pattern" "$work/err"; then echo "ok $name says what is there"; else echo "not ok $name: exit status $found, $(head -n 1 "$work/err")"; fi
+    expect "$name comes to its end the next time" 0 '' "$@"
+}
+head -c 150000000 /dev/zero | tr '\0' x | fold -w 990 | "$weir" append wide --store "$work/wide" 2>/dev/null
+interrupted "a backup" 'stopped early: no snapshot was made, and earlier ones are whole; the same command again' "$work/wide-backups" "$weir" backup "$work/wide-backups" --store "$work/wide"
+interrupted "a restore" 'stopped early: no store was made at .*/end; the same command again' "$work/end.restoring" "$weir" restore "$work/wide-backups" "$work/end"
+rm -rf "$work/end" "$work/wide" "$work/wide-backups"
+
 # No permission, and no room.
 if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
     mkdir -m 755 "$work/theirs" && chmod 755 "$work" && chmod -R a+rX "$WEIR_STORE"

@@ -45,7 +45,10 @@ struct BackupCommand: ParsableCommand {
         if list { return try printList() }
         var opened = try options.open(.read)
         let bar = CopyBar("backup")
-        let report = try bar.ending {
+        let standing =
+            "no snapshot was made, and earlier ones are whole; the same command again goes on "
+            + "with what was copied"
+        let report = try bar.ending(early: standing) {
             try opened.store.backupBlocking(
                 to: destination, options: BackupOptions(link: link, keep: keep),
                 progress: bar.progress)
@@ -96,14 +99,15 @@ final class CopyBar: @unchecked Sendable {
         }
     }
 
-    /// Takes the bar away behind the work; an interruption is no failure.
-    func ending<Result>(_ work: () throws -> Result) throws -> Result {
+    /// Takes the bar away behind the work. An interruption is no failure: what it leaves is said.
+    func ending<Result>(early standing: String, _ work: () throws -> Result) throws -> Result {
         defer { bar?.end() }
         do {
             return try work()
-        } catch {
-            try Interrupt.check()
-            throw error
+        } catch let error as WeirError where error.code == .closed && Interrupt.isRequested {
+            bar?.end()
+            Words.say("weir: stopped early: \(standing)")
+            throw ExitRequest(status: ExitStatus.interrupted)
         }
     }
 }

@@ -77,21 +77,36 @@ struct ExportCommand: ParsableCommand {
 
     func run() throws {
         var opened = try options.open(.read)
-        try ReadSources([stream], in: opened.store).note(
-            unknownCursorOf: start, in: opened.store)
-        if kind == .archive {
-            try writeArchive(&opened)
-        } else {
-            let sources = try ReadSources([stream], in: opened.store)
-            guard !sources.isMerged || !resume else {
-                throw WeirError(
-                    .invalidArgument,
-                    "The export of a partitioned stream cannot be resumed; export its partitions, "
-                        + "such as \(sources.streams[0].name), or begin anew.")
+        let sources = try ReadSources([stream], in: opened.store)
+        try sources.note(unknownCursorOf: start, in: opened.store)
+        let isResumable = kind == .archive || !sources.isMerged
+        guard isResumable || !resume else {
+            throw WeirError(
+                .invalidArgument,
+                "The export of a partitioned stream cannot be resumed; export its partitions, "
+                    + "such as \(sources.streams[0].name), or begin anew.")
+        }
+        do {
+            if kind == .archive {
+                try writeArchive(&opened)
+            } else {
+                try writeText(of: sources, &opened)
             }
-            try writeText(of: sources, &opened)
+        } catch let request as ExitRequest where request.status == ExitStatus.interrupted {
+            tellEarly(isResumable)
+            throw request
         }
         try opened.finish()
+    }
+
+    /// What Ctrl-C leaves of a file.
+    private func tellEarly(_ isResumable: Bool) {
+        guard isToFile, let output else { return }
+        let partial = ExportFile.partial(output)
+        Words.say(
+            "weir: stopped early: \(partial) has what was exported by then; "
+                + (isResumable
+                    ? "go on with the same command and --resume" : "remove it, and export anew"))
     }
 
     // MARK: archives

@@ -41,7 +41,8 @@ struct RestoreCommand: ParsableCommand {
             }
         }
         let bar = CopyBar("restore")
-        let report = try bar.ending {
+        let standing = "no store was made at \(store); the same command again makes it"
+        let report = try bar.ending(early: standing) {
             try Store.restoreBlocking(
                 from: backup, to: store,
                 options: RestoreOptions(snapshot: snapshot, streams: stream, end: end),
