@@ -102,8 +102,8 @@ enum Main {
         }
         if names.contains(word) || word == "help" { return nil }
         let nearest = names.map { ($0, distance(word, $0)) }.min { $0.1 < $1.1 }
-        let hint = nearest.map { $0.1 <= 2 ? "did you mean \($0.0)? " : "" } ?? ""
-        return "There is no command \(word); \(hint)There are \(names.joined(separator: ", ")); "
+        let hint = nearest.map { $0.1 <= 2 ? "; did you mean \($0.0)?" : "." } ?? "."
+        return "There is no command \(word)\(hint) There are \(names.joined(separator: ", ")); "
             + "`weir help` tells what they do."
     }
 

@@ -69,7 +69,8 @@ expect "two columns of one name" 1 'Two columns are named "a"' "$weir" append c 
 expect "an unknown column" 1 'no column "z"; the columns are a, b' "$weir" append c "$work/bad.csv" --format csv --key-column z
 printf 'a,t\n1,soon\n' >"$work/time.csv"
 expect "a time that cannot be parsed" 1 'Line 2.*"soon".*ISO 8601' "$weir" append c "$work/time.csv" --format csv --time-column t
-expect "a command that does not exist" 2 'did you mean append' "$weir" apend s
+expect "a command that does not exist" 2 'no command apend; did you mean append\? There are create, ' "$weir" apend s
+expect "one that is like no other" 2 'no command unlock\. There are create, ' "$weir" unlock
 expect "a producer's name is spelled out" 0 'by producer a\\u{1B}\[31mb' bash -c "for _ in 1 2; do seq 3 | '$weir' append raw --producer \$'a\\e[31mb' || exit; done"
 expect "a load pattern that is none" 2 'There is no load pattern soon' "$weir" flow --simulate --pattern soon
 expect "a negative count" 2 'count is negative' "$weir" read s --count -1
