@@ -27,7 +27,7 @@ expect "a healthy store, every byte" 0 '' "$weir" verify --deep
 check "it says how much it read" grep -qE 'healthy: 4 streams, .* records, .* read' "$work/out"
 check "looking changes no byte" [ "$(digest "$WEIR_STORE")" = "$before" ]
 
-expect "no store" 1 'There is no store at' "$weir" verify --store "$work/nowhere"
+expect "no store" 1 '^weir: There is no store at [^ ]*/nowhere; check the path\.$' "$weir" verify --store "$work/nowhere"
 mkdir "$work/other" && echo hello >"$work/other/file"
 expect "a folder of other things" 1 'is no store' "$weir" verify --store "$work/other"
 expect "threads out of range" 2 'expected 1 to 64' "$weir" verify --threads 0
@@ -174,7 +174,7 @@ flip "$(find "$work/bad/streams" -name '0*.segment' -size +50M | sort | head -n 
 expect "a damaged batch stays" 3 '' "$weir" repair --deep --apply --store "$work/bad"
 check "and that is said" grep -q 'left as it is' "$work/out"
 
-expect "no store to repair" 1 'There is no store at' "$weir" repair --store "$work/nowhere"
+expect "no store to repair" 1 '^weir: There is no store at [^ ]*/nowhere; check the path\.$' "$weir" repair --store "$work/nowhere"
 expect "a folder of other things to repair" 1 'is no store' "$weir" repair --apply --store "$work/other"
 cp -a "$work/good" "$work/newest" && make_newer "$work/newest"
 expect "a newer format to repair" 1 'version 9' "$weir" repair --apply --store "$work/newest"

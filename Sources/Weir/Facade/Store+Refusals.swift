@@ -1,7 +1,19 @@
 import WeirBase
+import WeirFiles
 
 /// What a store refuses, each in one sentence.
 extension Store {
+    /// Of a store that somebody has, and wants to have looked at. Throws `notFound`.
+    static func rootToExamine(_ path: String) throws(WeirError) -> RealFileSystem {
+        do throws(WeirError) {
+            return try RealFileSystem.openRoot(path, creating: false)
+        } catch {
+            guard error.code == .notFound else { throw error }
+            throw WeirError(
+                .notFound, "There is no store at \(path); check the path.", errno: error.errno)
+        }
+    }
+
     /// Throws `invalidArgument` for a name that no stream of a user can have.
     package static func expectUserName(_ name: String) throws(WeirError) {
         try expectUserName(StreamName(name))

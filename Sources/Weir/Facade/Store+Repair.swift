@@ -74,7 +74,7 @@ extension Store {
         progress: @escaping @Sendable (VerifyProgress) -> Bool = { _ in true }
     ) throws(WeirError) -> RepairPlan {
         let report = try verify(at: path, deep: deep, threads: threads, progress: progress)
-        return try plan(report.findings, files: try root(path, .read))
+        return try plan(report.findings, files: try rootToExamine(path))
     }
 
     /// Performs a plan that was made of this store: its steps, in their order, and nothing else.
@@ -97,9 +97,10 @@ extension Store {
         at path: String, performing plan: RepairPlan, deep: Bool = false, threads: Int = 2,
         progress: (_ number: Int, RepairStep) -> Void = { _, _ in }
     ) throws(WeirError) -> RepairReport {
+        let files = try rootToExamine(path)
         do throws(WeirError) {
             return try repair(
-                files: try root(path, .read), host: .system(), performing: plan, deep: deep,
+                files: files, host: .system(), performing: plan, deep: deep,
                 threads: threads, progress: progress
             ) { (engine, _) throws(WeirError) in
                 try verifyIndex(of: engine, deep: deep)

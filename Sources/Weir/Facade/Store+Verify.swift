@@ -58,8 +58,8 @@ extension Store {
         at path: String, deep: Bool = false, threads: Int = 2,
         progress: @escaping @Sendable (VerifyProgress) -> Bool = { _ in true }
     ) throws(WeirError) -> VerifyReport {
+        let files = try rootToExamine(path)
         do throws(WeirError) {
-            let files = try root(path, .read)
             return try verify(
                 files: files, host: .system(), deep: deep, threads: threads, progress: progress
             ) { (engine, isWanted) throws(WeirError) in
