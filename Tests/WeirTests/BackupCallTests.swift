@@ -71,6 +71,31 @@ struct BackupCallTests {
         try await store.close()
     }
 
+    @Test func `is restored, or refused in a sentence where the new folder goes away`()
+        async throws
+    {
+        let store = try await store()
+        _ = try await store.backup(to: backup)
+        let target = folder.path + "/restored"
+        for way in [Self.remove, Self.moveAway] {
+            let error = await #expect(throws: WeirError.self) {
+                try await Store.restore(from: self.backup, to: target) { _, _ in
+                    way(target + ".restoring")
+                    return true
+                }
+            }
+            #expect(error?.code == .notFound)
+            #expect(error?.message.contains("restored.restoring, in which the store was") == true)
+            #expect(error?.description.contains("went away meanwhile; nothing was") == true)
+            _ = try await Store.restore(from: backup, to: target)
+            TemporaryFolder.remove(target)
+        }
+        try await store.close()
+    }
+
+    private static func remove(_ path: String) { TemporaryFolder.remove(path) }
+    private static func moveAway(_ path: String) { rename(path, path + "-away") }
+
     @Test func `tells how far it is`() async throws {
         let store = try await store()
         let seen = Lock<[(Int, Int)]>([])

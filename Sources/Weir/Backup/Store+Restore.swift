@@ -131,8 +131,24 @@ extension Store {
                     "Another restore is under way to \(path + name); wait until it is done, or "
                         + "give another path.", cause: error.message)
             }
+            guard error.code != .notFound || isThere(unfinished, in: parent) else {
+                throw WeirError(
+                    .notFound,
+                    "The folder \(path + unfinished), in which the store was being made, went away "
+                        + "meanwhile; nothing was restored. Run the restore again.",
+                    errno: error.errno)
+            }
             _ = isRemoved(unfinished, in: parent)
             throw error
+        }
+    }
+
+    /// `true` where that cannot be told: then the error speaks for itself.
+    private static func isThere(_ name: String, in parent: RealFileSystem) -> Bool {
+        do throws(WeirError) {
+            return try parent.list("").contains(name)
+        } catch {
+            return true
         }
     }
 
