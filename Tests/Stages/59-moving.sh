@@ -39,6 +39,10 @@ for round in 1 2 3 4; do
 done
 check "what came by it is there once" cmp <(seq 3) <("$weir" read n --store "$work/in-named")
 
+# Through a pipe an archive says itself what it is.
+"$weir" export s --format archive 2>"$work/err" | "$weir" import unnamed --store "$work/in-pipe" 2>"$work/err"
+if [ "$(digest unnamed "$work/in-pipe")" = "$want" ]; then echo "ok an archive is known without its format"; else echo "not ok an archive without its format: $(head -n 1 "$work/err")"; fi
+
 # What comes later is copied later; partitions go together.
 "$weir" copy s c --to-store "$work/later" 2>"$work/err"
 echo more | "$weir" append s
@@ -122,6 +126,32 @@ done
 # Refused, each in a sentence, and nothing lost.
 archive=$work/s.archive
 size=$(stat -c %s "$archive")
+
+# What is no archive and no text leaves no store, and in one that exists no stream.
+"$weir" create other --store "$work/exists"
+unmade() { # NAME PATTERN FILE [OPTION…]
+    local name=$1 pattern=$2 file=$3
+    shift 3
+    expect "$name" 1 "$pattern" "$weir" import t "$file" --store "$work/unmade" "$@"
+    expect "$name, into a store that exists" 1 "$pattern" "$weir" import t "$file" --store "$work/exists" "$@"
+    "$weir" import t --store "$work/exists" "$@" <"$file" 2>"$work/err" && echo "not ok $name through a pipe is taken"
+    if [ ! -e "$work/unmade" ] && [ "$("$weir" ls --store "$work/exists" | tail -n +2 | cut -d' ' -f1)" = other ]; then echo "ok $name leaves nothing"; else echo "not ok $name leaves something"; fi
+}
+: >"$work/empty"
+head -c 40 "$archive" >"$work/beginning"
+head -c 4000 /dev/urandom >"$work/random"
+cp "$archive" "$work/other-head" && printf 'X' | dd of="$work/other-head" bs=1 seek=60 conv=notrunc 2>/dev/null
+echo '{"value"' >"$work/no.json"
+unmade "an empty archive" "ends inside the archive's head" "$work/empty" --format archive
+unmade "an archive cut within its head" "ends inside the archive's head" "$work/beginning"
+unmade "random bytes for an archive" 'does not begin with WEIRARC1' "$work/random" --format archive
+unmade "an archive with another head" "head has the checksum" "$work/other-head"
+unmade "random bytes" 'no JSON object' "$work/random"
+unmade "random bytes for csv" 'an export has offset,time' "$work/random" --format csv
+unmade "a line that is cut" 'Line 1: this is no JSON object' "$work/no.json"
+unmade "a directory" 'is a directory' "$work"
+unmade "a directory for csv" 'is a directory' "$work" --format csv
+unmade "a directory for an archive" 'is a directory' "$work" --format archive
 head -c $((size - 30)) "$archive" >"$work/cut.archive"
 expect "a cut archive" 1 'before the archive.s trailer' "$weir" import t "$work/cut.archive" --store "$work/bad"
 expect "the whole one goes on behind it" 0 '6,000 were there already' "$weir" import t "$archive" --store "$work/bad"

@@ -106,6 +106,27 @@ public struct ArchiveImport: ~Copyable {
     }
 }
 
+extension ArchiveImport {
+    /// What every archive begins with: "WEIRARC1".
+    public static let magic = (0..<8).map {
+        UInt8(truncatingIfNeeded: ArchiveHead.magic >> ($0 * 8))
+    }
+    /// No head is longer.
+    public static let headBytesMax = ArchiveHead.byteCountMax
+
+    /// Proves an archive's head before a store is opened, or made, for it. `beginning` is the first
+    /// `headBytesMax` bytes of the input, or all that it has.
+    ///
+    /// Throws `damaged` for what is no archive, was cut within its head or altered there, and
+    /// `newerFormat`.
+    public static func expectHead(_ beginning: some Sequence<UInt8>) throws(WeirError) {
+        var decoder = ArchiveDecoder()
+        decoder.add(Array(beginning))
+        guard case .head(let head)? = try decoder.next() else { return try decoder.expectEnd() }
+        try ImportLane.expectEnd(of: head)
+    }
+}
+
 /// What became of an archive.
 public struct ImportOutcome: Sendable, Hashable {
     public let stream: StreamName

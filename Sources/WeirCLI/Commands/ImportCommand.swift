@@ -8,7 +8,8 @@ struct ImportCommand: ParsableCommand {
         discussion: """
             A stream that does not exist is made: by an archive with the settings, the partitions \
             and the offsets that it had, by ndjson and csv with the usual ones. Into a stream that \
-            exists, records are appended at its end.
+            exists, records are appended at its end. An archive is known by its first bytes, under \
+            any name and through a pipe.
 
             The same command again goes on where an interrupted one ended, and appends nothing \
             twice: an archive's batches tell how far its stream has come, and a file of ndjson or \
@@ -32,46 +33,49 @@ struct ImportCommand: ParsableCommand {
     @Option(help: MovingFormat.help) var format: MovingFormat?
     @Option(help: "ndjson, csv: the name under which the input is known.") var producer: String?
 
-    private var kind: MovingFormat { MovingFormat(format, file: file) }
-
     func validate() throws {
+        try expectText(MovingFormat(format, file: file))
+    }
+
+    private func expectText(_ kind: MovingFormat) throws {
         guard kind != .archive || producer == nil else {
             throw ValidationError("An archive is known by itself; leave --producer out.")
         }
     }
 
-    /// The file's content, held against the checksum beside it; `nil` for a pipe.
-    private func provenContent() throws -> ContentName? {
-        guard let content = try ContentName(file), let file else { return nil }
-        if ChecksumFile.exists(beside: file) {
-            try ChecksumFile.expect(content.digest, of: file)
-        }
-        return content
+    func run() throws {
+        try Store.expectUserName(stream)
+        let source = try InputSource(path: file)
+        // An archive says itself that it is one, through a pipe and under any name.
+        let isArchive = try format == nil && source.begins(with: ArchiveImport.magic)
+        let kind = isArchive ? .archive : MovingFormat(format, file: file)
+        try expectText(kind)
+        if kind == .archive { try bringArchive(source) } else { try bringText(source, kind) }
     }
 
-    func run() throws {
-        let source = try InputSource(path: file)
-        if kind == .archive {
-            let opened = try options.open(making: stream)
+    private func bringArchive(_ source: InputSource) throws {
+        try ArchiveImport.expectHead(source.peek(upTo: ArchiveImport.headBytesMax))
+        let opened = try options.open(making: stream)
+        let bar = ProgressBar("import", total: source.totalBytes)
+        do {
             var moving = try ArchiveMoving(opened.store, into: stream)
-            let bar = ProgressBar("import", total: source.totalBytes)
-            do {
-                try moving.run(bar) {
-                    source.bytesRead
-                } from: {
-                    try source.piece()
-                }
-            } catch {
-                // Whatever came is durable then.
-                throw opened.closed(after: error)
+            try moving.run(bar) {
+                source.bytesTaken
+            } from: {
+                try source.piece()
             }
-            return try opened.finish()
+        } catch {
+            // Whatever came is durable then.
+            throw opened.closed(after: error)
         }
+        try opened.finish()
+    }
+
+    private func bringText(_ source: InputSource, _ kind: MovingFormat) throws {
         // A pipe is not opened a second time.
         let content = source.totalBytes == nil ? nil : try provenContent()
         let name = producer ?? content?.description
-        let parser = ImportParser(
-            parser: kind == .csv ? try ExportedCSVParser(source) : NDJSONParser(source))
+        let parser = try ImportParser(source, kind)
         let opened = try options.open(making: stream)
         let appender = try Appender(
             stream, in: opened.store, creating: StreamConfiguration(), producer: name,
@@ -84,44 +88,14 @@ struct ImportCommand: ParsableCommand {
             throw error.advising("")
         }
     }
-}
 
-/// Says of a line that is no record what can be imported.
-private struct ImportParser: RecordParser {
-    var parser: any RecordParser
-    var line: Int { parser.line }
-
-    mutating func next() throws -> TextRecord? {
-        do {
-            return try parser.next()
-        } catch let error as WeirError where error.code == .malformedInput {
-            throw error.advising(
-                " Only what `export` or `read` wrote can be imported; see `weir append`.")
+    /// The file's content, held against the checksum beside it; `nil` for a pipe.
+    private func provenContent() throws -> ContentName? {
+        guard let content = try ContentName(file), let file else { return nil }
+        if ChecksumFile.exists(beside: file) {
+            try ChecksumFile.expect(content.digest, of: file)
         }
-    }
-}
-
-extension WeirError {
-    /// With other advice than that of `append`.
-    fileprivate func advising(_ advice: String) -> WeirError {
-        WeirError(code, message.replacing(malformedAdvice, with: advice))
-    }
-}
-
-/// A file's content as the name of a producer: its length, and the SHA-256 of all of it.
-struct ContentName: CustomStringConvertible {
-    let description: String
-    let digest: String
-
-    /// `nil` for what cannot be read twice.
-    init?(_ path: String?) throws {
-        guard let path, path != "-" else { return nil }
-        let source = try InputSource(path: path)
-        guard source.totalBytes != nil else { return nil }
-        var digest = SHA256()
-        while let piece = try source.piece() { digest.add(piece) }
-        self.digest = digest.finish()
-        description = "weir.import.\(source.bytesRead).\(self.digest)"
+        return content
     }
 }
 

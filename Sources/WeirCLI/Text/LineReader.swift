@@ -9,17 +9,24 @@ final class InputSource {
     private var position = 0
     private var end = 0
     private(set) var bytesRead = 0
+    private var isEnded = false
     /// Called before a read that may wait long: what is half full goes now.
     var onPause: () throws -> Void = {}
     private static let pauseMilliseconds: Int32 = 10
 
-    /// Standard input for `-` or nothing. Throws `notFound`, `permissionDenied`.
+    /// Standard input for `-` or nothing. Throws `notFound`, `permissionDenied`, `invalidArgument`
+    /// for a directory.
     init(path: String?, chunkBytes: Int = 256 << 10) throws(WeirError) {
         chunk = [UInt8](repeating: 0, count: chunkBytes)
         guard let path, path != "-" else {
             descriptor = 0
             name = "standard input"
             return
+        }
+        guard !isDirectory(path) else {
+            throw WeirError(
+                .invalidArgument,
+                "The input \(path) is a directory; give a file, or - for standard input.")
         }
         let opened = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard opened >= 0 else {
@@ -47,6 +54,25 @@ final class InputSource {
     func peek() throws -> UInt8? {
         if position == end { try fill() }
         return position < end ? chunk[position] : nil
+    }
+
+    /// Up to so many of the next bytes without taking them; fewer only at the end of the input.
+    func peek(upTo count: Int) throws -> ArraySlice<UInt8> {
+        if position + count > chunk.count {
+            chunk.removeSubrange(..<position)
+            end -= position
+            position = 0
+            chunk += repeatElement(0, count: max(0, max(count, 1) - chunk.count))
+        }
+        while end - position < count, !isEnded { try fill() }
+        return chunk[position..<min(end, position + count)]
+    }
+
+    /// Whether these bytes come next. Takes none, and waits for none behind the first that differs.
+    func begins(with bytes: [UInt8]) throws -> Bool {
+        for count in bytes.indices.map({ $0 + 1 })
+        where try !peek(upTo: count).elementsEqual(bytes.prefix(count)) { return false }
+        return true
     }
 
     func skip() { position += 1 }
@@ -84,7 +110,28 @@ final class InputSource {
         }
     }
 
+    /// Reads more, behind what was not taken yet.
     private func fill() throws {
+        if isEnded { return }
+        try awaitData()
+        if position == end { (position, end) = (0, 0) }
+        let count = unsafe chunk.withUnsafeMutableBytes { bytes in
+            unsafe read(descriptor, bytes.baseAddress.map { unsafe $0 + end }, bytes.count - end)
+        }
+        if count < 0 {
+            if errno == EINTR { return try fill() }
+            throw WeirError(
+                .system,
+                "Reading \(name) failed: \(systemMessage()); give a file that can be read, or - "
+                    + "for standard input.",
+                errno: errno)
+        }
+        isEnded = count == 0
+        end += count
+        bytesRead += count
+    }
+
+    private func awaitData() throws {
         if Interrupt.isRequested { throw ExitRequest(status: ExitStatus.interrupted) }
         var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         if unsafe poll(&waiting, 1, Self.pauseMilliseconds) == 0 {
@@ -95,18 +142,6 @@ final class InputSource {
             }
         }
         if Interrupt.isRequested { throw ExitRequest(status: ExitStatus.interrupted) }
-        let count = unsafe read(descriptor, &chunk, chunk.count)
-        if count < 0 {
-            if errno == EINTR { return try fill() }
-            throw WeirError(
-                .system,
-                "Reading \(name) failed: \(systemMessage()); give a file that can be read, or - "
-                    + "for standard input.",
-                errno: errno)
-        }
-        position = 0
-        end = count
-        bytesRead += count
     }
 }
 
