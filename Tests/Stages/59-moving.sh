@@ -35,13 +35,16 @@ if [ "$(digest s "$work/in-archive")" = "$want" ]; then echo "ok an archive brin
 mkfifo "$work/named"
 for round in 1 2 3 4; do
     printf '{"value":"%d"}\n' 1 2 3 >"$work/named" &
-    expect "a named pipe, round $round" 0 "of 3 records, $((round == 1 ? 0 : 3)) were there already" timeout -s KILL 20 "$weir" import n "$work/named" --producer p --store "$work/in-named"
+    said=$([ $round -eq 1 ] && echo '3 records into n, offsets 0 to before 3, which are new' || echo '0 records into n; 3 were there already')
+    expect "a named pipe, round $round" 0 "imported $said" timeout -s KILL 20 "$weir" import n "$work/named" --producer p --store "$work/in-named"
 done
 check "what came by it is there once" cmp <(seq 3) <("$weir" read n --store "$work/in-named")
 
 # Through a pipe an archive says itself what it is.
 "$weir" export s --format archive 2>"$work/err" | "$weir" import unnamed --store "$work/in-pipe" 2>"$work/err"
 if [ "$(digest unnamed "$work/in-pipe")" = "$want" ]; then echo "ok an archive is known without its format"; else echo "not ok an archive without its format: $(head -n 1 "$work/err")"; fi
+expect "text tells how much was imported" 0 'imported 6,000 records into told, offsets 0 to before 6000, which are new' "$weir" import told "$work/s.csv" --store "$work/in-pipe"
+expect "and how much was there" 0 'imported 0 records into told; 6,000 were there already' "$weir" import told "$work/s.csv" --store "$work/in-pipe"
 
 # What comes later is copied later; partitions go together.
 "$weir" copy s c --to-store "$work/later" 2>"$work/err"

@@ -88,7 +88,7 @@ struct AppendCommand: ParsableCommand {
         try warnOfSettings(appender.configuration)
         try opened.append(
             parser, of: source, to: appender, ProgressBar("append", total: source.totalBytes),
-            skippingBad: skipBad)
+            skippingBad: skipBad, tell: appender.tellRepeats)
     }
 
     /// Settings count when a stream is made; for one that exists they would be lost silently.
@@ -121,10 +121,11 @@ struct AppendCommand: ParsableCommand {
 }
 
 extension OpenedStore {
-    /// Appends what an input has, and closes the store in good order, whatever happens.
+    /// Appends what an input has, and closes the store in good order, whatever happens. `tell` says
+    /// what became of it.
     func append(
         _ parser: any RecordParser, of source: InputSource, to appender: Appender,
-        _ bar: ProgressBar, skippingBad: Bool = false
+        _ bar: ProgressBar, skippingBad: Bool = false, tell: () -> Void
     ) throws {
         var parser = parser
         source.onPause = { try appender.flush() }
@@ -148,7 +149,7 @@ extension OpenedStore {
             throw closed(after: error, appender.flush)
         }
         bar.end()
-        appender.tellRepeats()
+        tell()
         if let first = bad.first {
             Words.say(
                 "weir: skipped \(Numbers.grouped(bad.count)) malformed "

@@ -2,6 +2,7 @@ import Weir
 
 /// Gathers records into batches and appends them: to one stream, or to the partitions of one.
 final class Appender {
+    private let name: String
     private let lanes: [AppendLane]
     /// `nil` for a stream that stands alone.
     private let router: PartitionedStream?
@@ -37,6 +38,7 @@ final class Appender {
         producer: String?, batchRecords: Int, level: DurabilityLevel? = nil,
         printsAcks: Bool = false
     ) throws {
+        self.name = name
         router = try store.partitionedEntry(name).map { _ in
             try store.partitionedStreamBlocking(name)
         }
@@ -133,6 +135,26 @@ final class Appender {
         Words.say(
             "weir: of \(Numbers.records(total)), \(Numbers.grouped(repeats)) \(were) there "
                 + "already, by producer \(producer)")
+        tellShortness()
+    }
+
+    /// Says what came of an import, as that of an archive does.
+    func tellImport() {
+        var text = "weir: imported \(Numbers.records(count)) into \(name)"
+        if router != nil {
+            text += ", in \(lanes.count) partitions"
+        } else if let offsets {
+            text += ", offsets \(offsets.first) to before \(offsets.last + 1), which are new"
+        }
+        if repeats > 0 {
+            let were = repeats == 1 ? "was" : "were"
+            text += "; \(Numbers.grouped(repeats)) \(were) there already"
+        }
+        Words.say(text)
+        if producer != nil { tellShortness() }
+    }
+
+    private func tellShortness() {
         let known = lanes.map(\.knownNumber).max() ?? 0
         if known > number - 1 {
             Words.say(

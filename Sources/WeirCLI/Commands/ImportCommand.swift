@@ -82,7 +82,8 @@ struct ImportCommand: ParsableCommand {
             batchRecords: 1000)
         do {
             try opened.append(
-                parser, of: source, to: appender, ProgressBar("import", total: source.totalBytes))
+                parser, of: source, to: appender, ProgressBar("import", total: source.totalBytes),
+                tell: appender.tellImport)
         } catch let error as WeirError where error.code == .malformedInput {
             // Nothing is skipped here.
             throw error.advising("")
