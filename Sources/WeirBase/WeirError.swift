@@ -117,6 +117,10 @@ extension WeirError {
         WeirError(.newerFormat, message, at: path.map { Place(path: $0) })
     }
 
+    /// Whether what kept one segment from being read may keep no other: its medium, its bytes, its
+    /// name or its rights, and not what the process lacks.
+    package var isOfOneSegment: Bool { ![.closed, .newerFormat, .exhausted].contains(code) }
+
     /// The same failure with a more exact place: known parts stay, unknown ones are filled in.
     package func located(_ outer: Place) -> WeirError {
         var place = place ?? Place()

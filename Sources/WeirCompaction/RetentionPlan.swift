@@ -58,8 +58,10 @@ package struct RetentionPlan: Sendable, Hashable {
         logStart = offset > start ? offset : nil
     }
 
-    /// Keeps the newest of the files that were to go. The log begins where it was to begin.
-    package mutating func keepLastFile() { retired.removeLast() }
+    /// Keeps files that were to go, from that of a segment on. The log begins where it was to.
+    package mutating func keepFiles(from id: SegmentID) {
+        retired = Array(retired.prefix { $0.id != id })
+    }
 }
 
 extension RetentionPolicy {

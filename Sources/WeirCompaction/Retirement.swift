@@ -20,17 +20,27 @@ package struct Retirement<Files: FileSystem>: Sendable {
         self.leftovers = leftovers
     }
 
-    /// Throws what the medium said; what went by then stays gone, and the rest is as it was.
-    package func perform(_ plan: RetentionPlan) throws(WeirError) {
-        guard let goal = plan.logStart else { return }
-        var left = try kept(plan).retired[...]
-        guard !left.isEmpty || goal > writer.view.logStart else { return }
+    /// A segment whose footer could not be read, and why.
+    package typealias Unread = (id: SegmentID, why: WeirError)
+
+    /// The footers of `passed` are not read: that was in vain a moment ago. Gives those that could
+    /// not be. Throws what the medium said; what went by then stays gone, and the rest is as it
+    /// was.
+    @discardableResult
+    package func perform(
+        _ plan: RetentionPlan, passing passed: Set<SegmentID> = []
+    ) throws(WeirError) -> [Unread] {
+        guard let goal = plan.logStart else { return [] }
+        var unread: [Unread] = []
+        var left = try kept(plan, passing: passed, &unread).retired[...]
+        guard !left.isEmpty || goal > writer.view.logStart else { return unread }
         // In parts, so that no edit is too large; all of them say the truth.
         repeat {
             let part = left.prefix(Limits.retiredAtOnceMax)
             left = left.dropFirst(part.count)
             try retire(part.map(\.id), logStart: left.first?.base ?? goal)
         } while !left.isEmpty
+        return unread
     }
 
     private func retire(_ ids: [SegmentID], logStart: Offset) throws(WeirError) {
@@ -42,15 +52,36 @@ package struct Retirement<Files: FileSystem>: Sendable {
     }
 
     /// The footer of the newest sealed segment may be all that tells of the stream's producers: its
-    /// file stays then, until another one is sealed. So does one whose footer does not hold, since
-    /// nobody knows.
-    private func kept(_ plan: RetentionPlan) throws(WeirError) -> RetentionPlan {
-        let newest = writer.view.segments.last { $0.sealed != nil }
-        guard let newest, newest.id == plan.retired.last?.id, let sealed = newest.sealed
-        else { return plan }
-        if let footer = try newest.footer(sealed), footer.producers.isEmpty { return plan }
+    /// file stays then, until another one is sealed. Where it does not tell, the files stay from
+    /// the newest one on that does: it and the batches behind it are what else there is.
+    private func kept(
+        _ plan: RetentionPlan, passing passed: Set<SegmentID>, _ unread: inout [Unread]
+    ) throws(WeirError) -> RetentionPlan {
+        let sealed = writer.view.segments.filter { $0.sealed != nil }
+        guard !plan.retired.isEmpty, var floor = sealed.last else { return plan }
+        for segment in sealed.reversed() {
+            floor = segment
+            guard !passed.contains(segment.id),
+                let rows = try rows(of: segment, &unread)
+            else { continue }
+            if rows.isEmpty, segment === sealed.last { return plan }
+            break
+        }
         var plan = plan
-        plan.keepLastFile()
+        plan.keepFiles(from: floor.id)
         return plan
+    }
+
+    private func rows(
+        of segment: ReadableSegment<Files>, _ unread: inout [Unread]
+    ) throws(WeirError) -> [ProducerRow]? {
+        guard let sealed = segment.sealed else { return nil }
+        do throws(WeirError) {
+            return try segment.footer(sealed)?.producers
+        } catch {
+            guard error.isOfOneSegment else { throw error }
+            unread.append((segment.id, error.located(.init(path: segment.path))))
+            return nil
+        }
     }
 }

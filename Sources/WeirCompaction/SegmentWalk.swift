@@ -66,10 +66,6 @@ struct SegmentWalk<Files: FileSystem>: ~Copyable {
 }
 
 extension WeirError {
-    /// Whether what kept one segment from being read may keep no other: its medium, its bytes, its
-    /// name or its rights, and not what the process lacks.
-    package var isOfOneSegment: Bool { ![.closed, .newerFormat, .exhausted].contains(code) }
-
     /// Without its place, which whoever is told knows.
     var reason: String { cause.map { "\(message): \($0)" } ?? message }
 }

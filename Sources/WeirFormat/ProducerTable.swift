@@ -104,3 +104,17 @@ package struct ProducerTable: Sendable, Hashable {
         entries[oldest.key] = nil
     }
 }
+
+/// What footers and batches come to, and what keeps that from being all.
+package struct ToldProducers: Sendable {
+    package var table = ProducerTable()
+    /// Why more may have been told: by a footer that does not hold, a file that cannot be read.
+    package private(set) var doubt: WeirError?
+
+    package init() {}
+
+    /// A file that is gone says least: what else there is comes before it.
+    package mutating func note(_ error: WeirError) {
+        if doubt == nil || doubt?.code == .notFound { doubt = error }
+    }
+}

@@ -27,8 +27,9 @@ package struct SegmentFooter: Sendable, Hashable {
     package var segmentID: SegmentID
     package var summary: SegmentSummary
     /// Of the whole log up to this segment's end. At most `Limits.producersMax`; those with the
-    /// lowest offsets are forgotten first.
-    package var producers: [ProducerRow] = []
+    /// lowest offsets are forgotten first. `nil` if it does not tell: then the footer before it,
+    /// and the batches behind that one, do.
+    package var producers: [ProducerRow]? = []
     package var logStart: Offset
     package var configuration: StreamConfiguration
 
@@ -56,8 +57,10 @@ package struct SegmentFooter: Sendable, Hashable {
         }
         section(SectionType.counts, summary.encodeCounts())
         section(SectionType.blockIndex, summary.encodeIndex())
-        let kept = producers.sorted { $0.offset > $1.offset }.prefix(Limits.producersMax)
-        section(SectionType.producers, ProducerRow.encode(Array(kept)))
+        if let producers {
+            let kept = producers.sorted { $0.offset > $1.offset }.prefix(Limits.producersMax)
+            section(SectionType.producers, ProducerRow.encode(Array(kept)))
+        }
         var keys = ByteWriter()
         keys.put(summary.keyedCount)
         keys.put(summary.tombstoneCount)
@@ -177,8 +180,9 @@ package struct SegmentFooter: Sendable, Hashable {
         var footer = SegmentFooter(
             segmentID: segment, summary: try SegmentSummary.decode(counts: counts, index: index),
             logStart: logStart, configuration: try ConfigurationCoding.decode(rest))
-        if let producers = payloads[SectionType.producers] {
-            footer.producers = try ProducerRow.decode(producers, "footer's producers")
+        let producers = payloads[SectionType.producers]
+        footer.producers = try producers.map { rows throws(WeirError) in
+            try ProducerRow.decode(rows, "footer's producers")
         }
         return footer
     }

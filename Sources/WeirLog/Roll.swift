@@ -62,11 +62,11 @@ package struct Roll<Files: FileSystem>: Sendable {
 
     private func rows(
         _ segment: ReadableSegment<Files>, _ view: LogView<Files>
-    ) throws(WeirError) -> [ProducerRow] {
+    ) throws(WeirError) -> [ProducerRow]? {
         switch producers {
         case .known(let table): table.rows
-        case .asBefore: try view.producers(before: segment).rows
-        case .unread: try view.producers(through: segment).rows
+        case .asBefore: try view.producers(upTo: segment, isIncluded: false)
+        case .unread: try view.producers(upTo: segment, isIncluded: true)
         }
     }
 

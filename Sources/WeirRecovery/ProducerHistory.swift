@@ -5,63 +5,80 @@ import WeirFormat
 /// What the footer of a recovered segment says of producers: those of the footer before it, and of
 /// every batch that is kept.
 extension StreamRecovery {
-    /// Up to the end of a segment that is kept up to `end`.
+    /// Up to the end of a segment that is kept up to `end`. Where that may not be all, the doubt
+    /// says why.
     func producers(
         of scan: ScannedSegment, keptTo end: FilePosition, _ file: Files.File, _ path: String
-    ) throws(WeirError) -> [ProducerRow] {
-        var table = try producers(before: scan.base)
+    ) throws(WeirError) -> ToldProducers {
+        var told = try producers(before: scan.base)
         if scan.hasExtensions {
-            try Self.walk(file, scan.id, scan.batchesStart..<end, path, files, &table)
+            try Self.walk(file, scan.id, scan.batchesStart..<end, path, files, &told.table)
         }
-        return table.rows
+        return told
     }
 
-    /// Up to where a segment begins. A footer that is lost or does not hold is made up for by the
-    /// batches before it; a segment that cannot be read tells nothing, as its records are lost.
-    private func producers(before base: Offset) throws(WeirError) -> ProducerTable {
-        var table = ProducerTable()
-        var walked: [(entry: SegmentEntry, name: String, end: FilePosition)] = []
+    /// Up to where a segment begins. A footer that does not hold is made up for by the batches
+    /// before it, as `LogView` does it.
+    private func producers(before base: Offset) throws(WeirError) -> ToldProducers {
+        var told = ToldProducers()
+        var walked: [(entry: SegmentEntry, end: FilePosition)] = []
+        var missed: [(entry: SegmentEntry, doubt: WeirError)] = []
+        var hasBeginning = false
         for entry in state.segments.reversed() where entry.base < base {
-            guard let sealed = entry.sealed, let found = directory.segments[entry.id] else {
-                continue
-            }
-            if let footer = try footer(of: entry.id, found.name) {
-                table = ProducerTable(footer.producers)
-                break
-            }
-            walked.append((entry, found.name, sealed.batchesEnd))
-        }
-        for (entry, name, end) in walked.reversed() {
-            let path = directory.path(name)
+            guard let sealed = entry.sealed else { continue }
             do throws(WeirError) {
-                let file = try files.open(path, .read)
-                let start = FilePosition(UInt64(SegmentHeader.alignment))
-                try Self.walk(file, entry.id, start..<max(start, end), path, files, &table)
-                try files.close(file)
+                if let rows = try rows(of: entry) {
+                    told.table = ProducerTable(rows)
+                    hasBeginning = true
+                    break
+                }
             } catch {
-                guard Self.isLoss(error) else { throw error }
+                guard error.isOfOneSegment else { throw error }
+                missed.append((entry, error))
+            }
+            walked.append((entry, sealed.batchesEnd))
+        }
+        hasBeginning = hasBeginning || walked.last.map { $0.entry.base == .zero } ?? true
+        for (entry, end) in walked.reversed() {
+            do throws(WeirError) {
+                try walk(entry, to: end, &told.table)
+            } catch {
+                guard error.isOfOneSegment else { throw error }
+                told.note(error)
             }
         }
-        return table
-    }
-
-    private func footer(
-        of id: SegmentID, _ name: String
-    ) throws(WeirError) -> SegmentFooter? {
-        do throws(WeirError) {
-            let file = try files.open(directory.path(name), .read)
-            let size = try files.size(of: file)
-            let found = try ManifestLoader.readFooter(file, size, id, files)
-            try files.close(file)
-            return found?.0
-        } catch {
-            guard Self.isLoss(error) else { throw error }
-            return nil
+        for (entry, doubt) in missed where entry.generation > 0 || !hasBeginning {
+            told.note(doubt)
         }
+        return told
     }
 
-    private static func isLoss(_ error: WeirError) -> Bool {
-        [.notFound, .damaged, .system].contains(error.code)
+    /// As a segment's footer says; `nil` where it does not tell. Throws where it does not hold.
+    private func rows(of entry: SegmentEntry) throws(WeirError) -> [ProducerRow]? {
+        let path = path(of: entry)
+        let file = try files.open(path, .read)
+        let size = try files.size(of: file)
+        let found = try ManifestLoader.readFooter(file, size, entry.id, files)
+        try files.close(file)
+        if let found { return found.0.producers }
+        throw WeirError.damaged(
+            "The footer does not hold, and what it said of producers may stand nowhere else",
+            path: path)
+    }
+
+    private func path(of entry: SegmentEntry) -> String {
+        directory.segments[entry.id].map { directory.path($0.name) }
+            ?? StoreLayout.segment(directory.id, entry.id, base: entry.base)
+    }
+
+    private func walk(
+        _ entry: SegmentEntry, to end: FilePosition, _ table: inout ProducerTable
+    ) throws(WeirError) {
+        let path = path(of: entry)
+        let file = try files.open(path, .read)
+        let start = FilePosition(UInt64(SegmentHeader.alignment))
+        try Self.walk(file, entry.id, start..<max(start, end), path, files, &table)
+        try files.close(file)
     }
 
     private static func walk(

@@ -253,7 +253,8 @@ package struct StreamRecovery<Files: FileSystem> {
         var footer = SegmentFooter(
             segmentID: entry.id, summary: plan.summary, logStart: state.logStart,
             configuration: state.configuration)
-        footer.producers = try producers(of: scan, keptTo: plan.keptEnd, file, path)
+        let told = try producers(of: scan, keptTo: plan.keptEnd, file, path)
+        footer.producers = told.doubt == nil ? told.table.rows : nil
         let (bytes, checksum) = footer.encode(at: position)
         if isNewborn(entry.id), scan.header == nil {
             try files.writeAll(file, header(of: entry, plan.summary).encode(), at: .zero)

@@ -67,7 +67,8 @@ package struct StreamRepair<Files: FileSystem> {
         let recovery = StreamRecovery(
             files: files, directory: directory,
             evidence: .init(durableEnd: .zero, isSameBoot: false), isReadOnly: false, state: state)
-        footer.producers = try recovery.producers(of: scan, keptTo: position, file, path)
+        let told = try recovery.producers(of: scan, keptTo: position, file, path)
+        footer.producers = try rows(told, for: entry)
         let (bytes, checksum) = footer.encode(at: position)
         let sealed = SealedSegment(
             summary: summary, batchesEnd: position,
@@ -77,6 +78,25 @@ package struct StreamRepair<Files: FileSystem> {
         try files.sync(file)
         try files.close(file)
         try commit([.segmentSealed(id, sealed)])
+    }
+
+    /// What the new footer says of producers. Nothing, where a later one tells, or what cannot be
+    /// read now may tell later; else what is known counts as all there is, so that the stream takes
+    /// appends of named producers again.
+    private func rows(
+        _ told: ToldProducers, for entry: SegmentEntry
+    ) throws(WeirError) -> [ProducerRow]? {
+        let hasBeginning = entry.base == .zero || state.segments.first?.id != entry.id
+        if let doubt = told.doubt, doubt.code != .damaged { return nil }
+        if told.doubt == nil, entry.generation == 0, hasBeginning { return told.table.rows }
+        for later in state.segments where later.base > entry.base && later.sealed != nil {
+            guard let found = directory.segments[later.id] else { continue }
+            let file = try files.open(directory.path(found.name), .read)
+            let footer = try ManifestLoader.readFooter(file, files.size(of: file), later.id, files)
+            try files.close(file)
+            if footer?.0.producers != nil { return nil }
+        }
+        return told.table.rows
     }
 
     /// Whether a segment's header can be made anew: nothing is in it that the manifest lacks, and

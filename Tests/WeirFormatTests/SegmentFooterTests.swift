@@ -145,9 +145,17 @@ struct SegmentFooterTests {
             .init(name: "p\($0)", lastPublishingID: UInt64($0), offset: Offset(UInt64($0)))
         }
         let (bytes, _) = footer.encode(at: place)
-        let found = try SegmentFooter.decode(bytes, segment: segment, at: place).footer.producers
+        let found = try #require(
+            SegmentFooter.decode(bytes, segment: segment, at: place).footer.producers)
         #expect(found.count == Limits.producersMax)
         #expect(found.map(\.offset).min() == Offset(5))
+    }
+
+    @Test func `may leave it to others to tell of producers`() throws {
+        var footer = sample()
+        footer.producers = nil
+        let (bytes, _) = footer.encode(at: place)
+        #expect(try SegmentFooter.decode(bytes, segment: segment, at: place).footer == footer)
     }
 
     @Test func `with a producer's name over its limit is damaged`() throws {

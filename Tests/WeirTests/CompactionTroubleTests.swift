@@ -45,7 +45,7 @@ private struct Troubled {
     /// What a sealed segment's footer says of the producer; `nil` if it does not hold.
     func footerIDs(_ index: Int) throws -> [UInt64]? {
         let segment = writer.view.segments[index]
-        return try segment.footer(try #require(segment.sealed))?.producers.map(\.lastPublishingID)
+        return try segment.footer(try #require(segment.sealed))?.producers?.map(\.lastPublishingID)
     }
 
     func spoilFooter(_ index: Int) throws {
@@ -295,6 +295,23 @@ struct CompactionMendTests {
         let report = try place.compact()
         #expect(report.setAside == [] && report.mended.map(\.path) == paths)
         #expect(try (0...2).map { try place.footerIDs($0) } == [[5], [5], [5]])
+    }
+
+    @Test func `asks the footer behind one that cannot be read`() throws {
+        let place = try Troubled()
+        try place.append(5, key: "a")
+        try place.append([("a", "1"), ("b", "1")])
+        try place.append([("b", "2")])
+        _ = try place.compact()
+        try place.append([("a", "2")])
+        try place.spoilFooter(0)
+        let (mended, unread) = (place.path(0), place.path(1))
+        place.refuse(unread, .system)
+        let report = try place.compact()
+        #expect(report.mended.map(\.path) == [mended])
+        #expect(report.setAside.map(\.path) == [unread])
+        place.heal()
+        #expect(try place.footerIDs(0) == [5])
     }
 
     @Test func `leaves it where nothing tells the producers that only it said`() throws {

@@ -159,7 +159,8 @@ extension LogStream {
     /// under way. Works in a reading process too.
     ///
     /// Costs a read of a footer, and of the headers of what was appended behind it, where no
-    /// producer was asked for in this process. Throws what the medium said, `newerFormat`.
+    /// producer was asked for in this process. Throws what the medium said, `newerFormat`, and
+    /// `damaged` where not all of them can be told.
     public func producers() throws(WeirError) -> [ProducerInfo] {
         if engine.isReadOnly { try engine.refresh(open) }
         let known = committer?.writer.producers.snapshot
@@ -175,8 +176,9 @@ extension LogStream {
     ///
     /// The first time it reads what the log says of producers: a footer, and the headers of what
     /// was appended behind it by an earlier writer. Throws `invalidArgument` for a name that is
-    /// empty or too long or a store that is open for reading, `newerFormat`, and what the medium
-    /// said.
+    /// empty or too long or a store that is open for reading, `newerFormat`, what the medium said,
+    /// and `damaged` where a footer does not hold that alone told of producers: an append that is
+    /// sent again might be taken twice. `weir repair` ends that.
     public func producer(_ name: String) async throws -> Producer {
         let id = try ProducerName(name)
         let committer = try writable()
