@@ -224,6 +224,28 @@ struct UpkeepLookTests {
         try engine.close()
     }
 
+    @Test func `tells once of a footer that cannot be read, and tries it again later`() throws {
+        let place = try LookedAfter()
+        let stream = try place.stream(
+            "r", StreamConfiguration(durability: .flushed, retention: RetentionPolicy(bytesMax: 1)))
+        try place.append(to: stream)
+        let file = place.folder.path + "/" + (try #require(stream.info().segments.first)).path
+        try FileManager.default.moveItem(atPath: file, toPath: file + ".away")
+        func count() -> Int { place.words.count("retention of r: files stay") }
+        for _ in 0..<4 { place.look() }
+        #expect(count() == 1)
+        #expect(place.words.count("retention of r:") == 1)
+        #expect(try stream.info().segments.count == 2)
+        // The first look and the third tried it; two are left out.
+        try FileManager.default.moveItem(atPath: file + ".away", toPath: file)
+        place.look()
+        #expect(try stream.info().segments.count == 2)
+        place.look()
+        #expect(try stream.info().segments.count == 1)
+        #expect(count() == 1)
+        try place.store.closeBlocking()
+    }
+
     @Test func `lets go what is too old before it compacts`() throws {
         let place = try LookedAfter()
         let compacted = try place.stream("a", Self.compacted)

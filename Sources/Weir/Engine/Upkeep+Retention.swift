@@ -10,6 +10,8 @@ struct RetentionState: Sendable {
     var clock: RetentionClock
     /// Which cursor held back which stream at the last look.
     var held: [StreamID: String] = [:]
+    /// Of streams of which a footer could not be read: which, and when that is tried again.
+    var unread: [StreamID: UnreadFooters] = [:]
     var isDoubting = false
 
     init(_ engine: SystemEngine) {
@@ -21,6 +23,12 @@ struct RetentionState: Sendable {
     }
 }
 
+/// Footers that a look could not read. What they may tell of producers keeps files from going.
+struct UnreadFooters: Sendable {
+    var segments: Set<SegmentID> = []
+    var backoff = LookBackoff()
+}
+
 /// Letting records go: by a stream's policy, or by hand.
 extension Upkeep {
     func lookAtAges(
@@ -29,7 +37,8 @@ extension Upkeep {
         guard stream.settings.retention != nil else { return }
         do throws(WeirError) {
             guard let committer = try open(stream.name).committer else { return }
-            let report = try retain(stream, committer, isDryRun: false)
+            let passed = footersToPass(of: stream)
+            let report = try retain(stream, committer, isDryRun: false, passing: passed)
             if report.segmentsRemoved > 0 { logger.debug("retention: \(report)") }
         } catch {
             // The log is as good as before; the next look tries again.
@@ -59,7 +68,8 @@ extension Upkeep {
     ///
     /// Throws `invalidArgument` for a stream without a policy, and what the medium said.
     func retain(
-        _ stream: SystemStream, _ committer: Committer, isDryRun: Bool
+        _ stream: SystemStream, _ committer: Committer, isDryRun: Bool,
+        passing passed: Set<SegmentID> = []
     ) throws(WeirError) -> TrimReport {
         guard let policy = stream.settings.retention else {
             throw WeirError(
@@ -78,7 +88,7 @@ extension Upkeep {
         {
             try committer.sealActive()
         }
-        let report = try perform(stream, isDryRun: isDryRun) { writer in
+        let report = try perform(stream, isDryRun: isDryRun, passing: passed) { writer in
             RetentionPlan(
                 writer.manifest.state.segments, byteCount: writer.view.byteCount,
                 end: writer.view.flushedEnd, policy: policy,
@@ -100,7 +110,8 @@ extension Upkeep {
     }
 
     private func perform(
-        _ stream: SystemStream, isDryRun: Bool, _ plan: (SystemWriter) -> RetentionPlan
+        _ stream: SystemStream, isDryRun: Bool, passing passed: Set<SegmentID> = [],
+        _ plan: (SystemWriter) -> RetentionPlan
     ) throws(WeirError) -> TrimReport {
         guard let writer = stream.writer else { throw SystemEngine.readOnly() }
         let report = try turn(at: stream.id) { _ throws(WeirError) in
@@ -113,7 +124,9 @@ extension Upkeep {
             report.firstOffset = max(plan.logStart ?? .zero, writer.view.logStart).value
             var gone = plan.retired
             if !isDryRun {
-                try Retirement(writer, leftovers: leftovers).perform(plan)
+                let unread = try Retirement(writer, leftovers: leftovers)
+                    .perform(plan, passing: passed)
+                note(unread, passing: passed, of: stream)
                 let left = Set(writer.manifest.state.segments.map(\.id))
                 gone.removeAll { left.contains($0.id) }
             }
@@ -123,6 +136,40 @@ extension Upkeep {
         }
         sweep()
         return report
+    }
+
+    /// Those that a look is to leave alone, since they could not be read a moment ago: each try may
+    /// take a failing medium seconds.
+    private func footersToPass(of stream: SystemStream) -> Set<SegmentID> {
+        retention.withLock { state in
+            guard state.unread[stream.id]?.backoff.mayLook() == false else { return [] }
+            return state.unread[stream.id]?.segments ?? []
+        }
+    }
+
+    private func note(
+        _ unread: [Retirement<RealFileSystem>.Unread], passing passed: Set<SegmentID>,
+        of stream: SystemStream
+    ) {
+        let new = retention.withLock { state -> [Retirement<RealFileSystem>.Unread] in
+            guard !unread.isEmpty else {
+                if passed.isEmpty { state.unread[stream.id] = nil }
+                return []
+            }
+            var known = state.unread[stream.id] ?? UnreadFooters()
+            let new = unread.filter { !known.segments.contains($0.id) }
+            known.segments = passed.union(unread.map(\.id))
+            known.backoff.fail()
+            state.unread[stream.id] = known
+            return new
+        }
+        for (_, why) in new {
+            logger.warning(
+                """
+                retention of \(stream.name): files stay that may be all that tells of its named \
+                producers, since a footer cannot be read: \(why)
+                """)
+        }
     }
 
     private func committed(_ policy: RetentionPolicy, _ stream: StreamID) -> [String: Offset] {

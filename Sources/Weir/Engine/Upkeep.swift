@@ -92,6 +92,7 @@ final class Upkeep: Sendable {
 
     /// Ends the stream's turn, and gives none any more. Waits until it is over.
     func bar(_ stream: StreamID) {
+        retention.withLock { $0.unread[stream] = nil }
         monitor.signal { state in
             state.barred.insert(stream)
             state.judged[stream] = nil
