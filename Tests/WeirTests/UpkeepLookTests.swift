@@ -184,7 +184,10 @@ struct UpkeepLookTests {
         try place.store.closeBlocking()
     }
 
-    @Test func `counts a tombstone's delay by the time that is believed`() throws {
+    /// A store on a machine whose clock can be moved, of a key and, behind it, its tombstone.
+    private func tombstone() throws -> (
+        TemporaryFolder, SimulatedMachine, SystemEngine, LogWriter<RealFileSystem>
+    ) {
         let folder = TemporaryFolder()
         let machine = SimulatedMachine(seed: 1)
         let engine = try StoreEngine.open(
@@ -201,6 +204,39 @@ struct UpkeepLookTests {
             _ = try writer.append(&batch.builder, needsSync: false)
             try writer.sealActive()
         }
+        return (folder, machine, engine, writer)
+    }
+
+    @Test func `comes back to tombstones whose footer it could not read`() throws {
+        let (folder, machine, engine, writer) = try tombstone()
+        let flow = StoreFlow(budgetBytes: Limits.subscriptionBytesDefault, flags: FlowFlags())
+        defer { flow.end() }
+        let words = Words()
+        func upkeep() -> Upkeep {
+            Upkeep(
+                engine: engine, flow: flow, cursors: CursorBook(engine: engine),
+                logger: Logger(label: "upkeep", factory: { _ in words }))
+        }
+        func count(_ upkeep: Upkeep) -> UInt64 {
+            upkeep.look { (_) throws(WeirError) in throw Store.closed() }
+            return writer.manifest.state.segments.reduce(0) { $0 + ($1.sealed?.recordCount ?? 0) }
+        }
+        #expect(count(upkeep()) == 1)
+        machine.moveClock(microseconds: 7_200_000_000)
+        let file = folder.path + "/" + (try #require(writer.view.segments.first)).path
+        try FileManager.default.moveItem(atPath: file, toPath: file + ".away")
+        let later = upkeep()
+        #expect(count(later) == 1)
+        #expect(words.count("set aside by compaction:") == 1)
+        try FileManager.default.moveItem(atPath: file + ".away", toPath: file)
+        #expect(count(later) == 1)
+        #expect(count(later) == 0)
+        try engine.close()
+    }
+
+    @Test func `counts a tombstone's delay by the time that is believed`() throws {
+        let (folder, machine, engine, writer) = try tombstone()
+        defer { withExtendedLifetime(folder) {} }
         let flow = StoreFlow(budgetBytes: Limits.subscriptionBytesDefault, flags: FlowFlags())
         defer { flow.end() }
         let words = Words()

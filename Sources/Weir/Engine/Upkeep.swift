@@ -226,8 +226,9 @@ final class Upkeep: Sendable {
         let ripe = Set(CompactionPlan.ripe(entries, policy, now: now).map(\.id))
             .subtracting(judged)
         for segment in stream.view.segments where ripe.contains(segment.id) {
-            guard let sealed = segment.sealed, let count = try tombstones(of: segment, sealed)
-            else { continue }
+            guard let sealed = segment.sealed else { continue }
+            // A compaction sets it aside or mends it, and says so: else nobody would ask again.
+            guard let count = try tombstones(of: segment, sealed) else { return true }
             // In floating point, since a file may tell any number.
             let wanted = Double(sealed.recordCount) * Double(policy.dirtyPercent) / 100
             if count > 0, Double(count) >= wanted { return true }
