@@ -80,7 +80,11 @@ package struct CompactionPlan: Sendable, Hashable {
     ) {
         var going = startsClean ? Tombstones.all : .none
         var open: Draft?
+        var end = segments.first?.entry.base ?? .zero
         for (index, segment) in segments.enumerated() {
+            // Records that are lost are a gap to readers, and would be none within a file.
+            if segment.entry.base > end { close(&open, with: nil) }
+            end = segment.sealed.endOffset
             // Of a fixed batch something superseded may stay, and one of the segment's own
             // tombstones may hide it.
             if segment.hasFixedBatches, segment.deadCount > 0 { going = .none }

@@ -41,6 +41,11 @@ struct CompactionPlanTests {
         #expect(groups.map(\.segments) == [0..<8, 8..<10])
     }
 
+    @Test func `merges nothing across offsets that are lost`() {
+        let segments = [0, 1, 3, 4].map { segment($0) }
+        #expect(plan(segments).groups.map(\.segments) == [0..<2, 2..<4])
+    }
+
     @Test func `merges no more than a header can tell of`() {
         // 24 bytes each.
         let segments = (0..<10).map { segment($0, epoch: $0) }

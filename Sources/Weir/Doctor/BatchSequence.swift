@@ -124,13 +124,13 @@ package struct BatchSequence: Sendable {
 }
 
 extension BatchSequence {
-    /// Whether segments fit to each other and to where the log starts.
+    /// Whether segments fit to each other and to where the log starts. Those that compaction wrote
+    /// end where the last one ended that they replace, whatever is left of it.
     package static func gaps(
-        between segments: [(base: Offset, end: Offset?, isCompacted: Bool)], logStart: Offset
+        between segments: [(base: Offset, end: Offset?)], logStart: Offset
     ) -> [(index: Int, defect: Defect)] {
         var found: [(index: Int, defect: Defect)] = []
         var end: Offset? = logStart
-        var mayHaveHoles = false
         for (index, segment) in segments.enumerated() {
             if let end, index > 0, segment.base < end {
                 found.append(
@@ -141,7 +141,7 @@ extension BatchSequence {
                             "the segment begins with offset \(segment.base), and the one before it "
                                 + "ends at \(end)")
                     ))
-            } else if let end, segment.base > end, !mayHaveHoles {
+            } else if let end, segment.base > end {
                 found.append(
                     (
                         index,
@@ -151,7 +151,6 @@ extension BatchSequence {
                     ))
             }
             end = segment.end
-            mayHaveHoles = segment.isCompacted
         }
         return found
     }

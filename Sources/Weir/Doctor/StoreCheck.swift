@@ -148,7 +148,7 @@ struct StoreCheck<Files: FileSystem> {
     private mutating func checkOrder(_ stream: StoreEngine<Files>.OpenStream) {
         let segments = stream.view.segments
         let found = BatchSequence.gaps(
-            between: segments.map { ($0.base, $0.sealed?.endOffset, $0.generation > 0) },
+            between: segments.map { ($0.base, $0.sealed?.endOffset) },
             logStart: stream.view.logStart)
         for (index, defect) in found { add(defect, stream.name, segments[index].path) }
     }
