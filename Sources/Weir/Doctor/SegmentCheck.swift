@@ -74,7 +74,16 @@ struct SegmentCheck<Files: FileSystem>: ~Copyable {
         guard length <= Limits.footerBytesMax else {
             return add("the footer has \(length) bytes, which none has")
         }
-        let bytes = try files.read(file, at: sealed.batchesEnd, byteCount: length)
+        let bytes: [UInt8]
+        do throws(WeirError) {
+            bytes = try files.read(file, at: sealed.batchesEnd, byteCount: length)
+        } catch {
+            guard error.isOfOneSegment else { throw error }
+            // The batches may be read all the same.
+            defects.append(
+                Defect(.unreadableFile, bytes: start..<UInt64(size), error.description))
+            return
+        }
         do throws(WeirError) {
             let (found, checksum) = try SegmentFooter.decode(
                 bytes, segment: segment.id, at: sealed.batchesEnd)
