@@ -44,7 +44,8 @@ public enum SignalKind: String, Sendable, Hashable, CaseIterable, Codable {
     // Retention and quotas.
     /// A stream came to have as many bytes as its quota lets it.
     case quotaReached
-    /// A cursor began to hold back what the stream's retention lets go.
+    /// A cursor began to hold back what the stream's retention lets go, or what is held back came
+    /// to twice the bytes of the last time.
     case retentionHeld
     /// Records went that a cursor had not committed, since it held back more than it may.
     case retentionForced

@@ -11,6 +11,8 @@ public struct TrimReport: Sendable, Hashable, Codable {
     public var bytesRemoved: UInt64 = 0
     /// The cursor that holds back, or held back, what the stream's policy lets go.
     public var heldBy: String?
+    /// Bytes of the files that stay for such cursors; `nil` from a writer that does not tell.
+    public var heldBytes: UInt64?
     /// Records went that this cursor has not committed: more was held back than the policy allows.
     public var isForced = false
 

@@ -15,6 +15,9 @@ package struct RetentionPlan: Sendable, Hashable {
     package private(set) var logStart: Offset?
     /// The cursor that has committed least, where it holds back what the policy lets go.
     package private(set) var heldBy: String?
+    /// All cursors that hold something back, and the bytes of the files that stay for them.
+    package private(set) var holders: Set<String> = []
+    package private(set) var heldBytes: UInt64 = 0
     /// It held back more than it may: some of what goes it has not committed.
     package private(set) var isForced = false
 
@@ -32,14 +35,16 @@ package struct RetentionPlan: Sendable, Hashable {
             guard policy.letsGo(sealed, bytesBehind: bytesBehind, end: end, now: now) else { break }
             wanted.append(entry)
         }
-        let holder = policy.heldBy.map { (name: $0, offset: committed[$0] ?? .zero) }
-            .min { $0.offset < $1.offset }
+        let cursors = policy.heldBy.map { (name: $0, offset: committed[$0] ?? .zero) }
         var count = wanted.count
-        if let holder {
+        if let holder = cursors.min(by: { $0.offset < $1.offset }) {
             count = wanted.partition { $0.sealed?.endOffset ?? holder.offset > holder.offset }
             if count < wanted.count { heldBy = holder.name }
         }
-        var heldBytes = wanted[count...].reduce(0) { $0 + ($1.sealed?.fileBytes ?? 0) }
+        if let end = wanted.last?.sealed?.endOffset {
+            holders = Set(cursors.filter { $0.offset < end }.map(\.name))
+        }
+        heldBytes = wanted[count...].reduce(0) { $0 + ($1.sealed?.fileBytes ?? 0) }
         while let limit = policy.heldBytesMax, count < wanted.count, heldBytes > UInt64(limit) {
             heldBytes -= wanted[count].sealed?.fileBytes ?? 0
             count += 1

@@ -111,6 +111,69 @@ struct RetentionPlanTests {
     }
 }
 
+@Suite("The alarm for what is held back")
+struct HeldAlarmTests {
+    /// Segments of so many records and bytes each behind which a record stands, all of which could
+    /// go; each cursor has committed so many of them.
+    private func plan(
+        _ count: UInt64, _ committed: [String: UInt64], heldBytesMax: Int? = nil
+    ) -> RetentionPlan {
+        let entries = (0...count).map { index in
+            var entry = SegmentEntry(id: SegmentID(index + 1), base: Offset(index), epoch: Epoch(1))
+            guard index < count else { return entry }
+            var summary = SegmentSummary(base: entry.base)
+            summary.endOffset = Offset(index + 1)
+            entry.sealed = SealedSegment(
+                summary: summary, batchesEnd: FilePosition(90), fileBytes: 100, footerChecksum: 0)
+            return entry
+        }
+        return RetentionPlan(
+            entries, byteCount: 100 * count + 50, end: Offset(count + 1),
+            policy: RetentionPolicy(
+                recordsMax: 1, heldBy: committed.keys.sorted(), heldBytesMax: heldBytesMax),
+            committed: committed.mapValues { Offset($0) }, now: .distantFuture)
+    }
+
+    @Test func `names a cursor again each time that the bytes have doubled`() {
+        var alarm = HeldAlarm()
+        let named = (1...9).filter { alarm.look(plan($0, ["a": 0])) == ["a"] }
+        #expect(named == [1, 2, 4, 8])
+    }
+
+    @Test func `counts from the last time, whatever went in between`() {
+        var alarm = HeldAlarm()
+        // So many segments there are, and so many were committed.
+        let looks: [(UInt64, UInt64)] = [(4, 0), (4, 3), (7, 0), (8, 0), (9, 0), (16, 0)]
+        #expect(looks.map { alarm.look(plan($0.0, ["a": $0.1])).count } == [1, 0, 0, 1, 0, 1])
+    }
+
+    @Test func `names each cursor that begins to hold back`() {
+        var alarm = HeldAlarm()
+        #expect(alarm.look(plan(4, ["a": 0, "b": 4])) == ["a"])
+        #expect(alarm.look(plan(5, ["a": 0, "b": 4])) == ["b"])
+        // Of two the one that is furthest behind.
+        #expect(alarm.look(plan(10, ["a": 0, "b": 4])) == ["a"])
+        #expect(alarm.look(plan(10, ["a": 5, "b": 4])) == [])
+        #expect(alarm.look(plan(10, ["a": 10, "b": 4])) == [])
+        #expect(alarm.look(plan(10, ["a": 9, "b": 4])) == ["a"])
+    }
+
+    @Test func `forgets all of it once nothing is held back`() {
+        var alarm = HeldAlarm()
+        #expect(alarm.look(plan(4, ["a": 0])) == ["a"])
+        #expect(alarm.look(plan(4, ["a": 4])) == [])
+        #expect(alarm == HeldAlarm())
+        #expect(alarm.look(plan(5, ["a": 4])) == ["a"])
+    }
+
+    @Test func `is not there for what goes by force, and goes on behind it`() {
+        var alarm = HeldAlarm()
+        #expect(alarm.look(plan(4, ["a": 0, "b": 1], heldBytesMax: 200)) == [])
+        #expect(alarm.look(plan(2, ["a": 0, "b": 1], heldBytesMax: 200)) == ["b"])
+        #expect(alarm.look(plan(2, ["a": 0, "b": 1], heldBytesMax: 200)) == [])
+    }
+}
+
 @Suite("The clock of retention")
 struct RetentionClockTests {
     private let day: Int64 = 86_400_000_000

@@ -80,6 +80,29 @@ struct RetentionTests {
         try store.closeBlocking()
     }
 
+    @Test func `tells again of a cursor once it holds back twice the bytes`() async throws {
+        let (store, stream) = try open(RetentionPolicy(recordsMax: 1, heldBy: ["billing"]))
+        var told: [UInt64] = []
+        for _ in 0..<12 {
+            try await append(2, to: stream)
+            let before = store.signalCount(.retentionHeld)
+            let held = try stream.retainBlocking().heldBytes ?? 0
+            if store.signalCount(.retentionHeld) > before { told.append(held) }
+        }
+        #expect(told.count == 4)
+        for (earlier, later) in zip(told, told.dropFirst()) { #expect(later >= 2 * earlier) }
+        try store.closeBlocking()
+    }
+
+    @Test func `is told of by a writer that knows less`() throws {
+        let line = """
+            {"stream":"s","isDryRun":true,"firstOffsetBefore":1,"firstOffset":2,\
+            "segmentsRemoved":3,"bytesRemoved":4,"heldBy":"billing","isForced":false}
+            """
+        let report = try JSONDecoder().decode(TrimReport.self, from: Data(line.utf8))
+        #expect(report.bytesRemoved == 4 && report.heldBytes == nil)
+    }
+
     @Test func `lets go beyond the bound what a cursor holds back, with an alarm`() async throws {
         let (store, stream) = try open(
             RetentionPolicy(recordsMax: 1, heldBy: ["billing"], heldBytesMax: 10_000))

@@ -282,6 +282,27 @@ struct UpkeepLookTests {
         try place.store.closeBlocking()
     }
 
+    @Test func `names who holds back anew where a policy was taken away meanwhile`() throws {
+        let place = try LookedAfter()
+        let stream = try place.stream(
+            "s",
+            StreamConfiguration(
+                durability: .flushed,
+                retention: RetentionPolicy(recordsMax: 1, heldBy: ["billing"])))
+        for _ in 0..<2 { try place.append(to: stream) }
+        func count() -> Int { place.words.count("retention of s: the cursor billing holds back") }
+        for _ in 0..<2 { place.look() }
+        #expect(count() == 1)
+        try stream.configureBlocking { $0.retention = nil }
+        place.look()
+        try stream.configureBlocking {
+            $0.retention = RetentionPolicy(recordsMax: 1, heldBy: ["billing"])
+        }
+        place.look()
+        #expect(count() == 2)
+        try place.store.closeBlocking()
+    }
+
     @Test func `lets go what is too old before it compacts`() throws {
         let place = try LookedAfter()
         let compacted = try place.stream("a", Self.compacted)

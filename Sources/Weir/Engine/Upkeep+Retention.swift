@@ -8,8 +8,8 @@ import WeirLog
 /// What retention remembers between two looks.
 struct RetentionState: Sendable {
     var clock: RetentionClock
-    /// Which cursor held back which stream at the last look.
-    var held: [StreamID: String] = [:]
+    /// Of streams that were held back at the last look.
+    var alarms: [StreamID: HeldAlarm] = [:]
     /// Of streams of which a footer could not be read: which, and when that is tried again.
     var unread: [StreamID: UnreadFooters] = [:]
     var isDoubting = false
@@ -34,7 +34,7 @@ extension Upkeep {
     func lookAtAges(
         of stream: SystemStream, _ open: (StreamName) throws(WeirError) -> LogStream
     ) {
-        guard stream.settings.retention != nil else { return }
+        guard stream.settings.retention != nil else { return forgetHeld(stream.id) }
         do throws(WeirError) {
             guard let committer = try open(stream.name).committer else { return }
             let passed = footersToPass(of: stream)
@@ -88,14 +88,14 @@ extension Upkeep {
         {
             try committer.sealActive()
         }
-        let report = try perform(stream, isDryRun: isDryRun, passing: passed) { writer in
+        let (report, plan) = try perform(stream, isDryRun: isDryRun, passing: passed) { writer in
             RetentionPlan(
                 writer.manifest.state.segments, byteCount: writer.view.byteCount,
                 end: writer.view.flushedEnd, policy: policy,
                 committed: committed(policy, stream.id), now: now)
         }
         countQuotas(committer)
-        if !isDryRun { tell(report, of: stream) }
+        if !isDryRun { tell(plan, of: stream) }
         return report
     }
 
@@ -106,19 +106,20 @@ extension Upkeep {
         try perform(stream, isDryRun: isDryRun) { writer in
             RetentionPlan(
                 writer.manifest.state.segments, before: offset, start: writer.view.logStart)
-        }
+        }.report
     }
 
     private func perform(
         _ stream: SystemStream, isDryRun: Bool, passing passed: Set<SegmentID> = [],
         _ plan: (SystemWriter) -> RetentionPlan
-    ) throws(WeirError) -> TrimReport {
+    ) throws(WeirError) -> (report: TrimReport, plan: RetentionPlan) {
         guard let writer = stream.writer else { throw SystemEngine.readOnly() }
-        let report = try turn(at: stream.id) { _ throws(WeirError) in
+        let done = try turn(at: stream.id) { _ throws(WeirError) in
             let plan = plan(writer)
             var report = TrimReport(stream: stream.name.description)
             report.isDryRun = isDryRun
             report.heldBy = plan.heldBy
+            report.heldBytes = plan.heldBytes
             report.isForced = plan.isForced
             report.firstOffsetBefore = writer.view.logStart.value
             report.firstOffset = max(plan.logStart ?? .zero, writer.view.logStart).value
@@ -132,10 +133,10 @@ extension Upkeep {
             }
             report.segmentsRemoved = gone.count
             report.bytesRemoved = gone.reduce(0) { $0 + ($1.sealed?.fileBytes ?? 0) }
-            return report
+            return (report, plan)
         }
         sweep()
-        return report
+        return done
     }
 
     /// Those that a look is to leave alone, since they could not be read a moment ago: each try may
@@ -200,25 +201,38 @@ extension Upkeep {
         return time
     }
 
-    private func tell(_ report: TrimReport, of stream: SystemStream) {
-        let before = retention.withLock { state in
-            defer { state.held[stream.id] = report.heldBy }
-            return state.held[stream.id]
+    private func tell(_ plan: RetentionPlan, of stream: SystemStream) {
+        let named = retention.withLock { state in
+            let named = state.alarms[stream.id, default: HeldAlarm()].look(plan)
+            if plan.heldBy == nil { state.alarms[stream.id] = nil }
+            return named
         }
-        guard let cursor = report.heldBy else { return }
-        let source = SignalSource(
-            stream: report.stream, partition: stream.configuration.partition?.index,
-            consumer: cursor)
-        if report.isForced {
-            let text =
-                "records before \(report.firstOffset) went that the cursor \(cursor) has not "
-                + "committed, since it held back more than it may"
-            flow.signals.note(.retentionForced, source, detail: text)
-            logger.warning("retention of \(report.stream): \(text)")
-        } else if before != cursor {
-            let text = "the cursor \(cursor) holds back what could go"
-            flow.signals.note(.retentionHeld, source, detail: text)
-            logger.notice("retention of \(report.stream): \(text)")
+        if plan.isForced, let cursor = plan.heldBy, let start = plan.logStart {
+            tell(
+                .retentionForced, cursor, of: stream,
+                "records before \(start) went that the cursor \(cursor) has not committed, since "
+                    + "it held back more than it may")
+        }
+        for cursor in named {
+            tell(
+                .retentionHeld, cursor, of: stream,
+                "the cursor \(cursor) holds back what could go, and \(plan.heldBytes) bytes are "
+                    + "held back in all")
         }
     }
+
+    private func tell(
+        _ kind: SignalKind, _ cursor: String, of stream: SystemStream, _ text: String
+    ) {
+        let source = SignalSource(
+            stream: stream.name.description, partition: stream.configuration.partition?.index,
+            consumer: cursor)
+        flow.signals.note(kind, source, detail: text)
+        logger.log(
+            level: kind == .retentionForced ? .warning : .notice,
+            "retention of \(stream.name): \(text)")
+    }
+
+    /// Nothing is held back any more: whoever begins to is named again.
+    func forgetHeld(_ stream: StreamID) { retention.withLock { $0.alarms[stream] = nil } }
 }

@@ -102,6 +102,7 @@ final class Upkeep: Sendable {
             state.turns[stream]?.end()
         }
         _ = monitor.wait { state -> Void? in state.turns[stream] == nil ? () : nil }
+        forgetHeld(stream)
     }
 
     /// Ends all turns and the thread; waits until they are over. The second time does nothing.

@@ -37,8 +37,9 @@ struct TrimCommand: ParsableCommand {
                 + " and \(Numbers.bytes(Int(clamping: report.bytesRemoved))) in "
                 + "\(report.segmentsRemoved) segments \(dryRun ? "would be gone" : "are gone").")
         guard let cursor = report.heldBy else { return }
+        let held = report.heldBytes.map { ", " + Numbers.bytes(Int(clamping: $0)) } ?? ""
         let text = report.isForced ? "did not commit all that went" : "holds back what could go"
-        Words.say("weir: the cursor \(cursor) \(text)")
+        Words.say("weir: the cursor \(cursor) \(text)\(report.isForced ? "" : held)")
     }
 }
 
@@ -60,6 +61,7 @@ extension TrimReport {
             ("segmentsRemoved", .number(segmentsRemoved)),
             ("bytesRemoved", .number(Int(clamping: bytesRemoved))),
             ("heldBy", heldBy.map { .text($0) } ?? .null), ("forced", .flag(isForced)),
+            ("heldBytes", heldBytes.map { .number(Int(clamping: $0)) } ?? .null),
         ])
     }
 }
