@@ -34,7 +34,7 @@ extension Upkeep {
     func lookAtAges(
         of stream: SystemStream, _ open: (StreamName) throws(WeirError) -> LogStream
     ) {
-        guard stream.settings.retention != nil else { return forgetHeld(stream.id) }
+        guard stream.settings.retention != nil else { return forget(stream.id) }
         do throws(WeirError) {
             guard let committer = try open(stream.name).committer else { return }
             let passed = footersToPass(of: stream)
@@ -233,6 +233,11 @@ extension Upkeep {
             "retention of \(stream.name): \(text)")
     }
 
-    /// Nothing is held back any more: whoever begins to is named again.
-    func forgetHeld(_ stream: StreamID) { retention.withLock { $0.alarms[stream] = nil } }
+    /// Nothing is let go, nor held back, any more: whoever holds back again is named again.
+    func forget(_ stream: StreamID) {
+        retention.withLock { state in
+            state.alarms[stream] = nil
+            state.unread[stream] = nil
+        }
+    }
 }

@@ -92,7 +92,6 @@ final class Upkeep: Sendable {
 
     /// Ends the stream's turn, and gives none any more. Waits until it is over.
     func bar(_ stream: StreamID) {
-        retention.withLock { $0.unread[stream] = nil }
         monitor.signal { state in
             state.barred.insert(stream)
             state.judged[stream] = nil
@@ -102,7 +101,7 @@ final class Upkeep: Sendable {
             state.turns[stream]?.end()
         }
         _ = monitor.wait { state -> Void? in state.turns[stream] == nil ? () : nil }
-        forgetHeld(stream)
+        forget(stream)
     }
 
     /// Ends all turns and the thread; waits until they are over. The second time does nothing.
