@@ -93,6 +93,27 @@ struct BackupCallTests {
         try await store.close()
     }
 
+    @Test func `is restored nowhere where something else has the place`() async throws {
+        let store = try await store()
+        _ = try await store.backup(to: backup)
+        let target = folder.path + "/restored"
+        let place = target + ".restoring"
+        for isFolder in [true, false] {
+            try FileManager.default.createDirectory(
+                atPath: isFolder ? place : folder.path, withIntermediateDirectories: true)
+            let file = isFolder ? place + "/mine" : place
+            try Data("mine".utf8).write(to: URL(filePath: file))
+            let error = await #expect(throws: WeirError.self) {
+                try await Store.restore(from: self.backup, to: target)
+            }
+            #expect(error?.message.contains("\(place) until it is whole, and something") == true)
+            #expect(try Data(contentsOf: URL(filePath: file)) == Data("mine".utf8))
+            TemporaryFolder.remove(place)
+        }
+        _ = try await Store.restore(from: backup, to: target)
+        try await store.close()
+    }
+
     private static func remove(_ path: String) { TemporaryFolder.remove(path) }
     private static func moveAway(_ path: String) { rename(path, path + "-away") }
 

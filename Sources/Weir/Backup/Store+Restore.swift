@@ -108,14 +108,9 @@ extension Store {
         in parent: RealFileSystem, _ progress: @escaping BackupProgress
     ) throws(WeirError) -> RestoreReport {
         let unfinished = name + ".restoring"
-        do throws(WeirError) {
-            try parent.createDirectory(unfinished)
-        } catch {
-            if error.code != .alreadyExists { throw error }
-        }
         let separator = parent.rootPath.hasSuffix("/") ? "" : "/"
         let path = parent.rootPath + separator
-        let target = try RealFileSystem.openRoot(path + unfinished, creating: false)
+        let target = try openUnfinished(path + unfinished)
         do throws(WeirError) {
             return try RestoreRun.run(
                 plan, from: directory.files, into: target, host: .system(), progress: progress
@@ -141,6 +136,25 @@ extension Store {
             _ = isRemoved(unfinished, in: parent)
             throw error
         }
+    }
+
+    /// The folder in which the store is made, new, or with what a restore that died left in it.
+    private static func openUnfinished(_ path: String) throws(WeirError) -> RealFileSystem {
+        let target: RealFileSystem?
+        do throws(WeirError) {
+            target = try RealFileSystem.openRoot(path, creating: true)
+        } catch {
+            guard error.errno == ENOTDIR else { throw error }
+            target = nil
+        }
+        let names = try target?.list("")
+        if let target, let names, names.isEmpty || names.contains(StoreLayout.lock) {
+            return target
+        }
+        throw WeirError(
+            .alreadyExists,
+            "The new store is made at \(path) until it is whole, and something else stands there; "
+                + "move it away, or give another path.")
     }
 
     /// `true` where that cannot be told: then the error speaks for itself.
