@@ -1,5 +1,6 @@
 // An executable's inside can be tested in debug builds only.
 #if DEBUG
+    import ArgumentParser
     import Foundation
     import Testing
     import Weir
@@ -16,6 +17,20 @@
 
         deinit {
             do { try FileManager.default.removeItem(atPath: folder) } catch { print(error) }
+        }
+
+        @Test func `has a name`() {
+            #expect(throws: (any Error).self) { try ExportCommand.parse(["s", "-o", ""]) }
+        }
+
+        @Test func `has no folder where its checksum goes`() throws {
+            let path = folder + "/x.csv"
+            try FileManager.default.createDirectory(
+                atPath: path + ".sha256", withIntermediateDirectories: true)
+            let error = #expect(throws: WeirError.self) {
+                try ExportFile(path, isResuming: false, isSummed: true)
+            }
+            #expect(error?.message.contains("is not the checksum of") == true)
         }
 
         @Test(arguments: [false, true])

@@ -62,6 +62,9 @@ struct ExportCommand: ParsableCommand {
     private var isToFile: Bool { output != nil && output != "-" }
 
     func validate() throws {
+        guard output != "" else {
+            throw ValidationError("--output is empty; name a file, or - for standard output.")
+        }
         if resume, !isToFile {
             throw ValidationError("--resume goes on with a file; name it with --output.")
         }

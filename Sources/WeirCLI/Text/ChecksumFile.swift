@@ -26,9 +26,9 @@ enum ChecksumFile {
     static func expectReplaceable(beside path: String) throws {
         guard exists(beside: path) else { return }
         let beside = self.path(of: path)
-        let source = try InputSource(path: beside)
-        let isFile = source.totalBytes != nil
-        let text = isFile ? String(decoding: try source.piece() ?? [], as: UTF8.self) : ""
+        let source = isDirectory(beside) ? nil : try InputSource(path: beside)
+        let isFile = source?.totalBytes != nil
+        let text = isFile ? String(decoding: try source?.piece() ?? [], as: UTF8.self) : ""
         let digest = text.drop { $0 == "\\" }.prefix { $0.isHexDigit }
         guard digest.count == 64, text == line(String(digest), of: path) else {
             throw WeirError(
