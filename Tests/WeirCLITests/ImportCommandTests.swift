@@ -106,6 +106,13 @@
             #expect(try recordCount() == 5)
         }
 
+        @Test func `takes nothing for text only where somebody says so`() throws {
+            expectRefusal { try bring([], named: "empty") }
+            expectRefusal { try bring([], named: "x.archive") }
+            try bring([], named: "empty", "--format", "ndjson")
+            #expect(try recordCount() == 0)
+        }
+
         @Test(arguments: [1, 3, 100])
         func `looks ahead without taking anything`(chunkBytes: Int) throws {
             let path = folder + "/input"

@@ -8,8 +8,12 @@ enum MovingFormat: String, ExpressibleByArgument, CaseIterable {
 
     /// What a file's name tells, unless the format is named.
     init(_ named: MovingFormat?, file: String?) {
-        self =
-            named ?? MovingFormat(argument: URL(filePath: file ?? "").pathExtension) ?? .ndjson
+        self = named ?? MovingFormat(endOf: file) ?? .ndjson
+    }
+
+    /// `nil` where a file's name tells nothing.
+    init?(endOf file: String?) {
+        self.init(argument: URL(filePath: file ?? "").pathExtension)
     }
 
     /// `json` as well: so `read` calls it.

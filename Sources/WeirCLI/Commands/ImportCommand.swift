@@ -50,6 +50,12 @@ struct ImportCommand: ParsableCommand {
         let isArchive = try format == nil && source.begins(with: ArchiveImport.magic)
         let kind = isArchive ? .archive : MovingFormat(format, file: file)
         try expectText(kind)
+        guard try format != nil || MovingFormat(endOf: file) != nil || source.peek() != nil else {
+            throw WeirError(
+                .malformedInput,
+                "The input is empty, as no archive is, and nothing says that it is text; name its "
+                    + "--format if it is that of a stream without records.")
+        }
         if kind == .archive { try bringArchive(source) } else { try bringText(source, kind) }
     }
 
