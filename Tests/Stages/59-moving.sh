@@ -189,6 +189,17 @@ head -c 5000 "$archive" >"$work/left.archive.partial"
 expect "what is left of an export" 1 'go on with it by --resume' "$weir" export s -o "$work/left.archive"
 "$weir" create other
 expect "what is left of another stream's export" 1 'and not of other' "$weir" export other -o "$work/left.archive" --resume
+for format in ndjson csv; do
+    head -c 3000 "$work/s.$format" >"$work/left.$format.partial"
+    sum=$(md5sum <"$work/left.$format.partial")
+    seq 200 | "$weir" append "numbers-$format"
+    for stream in "numbers-$format" other; do
+        expect "what is left of another stream's $format" 1 "is not what the stream $stream has.*export anew" "$weir" export "$stream" -o "$work/left.$format" --resume
+    done
+    check "it stays" [ "$(md5sum <"$work/left.$format.partial")" = "$sum" ]
+    expect "and is gone on with by its own" 0 exported "$weir" export s -o "$work/left.$format" --resume
+    if "$weir" export s --format $format | cmp -s - "$work/left.$format"; then echo "ok to its end"; else echo "not ok left $format: other bytes"; fi
+done
 if [ "$(id -u)" -ne 0 ]; then
     mkdir -m 500 "$work/closed"
     expect "a folder without permission" 1 'cannot be made' "$weir" export s -o "$work/closed/s.ndjson"

@@ -170,14 +170,14 @@ struct ExportCommand: ParsableCommand {
 
     private func writeText(of sources: ReadSources, _ opened: inout OpenedStore) throws {
         let file = try ExportFile(output, isResuming: resume, isSummed: true)
-        var printer = RecordPrinter(
-            RecordFormatter(
-                format: kind == .csv ? .csv : .json, namesStream: sources.namesStream),
-            output: file.output, from: start, to: to)
+        let formatter = RecordFormatter(
+            format: kind == .csv ? .csv : .json, namesStream: sources.namesStream)
+        var printer = RecordPrinter(formatter, output: file.output, from: start, to: to)
         var position = start
         try file.sumUp(behind: 0)
         if resume, let left = try file.source() {
             let part = try WholeText(left, kind)
+            try expectOwn(part, in: file, of: sources.streams[0], formatter)
             try file.goOn(at: part.byteCount)
             try file.sumUp(behind: part.byteCount)
             printer.hasHead = part.byteCount > 0
@@ -197,6 +197,30 @@ struct ExportCommand: ParsableCommand {
         try printer.finish()
         try file.finish()
         tell(printer.printed)
+    }
+
+    /// Throws `invalidArgument` where the last record of what was begun is another one in the
+    /// stream. One that retention or compaction has taken since tells nothing.
+    private func expectOwn(
+        _ part: WholeText, in file: ExportFile, of stream: LogStream, _ formatter: RecordFormatter
+    ) throws {
+        guard let last = part.lastOffset.map({ Offset($0) }) else { return }
+        var isOwn = last < stream.endOffset
+        var cursor = try stream.cursor(from: .offset(min(last, stream.endOffset)))
+        if case .batch = try cursor.next() {
+            var records = cursor.records
+            if let record = records.next(), record.offset == last {
+                var line: [UInt8] = []
+                formatter.append(record.copy(), of: stream.name, to: &line)
+                isOwn = try isOwn && file.bytes(before: part.byteCount, line.count) == line
+            }
+        }
+        guard !isOwn else { return }
+        throw WeirError(
+            .invalidArgument,
+            "The export that was begun goes up to offset \(last), and what stands there is not "
+                + "what the stream \(stream.name) has: it is of another stream, or was altered. "
+                + "Remove what was begun, and export anew.")
     }
 
     private func tell(_ count: Int) {

@@ -73,6 +73,15 @@ final class ExportFile {
         path == nil ? nil : try InputSource(path: partial)
     }
 
+    /// So many bytes of what is there, before a place; fewer where there are no more.
+    func bytes(before end: Int, _ count: Int) throws(WeirError) -> [UInt8] {
+        let start = max(0, end - count)
+        var bytes = [UInt8](repeating: 0, count: end - start)
+        let found = unsafe pread(descriptor, &bytes, bytes.count, off_t(start))
+        guard found >= 0 else { throw failed("reading", partial) }
+        return Array(bytes.prefix(found))
+    }
+
     /// Drops what is behind `byteCount`, and goes on there.
     func goOn(at byteCount: Int) throws(WeirError) {
         guard path != nil else { return }
