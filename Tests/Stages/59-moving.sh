@@ -200,6 +200,8 @@ for format in ndjson csv; do
     expect "and is gone on with by its own" 0 exported "$weir" export s -o "$work/left.$format" --resume
     if "$weir" export s --format $format | cmp -s - "$work/left.$format"; then echo "ok to its end"; else echo "not ok left $format: other bytes"; fi
 done
+expect "a copy onto a name that is taken" 1 '^weir: p is a partitioned stream already' "$weir" copy s p
+check "has not begun" [ "$(wc -l <"$work/err")" -eq 1 ]
 if [ "$(id -u)" -ne 0 ]; then
     mkdir -m 500 "$work/closed"
     expect "a folder without permission" 1 'cannot be made' "$weir" export s -o "$work/closed/s.ndjson"

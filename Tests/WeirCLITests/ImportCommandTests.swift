@@ -75,6 +75,10 @@
             for text in ["garbage\n", "{}\n", "a,b\n1,2\n", "[1]", "{\"value\":", "\0\0\0"] {
                 expectRefusal { try bring(Array(text.utf8), named: name) }
             }
+            let error = #expect(throws: WeirError.self) {
+                try bring(Array("a\"b\n".utf8), named: "x.csv")
+            }
+            #expect(error?.message.contains("--skip-bad") == false)
             let head = "offset,time,key,value,headers\n"
             expectRefusal { try bring(Array((head + "1,2\n").utf8), named: name) }
             expectRefusal { try run(["s", folder]) }

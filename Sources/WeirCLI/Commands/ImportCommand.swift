@@ -132,7 +132,8 @@ struct ArchiveMoving: ~Copyable {
             tell(outcome)
         } catch {
             bar.end()
-            tellEarly(target.outcome)
+            // What is refused at its head has not been begun.
+            if target.outcome != nil || error is ExitRequest { tellEarly(target.outcome) }
             throw error
         }
     }

@@ -11,7 +11,9 @@ struct ImportParser: RecordParser {
 
     /// Reads up to the first record. Throws `malformedInput` where none stands there.
     init(_ source: InputSource, _ kind: MovingFormat) throws {
-        parser = kind == .csv ? try ExportedCSVParser(source) : NDJSONParser(source)
+        parser = try Self.advising { () throws -> any RecordParser in
+            if kind == .csv { try ExportedCSVParser(source) } else { NDJSONParser(source) }
+        }
         first = try read()
     }
 
@@ -22,8 +24,12 @@ struct ImportParser: RecordParser {
     }
 
     private mutating func read() throws -> TextRecord? {
+        try Self.advising { try parser.next() }
+    }
+
+    private static func advising<Result>(_ body: () throws -> Result) throws -> Result {
         do {
-            return try parser.next()
+            return try body()
         } catch let error as WeirError where error.code == .malformedInput {
             throw error.advising(
                 " Only what `export` or `read` wrote can be imported; see `weir append`.")
