@@ -144,7 +144,10 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
         var trial = scanner
         var step = trial.next(in: bytes, checkingBody: false, dataEnd: 0)
         if case .end = step {
-            step = try resynchronise(&trial, limit: limit)
+            guard let found = try resynchronise(&trial, limit: limit) else {
+                throw Self.lost(segment.path, at: start)
+            }
+            step = found
         } else if case .batch(let header, let position) = step {
             switch admits(header) {
             case .hold, .hide: return nil
@@ -261,14 +264,16 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
                 return scanner.next(in: bytes, origin: origin)
             }
         }
-        return try resynchronise(&scanner, limit: limit)
+        if let step = try resynchronise(&scanner, limit: limit) { return step }
+        return try nextCopied(&scanner, limit: limit, admits)
     }
 
     /// No header stands here: looks for the next one that holds, whose batch ends before the limit.
     /// Of what is passed nothing is kept, and behind that header at most a step has been read.
+    /// `nil`: a header stands here after all, and is in the copy; the read before had come short.
     private mutating func resynchronise(
         _ scanner: inout SegmentScanner, limit: FilePosition
-    ) throws(WeirError) -> SegmentScanner.Step {
+    ) throws(WeirError) -> SegmentScanner.Step? {
         let start = scanner.position
         var trial = scanner
         while trial.position < limit {
@@ -279,6 +284,7 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
                 dataEnd: shownEnd - origin - BatchHeader.byteCount, limit: limit)
             switch step {
             case .newer where place == start: return step
+            case .batch where place == start: return nil
             case .batch, .newer:
                 scanner.move(to: place)
                 return .damage(start.value..<place.value, lost: nil)

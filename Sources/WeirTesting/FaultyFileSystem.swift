@@ -12,7 +12,8 @@ package enum FileOperation: Sendable, Hashable {
 package enum Fault: Sendable, Hashable {
     /// Nothing is done, and this is told.
     case fails(WeirError.Code)
-    /// A write takes this many bytes, at least one, and says so.
+    /// A write takes this many bytes, at least one, and says so; a read gives no more, as if the
+    /// file ended there.
     case short(Int)
 }
 
@@ -79,8 +80,14 @@ package struct FaultyFileSystem<Base: FileSystem>: FileSystem {
     package func read(
         _ file: File, into buffer: UnsafeMutableRawBufferPointer, at position: FilePosition
     ) throws(WeirError) -> Int {
-        try check(.read, file.path)
-        return unsafe try base.read(file.base, into: buffer, at: position)
+        var part = unsafe buffer
+        switch fault(.read, file.path) {
+        case .fails(let code)?: throw failure(code, file.path)
+        case .short(let count)?:
+            unsafe part = UnsafeMutableRawBufferPointer(rebasing: buffer.prefix(count))
+        case nil: break
+        }
+        return unsafe try base.read(file.base, into: part, at: position)
     }
 
     package func write(
