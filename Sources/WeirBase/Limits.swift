@@ -110,6 +110,9 @@ public enum Limits {
     /// Behind damage, a subscription's reader looks for the next batch in steps of so many bytes:
     /// that much may be read beyond its credit.
     package static let headerSearchBytes = 4 << 10
+    /// So many bytes at once: then others that wait for its thread have their turn. No more than
+    /// what is in memory for a consumer that looks.
+    package static let headerSearchBytesMax = 2 * lookBytesMax
     /// Named producers whose last publishing id a stream remembers, bytes of a name as the stream
     /// protocol has it, and how many of them may share a batch.
     public static let producersMax = 4_096

@@ -74,8 +74,16 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
     }
 
     /// The same, as far as `admitting` lets it.
-    @specialized(where Files == RealFileSystem)
     package mutating func next(admitting: Admitting) throws(WeirError) -> Step {
+        while true {
+            if let step = try step(admitting: admitting) { return step }
+        }
+    }
+
+    /// The same, and an exact reader gets `nil` when it stepped over damage and has to ask again:
+    /// the next batch may be far behind.
+    @specialized(where Files == RealFileSystem)
+    package mutating func step(admitting: Admitting) throws(WeirError) -> Step? {
         // Also at the end, and before another segment: the batch was walked since.
         try expectIntact()
         header = nil
@@ -93,7 +101,9 @@ package struct LogCursor<Files: FileSystem>: ~Copyable {
             if segment == nil {
                 guard try enter() else { return .end }
             }
+            let damageEnd = damage?.upperBound
             if let step = try stepInSegment(admitting) { return step }
+            if isExact, damage?.upperBound != damageEnd { return nil }
         }
     }
 

@@ -50,7 +50,8 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
     /// Of the batch that a block ends with.
     private static var seenBehindBytes: Int { 32 << 10 }
 
-    /// `isExact`: nothing is read that was not admitted, batch by batch.
+    /// `isExact`: nothing is read that was not admitted, batch by batch, and a long search behind
+    /// damage is told in pieces.
     package init(segment: ReadableSegment<Files>, mode: ReadingMode, isExact: Bool = false) {
         self.isExact = isExact
         self.segment = segment
@@ -269,7 +270,8 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
     }
 
     /// No header stands here: looks for the next one that holds, whose batch ends before the limit.
-    /// Of what is passed nothing is kept, and behind that header at most a step has been read.
+    /// Of what is passed nothing is kept, and behind that header at most a step has been read. Who
+    /// reads exactly is told the damage up to where one call may search, and asks again from there.
     /// `nil`: a header stands here after all, and is in the copy; the read before had come short.
     private mutating func resynchronise(
         _ scanner: inout SegmentScanner, limit: FilePosition
@@ -294,8 +296,13 @@ package struct SegmentWindow<Files: FileSystem>: ~Copyable {
             case .end:
                 guard shownEnd < limit, !isCut else { return .end(at: start) }
                 // A header may begin in the last bytes.
-                let next = shownEnd.value - UInt64(BatchHeader.byteCount - 8)
-                trial.move(to: FilePosition(next & ~7))
+                let next = (shownEnd.value - UInt64(BatchHeader.byteCount - 8)) & ~7
+                trial.move(to: FilePosition(next))
+                let nextEnd = trial.position + Limits.headerSearchBytes
+                if isExact, nextEnd > start + Limits.headerSearchBytesMax {
+                    scanner = trial
+                    return .damage(start.value..<next, lost: nil)
+                }
             }
         }
         return .end(at: start)

@@ -1,94 +1,10 @@
 import Testing
 import WeirBase
-import WeirFiles
 import WeirFlow
-import WeirFormat
 import WeirLog
 import WeirTesting
 
 @testable import Weir
-
-/// A subscription whose threads, clock and timers are run by hand, over a disk that fails by rule.
-private final class FeedByHand {
-    typealias Files = FaultyFileSystem<SimulatedFileSystem>
-    let disk: Files
-    let writer: LogWriter<Files>
-    let feed: Feed<Files>
-    private let jobs = Lock<[@Sendable () -> Void]>([])
-    private let timers = Lock<[(nanoseconds: Int64, body: @Sendable () -> Void)]>([])
-    private let outcomes = Lock<[FeedOutcome]>([])
-    private let clock = Lock(Moment.zero)
-    private let noted = Lock<[(kind: SignalKind, detail: String)]>([])
-
-    init(
-        _ options: SubscriptionOptions, flags: FlowFlags = FlowFlags(),
-        budget: StoreBudget = StoreBudget(total: 1 << 20)
-    ) throws {
-        disk = FaultyFileSystem(SimulatedFileSystem(seed: 3))
-        let engine = try StoreEngine.open(
-            files: disk, host: SimulatedMachine(seed: 3).host, creating: true)
-        writer = try SmallStream.create(in: engine)
-        let place = try #require(budget.admit(reserve: min(4 << 10, budget.report.totalBytes)))
-        let (jobs, timers, clock, noted) = (jobs, timers, clock, noted)
-        feed = Feed(
-            view: writer.view,
-            settings: FeedSettings(
-                options, variant: flags.variant(for: "c"), batchBytesMax: 4 << 10),
-            reading: .copied, account: BudgetAccount(budget: budget, id: place),
-            around: FeedSurroundings(
-                run: { job in jobs.withLock { $0.append(job) } }, whenMore: { _, _ in },
-                after: { time, body in timers.withLock { $0.append((time, body)) } },
-                now: { clock.withLock { $0 } }, random: { .max },
-                note: { kind, detail in noted.withLock { $0.append((kind, detail)) } },
-                released: { _ in }, delivered: { _ in }, tail: TailClock(), residence: { _, _ in },
-                ended: {}),
-            start: { .init(offset: .zero) })
-    }
-
-    func ask() {
-        let outcomes = outcomes
-        _ = feed.wait(mayLook: false) { outcome in outcomes.withLock { $0.append(outcome) } }
-    }
-
-    /// Runs the readers that are due, and no timer.
-    func work() { while let job = takeJob() { job() } }
-    /// A reader that its thread never gets to.
-    func takeJob() -> (@Sendable () -> Void)? {
-        jobs.withLock { $0.isEmpty ? nil : $0.removeFirst() }
-    }
-    /// Lets the time of every timer pass.
-    func fire() {
-        let due = timers.withLock { timers in
-            defer { timers = [] }
-            return timers
-        }
-        for timer in due {
-            clock.withLock { $0 = $0 + timer.nanoseconds }
-            timer.body()
-        }
-    }
-    var timerTimes: [Int64] { timers.withLock { $0.map(\.nanoseconds) } }
-    var signals: [SignalKind] { noted.withLock { $0.map(\.kind) } }
-    func details(of kind: SignalKind) -> [String] {
-        noted.withLock { $0.filter { $0.kind == kind }.map(\.detail) }
-    }
-
-    var offsets: [UInt64] {
-        outcomes.withLock {
-            $0.compactMap { outcome in
-                guard case .batch(let batch, _) = outcome else { return nil }
-                return batch.header.firstOffset.value
-            }
-        }
-    }
-    var failures: [WeirError.Code] {
-        outcomes.withLock {
-            $0.compactMap { outcome in
-                if case .failure(let error) = outcome { error.code } else { nil }
-            }
-        }
-    }
-}
 
 @Suite("A subscription in trouble")
 struct FeedFailureTests {
@@ -101,8 +17,7 @@ struct FeedFailureTests {
         return options
     }
 
-    private typealias Disk = FaultyFileSystem<SimulatedFileSystem>
-    private static let failingReads: Disk.Rule = { operation, path in
+    private static let failingReads: StreamByHand.Files.Rule = { operation, path in
         operation == .read && path.hasSuffix(".segment") ? .fails(.system) : nil
     }
 
@@ -164,7 +79,7 @@ struct FeedFailureTests {
         try SmallStream.append(3, to: hand.writer)
         hand.ask()
         // Its thread hangs.
-        let hanging = try #require(hand.takeJob())
+        let hanging = try #require(hand.stream.takeJob())
         hand.fire()
         #expect(hand.signals == [.stalled, .reopened])
         hand.work()
@@ -259,7 +174,7 @@ struct FeedFailureTests {
         hand.ask()
         hand.work()
         hand.ask()
-        let late = hand.takeJob()
+        let late = hand.stream.takeJob()
         hand.feed.finish(nil)
         late?()
         var report = FlowReport.Consumer.empty

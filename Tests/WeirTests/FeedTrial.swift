@@ -41,6 +41,8 @@ final class FeedTrial {
         /// Damage of several batches in a row, and up to a segment's end.
         var runs = 0
         var lostEnds = 0
+        /// Searches of several calls.
+        var longSearches = 0
 
         static func += (sum: inout Tally, one: Tally) {
             sum.delivered += one.delivered
@@ -52,6 +54,7 @@ final class FeedTrial {
             sum.damagedBodies += one.damagedBodies
             sum.runs += one.runs
             sum.lostEnds += one.lostEnds
+            sum.longSearches += one.longSearches
         }
     }
 
@@ -86,13 +89,17 @@ final class FeedTrial {
     private let isOver = Lock(false)
     private var lastWindow: Credit?
     private var isRotten: Bool
+    /// Some batches are so long that the search behind their damaged header takes several calls.
+    private let hasLongDamage: Bool
     private var damagedBatchesLeft = 0
     /// Damaged from some batch on.
     private var lostSegment: String?
 
     init(seed: UInt64) throws {
         random = SeededRandom(seed: seed)
-        disk = SimulatedFileSystem(seed: seed)
+        hasLongDamage = random.oneIn(4)
+        let batchBytesMax = Self.batchBytesMax(hasLongDamage)
+        disk = SimulatedFileSystem(seed: seed, capacity: 2 << 20)
         let machine = SimulatedMachine(seed: seed)
         engine = try StoreEngine.open(files: disk, host: machine.host, creating: true)
         let name = try StreamName("s")
@@ -100,14 +107,14 @@ final class FeedTrial {
             name,
             StreamConfiguration(
                 durability: .flushed, compression: seed % 3 == 0 ? .lz4 : .off,
-                segmentBytes: 32 << 10, batchBytesMax: 8 << 10))
+                segmentBytes: hasLongDamage ? 1 << 20 : 32 << 10, batchBytesMax: batchBytesMax))
         writer = try #require(engine.stream(name)?.writer)
         let reading: ReadingMode = random.oneIn(3) ? .copied : .mapped
         let window = Credit(bytes: 1 + random.below(20_000), records: 1 + random.below(30))
         mode = [.manual, .fixed(window), .adaptive][random.below(3)]
         isRotten = !random.oneIn(3)
         if random.oneIn(8) { disk.refusePages(true) }
-        let place = try #require(budget.admit(reserve: 8 << 10))
+        let place = try #require(budget.admit(reserve: batchBytesMax))
         let options = SubscriptionOptions(
             mode: mode,
             knobs: FlowKnobs(
@@ -132,10 +139,14 @@ final class FeedTrial {
         feed = Feed(
             view: writer.view,
             settings: FeedSettings(
-                options, variant: flags.variant(for: "c"), batchBytesMax: 8 << 10),
+                options, variant: flags.variant(for: "c"), batchBytesMax: batchBytesMax),
             reading: reading, account: BudgetAccount(budget: budget, id: place),
             around: around, start: { .init(offset: .zero) })
         _ = disk.takeTouched()
+    }
+
+    private static func batchBytesMax(_ hasLongDamage: Bool) -> Int {
+        hasLongDamage ? 512 << 10 : 8 << 10
     }
 
     private var isManual: Bool { mode == .manual }
@@ -196,8 +207,8 @@ final class FeedTrial {
     private func drain() throws {
         let before = next
         ask()
-        for _ in 0..<40 where next == before {
-            // Debt from an overdraft may take several grants to pay.
+        for _ in 0..<200 where next == before {
+            // Debt from an overdraft may take several grants to pay, and a search several jobs.
             try grant()
             try work()
             try check()
@@ -206,22 +217,18 @@ final class FeedTrial {
     }
 
     private func append() throws {
-        var builder = BatchBuilder(byteLimit: 8 << 10)
-        let value = [UInt8](repeating: UInt8(random.below(256)), count: random.below(1500))
-        for _ in 0...random.below(5) { _ = builder.append(value: value.span.bytes) }
+        let isLong = hasLongDamage && random.oneIn(8)
+        var builder = BatchBuilder(byteLimit: Self.batchBytesMax(hasLongDamage))
+        let value = [UInt8](
+            repeating: UInt8(random.below(256)),
+            count: random.below(isLong ? 400_000 : 1500))
+        for _ in 0...(isLong ? 0 : random.below(5)) { _ = builder.append(value: value.span.bytes) }
         let size = Credit(bytes: builder.bodyByteCount, records: builder.recordCount)
         _ = try writer.append(&builder, needsSync: false)
         let segment = try #require(writer.view.segments.last)
-        let end = Int(segment.readableEnd.value)
-        // The last batch of the segment is the one just written.
-        var walk = LogCursor(view: writer.view, at: Offset(writer.nextOffset.value - 1))
-        let step = try walk.next()
-        guard case .batch(let header) = step else {
-            Issue.record("no batch that was appended: \(step)")
-            return
-        }
-        let start = Int(walk.position.value)
-        let damage = chooseDamage(in: segment.path)
+        let (header, place) = try SmallStream.lastBatch(of: writer)
+        let start = place.lowerBound
+        let damage = isLong ? .header : chooseDamage(in: segment.path)
         switch damage {
         case .header: try flip(segment.path, at: start + random.below(BatchHeader.byteCount))
         case .body:
@@ -231,7 +238,7 @@ final class FeedTrial {
         }
         places.append(
             Place(
-                segment: segment.path, start: start, end: end,
+                segment: segment.path, start: start, end: place.upperBound,
                 offsets: header.firstOffset..<header.endOffset, damage: damage,
                 sum: (places.last?.sum ?? .zero) + (damage == nil ? size : .zero)))
         // What the trial itself read is nobody's.
@@ -340,7 +347,9 @@ final class FeedTrial {
             return
         }
         for place in places[next..<end] {
+            let isLong = place.end - place.start > Limits.headerSearchBytesMax
             switch place.damage {
+            case .header where isLong: tally.longSearches += 1
             case .header: tally.damagedHeaders += 1
             case .body: tally.damagedBodies += 1
             case nil: Issue.record("offsets \(place.offsets) were lost though nothing happened")
@@ -466,5 +475,6 @@ struct FeedTests {
         #expect(met.damagedBodies > 1000)
         #expect(met.runs > 500)
         #expect(met.lostEnds > 100)
+        #expect(met.longSearches > 150)
     }
 }

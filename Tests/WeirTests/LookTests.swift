@@ -49,6 +49,15 @@ private final class TailByHand {
         wait()
     }
 
+    /// A batch whose header does not hold; where it stands.
+    func appendGarbage(bytes: Int) throws -> Range<Int> {
+        try append(bytes: bytes)
+        let place = try SmallStream.lastBatch(of: writer).place
+        let segment = try #require(writer.view.segments.last)
+        try disk.spoil(segment.path, at: place.lowerBound, with: [0])
+        return place
+    }
+
     func append(bytes: Int) throws {
         var builder = BatchBuilder(byteLimit: 256 << 10)
         _ = builder.append(value: [UInt8](repeating: 1, count: bytes).span.bytes)
@@ -132,6 +141,23 @@ struct LookTests {
         tail.wait()
         #expect(tail.work() == 1)
         #expect(tail.take() == ["batch 1"])
+    }
+
+    @Test func `leaves a search behind damage to a thread, after a piece in memory`() throws {
+        let tail = try TailByHand()
+        let garbage = try tail.appendGarbage(bytes: 200_000)
+        try tail.append(bytes: 100)
+        _ = tail.disk.takeTouched()
+        #expect(try tail.look() == nil)
+        let end = tail.disk.takeTouched().map(\.bytes.upperBound).max() ?? 0
+        #expect(end > garbage.lowerBound + Limits.headerSearchBytes)
+        #expect(end <= garbage.lowerBound + 2 * Limits.lookBytesMax)
+        tail.wait()
+        #expect(tail.work() > 0)
+        #expect(tail.take() == ["something else"])
+        tail.wait()
+        tail.work()
+        #expect(tail.take() == ["batch 2"])
     }
 
     @Test func `gets the next batches from a thread while it is busy`() throws {

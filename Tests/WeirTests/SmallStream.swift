@@ -3,7 +3,8 @@ import Weir
 import WeirBase
 import WeirFiles
 import WeirFormat
-import WeirLog
+
+@testable import WeirLog
 
 /// A stream of the smallest segments, of two batches each, so that a few records make many.
 enum SmallStream {
@@ -30,16 +31,30 @@ enum SmallStream {
 
     /// Appends so many batches of one record.
     static func append<Files: FileSystem>(
-        _ count: Int = 1, to writer: LogWriter<Files>, needsSync: Bool = false
+        _ count: Int = 1, to writer: LogWriter<Files>, needsSync: Bool = false,
+        bytes: Int = 1500, batchBytesMax: Int = 4 << 10
     ) throws {
-        var builder = BatchBuilder(byteLimit: 4 << 10)
-        let value = [UInt8](repeating: 1, count: 1500)
+        var builder = BatchBuilder(byteLimit: batchBytesMax)
+        let value = [UInt8](repeating: 1, count: bytes)
         for _ in 0..<count {
             let added = builder.append(value: value.span.bytes)
             #expect(added)
             _ = try writer.append(&builder, needsSync: needsSync)
             builder.removeAll()
         }
+    }
+
+    /// The batch that was appended last, and its bytes in the last segment.
+    static func lastBatch<Files: FileSystem>(
+        of writer: LogWriter<Files>
+    ) throws -> (header: BatchHeader, place: Range<Int>) {
+        var walk = LogCursor(view: writer.view, at: Offset(writer.nextOffset.value - 1))
+        let step = try walk.next()
+        guard case .batch(let header) = step else {
+            throw WeirError(.damaged, "\(step) where the last batch is expected")
+        }
+        let start = Int(walk.position.value)
+        return (header, start..<start + header.storedByteCount)
     }
 
     /// The first offsets of all batches from an offset on.

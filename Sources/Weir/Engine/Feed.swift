@@ -214,7 +214,7 @@ final class Feed<Files: FileSystem>: Sendable {
                     view: view, at: begin.offset, mode: reading, isExact: true, after: begin.gap)
             }
             if isFirst, let offset = place.offset { act { $0.begin(at: offset) } }
-            let step = try place.next { size in
+            let step = try place.step { size in
                 guard size.bytes <= bytesMax else { return .hold }
                 let admission = act { $0.admit(size, generation: generation, at: asked) }
                 // Who looks brings nothing in.
@@ -244,6 +244,9 @@ final class Feed<Files: FileSystem>: Sendable {
                 }
             case .end:
                 rest(at: end, generation)
+                return false
+            case nil:
+                act { $0.searched(generation: generation, at: now) }
                 return false
             }
         } catch {
@@ -313,8 +316,12 @@ final class ReaderPlace<Files: FileSystem>: @unchecked Sendable {
         cursor = consume made
     }
 
-    func next(_ admitting: LogCursor<Files>.Admitting) throws(WeirError) -> LogCursor<Files>.Step {
-        let step = try cursor?.next(admitting: admitting) ?? .end
+    /// `nil`: it has to be asked again.
+    func step(
+        _ admitting: LogCursor<Files>.Admitting
+    ) throws(WeirError) -> LogCursor<Files>.Step? {
+        guard cursor != nil else { return .end }
+        let step = try cursor?.step(admitting: admitting)
         offset = cursor?.nextOffset ?? offset
         return step
     }

@@ -110,6 +110,17 @@ extension FeedState {
         return false
     }
 
+    /// Behind damage the reader has not met a batch yet: it comes again, when those who wait for
+    /// its thread had their turn.
+    mutating func searched(generation: UInt64, at now: Moment) {
+        guard isCurrent(generation) else { return }
+        searchedAt = now
+        dropInFlight()
+        serveWaiter(at: now)
+        if isLooking { looks.fail() }
+        effects.append(.read(generation: generation))
+    }
+
     /// The log's end: the reader comes back when there is more.
     mutating func rest(at readEnd: Offset, generation: UInt64, now: Moment) -> Bool {
         guard isCurrent(generation) else { return false }
@@ -199,12 +210,12 @@ extension FeedState {
     }
 
     /// The watchdog: a stall counts only while the consumer waits, credit is left, and the log has
-    /// data for it.
+    /// data for it. A search that goes on is none.
     mutating func checkStall(visibleEnd: Offset, at now: Moment) {
         isWatched = false
         serveWaiter(at: now)
         guard end == nil, waiter != nil else { return }
-        let isLong = now - waitingSince >= settings.stallNanoseconds
+        let isLong = now - max(waitingSince, searchedAt) >= settings.stallNanoseconds
         let hasData = readEnd.map { visibleEnd > $0 } ?? true
         if isLong, hasData, ledger.available.isPositive, reader != .resting {
             effects.append(

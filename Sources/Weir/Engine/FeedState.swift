@@ -43,6 +43,7 @@ enum FeedEffect: Sendable {
 ///                └─── failure is told ──┘  └──error──▶ resting ──backoff──▶ reading
 ///
 /// A consumer that waits while the reader does is told to look, and is the reader for one batch.
+/// A reader that searches behind damage leaves its thread, and comes again, for each piece of it.
 ///
 ///     batch    reserved ─▶ queued ─▶ leased ─▶ released, or kept on the consumer's own account
 ///
@@ -90,6 +91,8 @@ struct FeedState {
     var began: Offset?
     /// Since when the log has had data for a reader that had waited at its end.
     var dataSince = Moment.zero
+    /// When its search behind damage last came on.
+    var searchedAt = Moment.zero
     var backoff: Backoff
     var turns = TurnTaking()
 
