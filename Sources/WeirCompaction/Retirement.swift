@@ -22,25 +22,28 @@ package struct Retirement<Files: FileSystem>: Sendable {
 
     /// A segment whose footer could not be read, and why.
     package typealias Unread = (id: SegmentID, why: WeirError)
+    /// A plan without what stays all the same, and the footers that could not be read for that.
+    package typealias Outcome = (plan: RetentionPlan, unread: [Unread])
 
-    /// The footers of `passed` are not read: that was in vain a moment ago. Gives those that could
-    /// not be. Throws what the medium said; what went by then stays gone, and the rest is as it
-    /// was.
+    /// The footers of `passed` are not read: that was in vain a moment ago. Throws what the medium
+    /// said; what went by then stays gone, and the rest is as it was.
     @discardableResult
     package func perform(
         _ plan: RetentionPlan, passing passed: Set<SegmentID> = []
-    ) throws(WeirError) -> [Unread] {
-        guard let goal = plan.logStart else { return [] }
-        var unread: [Unread] = []
-        var left = try kept(plan, passing: passed, &unread).retired[...]
-        guard !left.isEmpty || goal > writer.view.logStart else { return unread }
+    ) throws(WeirError) -> Outcome {
+        let outcome = try kept(plan, writer.outline, passing: passed)
+        let plan = outcome.plan
+        var left = plan.retired[...]
+        guard let goal = plan.logStart, !left.isEmpty || goal > writer.view.logStart else {
+            return outcome
+        }
         // In parts, so that no edit is too large; all of them say the truth.
         repeat {
             let part = left.prefix(Limits.retiredAtOnceMax)
             left = left.dropFirst(part.count)
             try retire(part.map(\.id), logStart: left.first?.base ?? goal)
         } while !left.isEmpty
-        return unread
+        return outcome
     }
 
     private func retire(_ ids: [SegmentID], logStart: Offset) throws(WeirError) {
@@ -54,33 +57,35 @@ package struct Retirement<Files: FileSystem>: Sendable {
     /// The footer of the newest sealed segment may be all that tells of the stream's producers: its
     /// file stays then, until another one is sealed. Where it does not tell, the files stay from
     /// the newest one on that does: it and the batches behind it are what else there is.
-    private func kept(
-        _ plan: RetentionPlan, passing passed: Set<SegmentID>, _ unread: inout [Unread]
-    ) throws(WeirError) -> RetentionPlan {
-        let sealed = writer.view.segments.filter { $0.sealed != nil }
-        guard !plan.retired.isEmpty, var floor = sealed.last else { return plan }
-        for segment in sealed.reversed() {
-            floor = segment
-            guard !passed.contains(segment.id),
-                let rows = try rows(of: segment, &unread)
+    package func kept(
+        _ plan: RetentionPlan, _ outline: LogOutline, passing passed: Set<SegmentID> = []
+    ) throws(WeirError) -> Outcome {
+        var outcome: Outcome = (plan, [])
+        let sealed = outline.entries.filter { $0.sealed != nil }.map(\.id)
+        guard !plan.retired.isEmpty, var floor = sealed.last else { return outcome }
+        for id in sealed.reversed() {
+            floor = id
+            guard !passed.contains(id), let rows = try rows(of: id, outline, &outcome.unread)
             else { continue }
-            if rows.isEmpty, segment === sealed.last { return plan }
+            if rows.isEmpty, id == sealed.last { return outcome }
             break
         }
-        var plan = plan
-        plan.keepFiles(from: floor.id)
-        return plan
+        outcome.plan.keepFiles(from: floor)
+        return outcome
     }
 
     private func rows(
-        of segment: ReadableSegment<Files>, _ unread: inout [Unread]
+        of id: SegmentID, _ outline: LogOutline, _ unread: inout [Unread]
     ) throws(WeirError) -> [ProducerRow]? {
-        guard let sealed = segment.sealed else { return nil }
+        if let thought = outline.thought, thought.id == id { return thought.producers }
+        guard let segment = writer.view.segments.last(where: { $0.id == id }),
+            let sealed = segment.sealed
+        else { return nil }
         do throws(WeirError) {
             return try segment.footer(sealed)?.producers
         } catch {
             guard error.isOfOneSegment else { throw error }
-            unread.append((segment.id, error.located(.init(path: segment.path))))
+            unread.append((id, error.located(.init(path: segment.path))))
             return nil
         }
     }

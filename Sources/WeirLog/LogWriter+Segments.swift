@@ -133,12 +133,7 @@ extension LogWriter {
 
     /// Makes a segment that begins at the next offset, and leaves the active one for it.
     private func startSegment() throws(WeirError) {
-        let entry = SegmentEntry(id: SegmentID(host.random()), base: nextOffset, epoch: epoch)
-        let header = SegmentHeader(
-            segmentID: entry.id, streamID: streamID, epoch: epoch, base: nextOffset,
-            creationTime: host.now(), logStart: view.logStart, name: view.name,
-            configuration: configuration)
-        let bytes = header.encode()
+        let (entry, bytes) = nextSegment()
         let path = StoreLayout.segment(streamID, entry.id, base: entry.base)
         let (file, allocatedEnd) = try nextFile.take(as: path, header: bytes)
         let start = FilePosition(UInt64(bytes.count))
@@ -150,7 +145,7 @@ extension LogWriter {
         rolls.add(
             Roll(
                 old: old.map { ($0.file, $0.readable, $0.position) }, new: (file, entry),
-                producers: known(of: old)))
+                producers: knownProducers(isResumed: old?.isResumed ?? false)))
         active = Active(
             file: file, readable: readable, position: start, isEmpty: true,
             allocatedEnd: max(start, allocatedEnd),
@@ -158,11 +153,21 @@ extension LogWriter {
         view.append(segment: readable)
     }
 
+    /// One that begins at the next offset, and its header.
+    func nextSegment() -> (entry: SegmentEntry, header: [UInt8]) {
+        let entry = SegmentEntry(id: SegmentID(host.random()), base: nextOffset, epoch: epoch)
+        let header = SegmentHeader(
+            segmentID: entry.id, streamID: streamID, epoch: epoch, base: nextOffset,
+            creationTime: host.now(), logStart: view.logStart, name: view.name,
+            configuration: configuration)
+        return (entry, header.encode())
+    }
+
     /// What a segment's footer says of producers: as long as nobody asked for one, this writer has
     /// added nothing to what the log had.
-    private func known(of old: Active?) -> Roll<Files>.Producers {
+    func knownProducers(isResumed: Bool) -> Roll<Files>.Producers {
         if let table = producers.snapshot { return .known(table) }
-        return old?.isResumed ?? false ? .unread : .asBefore
+        return isResumed ? .unread : .asBefore
     }
 
     /// Past three quarters of a segment the next file is made, if it is to have room ahead.

@@ -37,11 +37,7 @@ package struct Roll<Files: FileSystem>: Sendable {
             try WriteFailure.syncing { () throws(WeirError) in try files.sync(old.file) }
             let sealed: SealedSegment
             do throws(WeirError) {
-                let state = manifest.state
-                var footer = SegmentFooter(
-                    segmentID: old.readable.id, summary: try old.readable.summary(),
-                    logStart: state.logStart, configuration: state.configuration)
-                footer.producers = try rows(old.readable, view)
+                let footer = try producers.footer(of: old.readable, manifest.state, view)
                 sealed = try write(footer, to: old, files)
             } catch {
                 throw .write(error)
@@ -60,16 +56,6 @@ package struct Roll<Files: FileSystem>: Sendable {
         try WriteFailure.syncing { () throws(WeirError) in try files.close(old.file) }
     }
 
-    private func rows(
-        _ segment: ReadableSegment<Files>, _ view: LogView<Files>
-    ) throws(WeirError) -> [ProducerRow]? {
-        switch producers {
-        case .known(let table): table.rows
-        case .asBefore: try view.producers(upTo: segment, isIncluded: false)
-        case .unread: try view.producers(upTo: segment, isIncluded: true)
-        }
-    }
-
     private func write(
         _ footer: SegmentFooter, to old: Left, _ files: Files
     ) throws(WeirError) -> SealedSegment {
@@ -80,6 +66,23 @@ package struct Roll<Files: FileSystem>: Sendable {
         return SealedSegment(
             summary: footer.summary, batchesEnd: old.end, fileBytes: fileBytes.value,
             footerChecksum: checksum)
+    }
+}
+
+extension Roll.Producers {
+    /// What the segment says of itself once it is sealed.
+    func footer(
+        of segment: ReadableSegment<Files>, _ state: ManifestState, _ view: LogView<Files>
+    ) throws(WeirError) -> SegmentFooter {
+        var footer = SegmentFooter(
+            segmentID: segment.id, summary: try segment.summary(), logStart: state.logStart,
+            configuration: state.configuration)
+        switch self {
+        case .known(let table): footer.producers = table.rows
+        case .asBefore: footer.producers = try view.producers(upTo: segment, isIncluded: false)
+        case .unread: footer.producers = try view.producers(upTo: segment, isIncluded: true)
+        }
+        return footer
     }
 }
 

@@ -114,6 +114,38 @@ struct RetentionTests {
         try store.closeBlocking()
     }
 
+    @Test(arguments: [nil, "p"], [true, false])
+    func `says before what goes, to the byte`(producer: String?, byAge: Bool) async throws {
+        var (store, stream) = try open(byAge ? RetentionPolicy(ageSecondsMax: 1) : nil)
+        try await append(3, to: stream)
+        if let producer {
+            try await stream.producer(producer).append(value: bytes("x"), id: 7)
+        }
+        // Opened again, so that no marker is written between both.
+        try store.closeBlocking()
+        store = try Store.openBlocking(at: folder.path)
+        store.pauseUpkeep()
+        stream = try store.streamBlocking("s")
+        func run(isDryRun: Bool) throws -> TrimReport {
+            try byAge
+                ? stream.retainBlocking(isDryRun: isDryRun)
+                : stream.trimBlocking(before: .next, isDryRun: isDryRun)
+        }
+        let limit = ContinuousClock.now + .seconds(30)
+        var plan = try run(isDryRun: true)
+        while plan.firstOffset < stream.endOffset.value, ContinuousClock.now < limit {
+            plan = try run(isDryRun: true)
+        }
+        #expect(stream.firstOffset == .zero)
+        var report = try run(isDryRun: false)
+        #expect(plan.isDryRun && !report.isDryRun)
+        report.isDryRun = true
+        #expect(report == plan)
+        // What tells of producers stays.
+        #expect(report.segmentsRemoved == (producer == nil ? 2 : 1))
+        try store.closeBlocking()
+    }
+
     @Test func `remembers its producers when all of their records are gone`() async throws {
         let (store, stream) = try open(nil)
         let producer = try await stream.producer("p")

@@ -18,6 +18,11 @@ extension Committer {
         try betweenGroups { writer throws(WeirError) in try writer.sealActive() }
     }
 
+    /// What `sealActive` would leave. Blocks the thread.
+    func outlineOfSealed() throws(WeirError) -> LogOutline {
+        try betweenGroups { writer throws(WeirError) in try writer.outlineOfSealed() }
+    }
+
     /// Lets a log that never had a record begin at a later offset, so that the records of another
     /// keep theirs; `false` for any other log. Blocks the thread.
     func begin(at offset: Offset) throws(WeirError) -> Bool {

@@ -83,57 +83,72 @@ extension Upkeep {
         // A quiet stream's last segment would never be full. Outside of the turn, since a deletion
         // waits for turns and keeps this from taking the stream up.
         let hasRecords = stream.view.segments.last.map { $0.base < stream.view.flushedEnd } ?? false
-        if let age = policy.ageSecondsMax, !isDryRun, hasRecords,
-            committer.writer.lastAppendTime <= now.before(seconds: age)
-        {
-            try committer.sealActive()
+        var isQuiet = false
+        if let age = policy.ageSecondsMax, hasRecords {
+            isQuiet = committer.writer.lastAppendTime <= now.before(seconds: age)
         }
-        let (report, plan) = try perform(stream, isDryRun: isDryRun, passing: passed) { writer in
+        let run = try begin(committer, sealing: isQuiet, isDryRun: isDryRun, passing: passed)
+        let (report, plan) = try perform(stream, run) { writer, outline in
             RetentionPlan(
-                writer.manifest.state.segments, byteCount: writer.view.byteCount,
-                end: writer.view.flushedEnd, policy: policy,
-                committed: committed(policy, stream.id), now: now)
+                outline.entries, byteCount: outline.byteCount, end: writer.view.flushedEnd,
+                policy: policy, committed: committed(policy, stream.id), now: now)
         }
         countQuotas(committer)
         if !isDryRun { tell(plan, of: stream) }
         return report
     }
 
-    /// Lets go everything before an offset. Blocks the thread.
+    /// Lets go everything before an offset; with `sealing`, the active segment is left for another
+    /// first. Blocks the thread.
     func trim(
-        _ stream: SystemStream, before offset: Offset, isDryRun: Bool
+        _ stream: SystemStream, _ committer: Committer, before offset: Offset, sealing: Bool,
+        isDryRun: Bool
     ) throws(WeirError) -> TrimReport {
-        try perform(stream, isDryRun: isDryRun) { writer in
-            RetentionPlan(
-                writer.manifest.state.segments, before: offset, start: writer.view.logStart)
+        let run = try begin(committer, sealing: sealing, isDryRun: isDryRun)
+        return try perform(stream, run) { writer, outline in
+            RetentionPlan(outline.entries, before: offset, start: writer.view.logStart)
         }.report
     }
 
+    private enum Run {
+        /// Without the footers that a look is to leave alone.
+        case real(passing: Set<SegmentID>)
+        /// Only planned: over this, or over what there is.
+        case dry(LogOutline?)
+    }
+
+    /// A change of segment, or what it would leave.
+    private func begin(
+        _ committer: Committer, sealing: Bool, isDryRun: Bool,
+        passing passed: Set<SegmentID> = []
+    ) throws(WeirError) -> Run {
+        if isDryRun { return .dry(sealing ? try committer.outlineOfSealed() : nil) }
+        if sealing { try committer.sealActive() }
+        return .real(passing: passed)
+    }
+
     private func perform(
-        _ stream: SystemStream, isDryRun: Bool, passing passed: Set<SegmentID> = [],
-        _ plan: (SystemWriter) -> RetentionPlan
+        _ stream: SystemStream, _ run: Run, _ plan: (SystemWriter, LogOutline) -> RetentionPlan
     ) throws(WeirError) -> (report: TrimReport, plan: RetentionPlan) {
         guard let writer = stream.writer else { throw SystemEngine.readOnly() }
         let done = try turn(at: stream.id) { _ throws(WeirError) in
-            let plan = plan(writer)
+            let retirement = Retirement(writer, leftovers: leftovers)
             var report = TrimReport(stream: stream.name.description)
-            report.isDryRun = isDryRun
-            report.heldBy = plan.heldBy
-            report.heldBytes = plan.heldBytes
-            report.isForced = plan.isForced
             report.firstOffsetBefore = writer.view.logStart.value
-            report.firstOffset = max(plan.logStart ?? .zero, writer.view.logStart).value
-            var gone = plan.retired
-            if !isDryRun {
-                let unread = try Retirement(writer, leftovers: leftovers)
-                    .perform(plan, passing: passed)
-                note(unread, passing: passed, of: stream)
-                let left = Set(writer.manifest.state.segments.map(\.id))
-                gone.removeAll { left.contains($0.id) }
+            let done: RetentionPlan
+            switch run {
+            case .real(let passed):
+                let outcome = try retirement.perform(
+                    plan(writer, writer.outline), passing: passed)
+                note(outcome.unread, passing: passed, of: stream)
+                done = outcome.plan
+            case .dry(let thought):
+                report.isDryRun = true
+                let outline = thought ?? writer.outline
+                done = try retirement.kept(plan(writer, outline), outline).plan
             }
-            report.segmentsRemoved = gone.count
-            report.bytesRemoved = gone.reduce(0) { $0 + ($1.sealed?.fileBytes ?? 0) }
-            return (report, plan)
+            report.note(done)
+            return (report, done)
         }
         sweep()
         return done
@@ -239,5 +254,16 @@ extension Upkeep {
             state.alarms[stream] = nil
             state.unread[stream] = nil
         }
+    }
+}
+
+extension TrimReport {
+    fileprivate mutating func note(_ plan: RetentionPlan) {
+        firstOffset = max(plan.logStart?.value ?? 0, firstOffsetBefore)
+        segmentsRemoved = plan.retired.count
+        bytesRemoved = plan.retired.reduce(0) { $0 + ($1.sealed?.fileBytes ?? 0) }
+        heldBy = plan.heldBy
+        heldBytes = plan.heldBytes
+        isForced = plan.isForced
     }
 }

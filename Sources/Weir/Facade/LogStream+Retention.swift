@@ -13,7 +13,7 @@ extension LogStream {
     /// The stream begins at exactly that offset; of the files, those go that hold nothing behind
     /// it. Consumers that stand before it meet a gap of reason `retention`. Durable when it
     /// returns: a crash before leaves the stream as it was. Whatever holds back retention does not
-    /// hold back a trim. With `isDryRun` it says what would go.
+    /// hold back a trim. With `isDryRun` it says what would go, to the byte.
     ///
     /// Throws `invalidArgument` for an offset behind the stream's end, for a time that has not come
     /// and that no record bears, and for one of Weir's own streams; `closed`, `poisoned`, and what
@@ -42,9 +42,10 @@ extension LogStream {
                     + "its end.", at: .init(stream: name.description, offset: offset))
         }
         // A log never begins behind what is durable; and what ends here ends in a sealed file.
-        if !isDryRun, offset == end || offset > view.durableEnd { try committer.sealActive() }
+        let sealing = offset == end || offset > view.durableEnd
         defer { parts.upkeep.countQuotas(committer) }
-        return try parts.upkeep.trim(open, before: offset, isDryRun: isDryRun)
+        return try parts.upkeep.trim(
+            open, committer, before: offset, sealing: sealing, isDryRun: isDryRun)
     }
 
     /// Where a stream begins that is trimmed before `start`. A wrong year must not empty it: a time

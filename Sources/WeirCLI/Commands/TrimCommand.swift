@@ -9,8 +9,9 @@ struct TrimCommand: ParsableCommand {
             go that hold nothing behind it. A time that has not come is refused where no record \
             is of then or later, since it would take all of them. Without --before, what the \
             stream's retention no longer keeps goes now. A consumer that stands before the \
-            beginning is told of a gap. Where a process has the store open for writing, it is \
-            asked; where none has, the store is opened.
+            beginning is told of a gap. --dry-run counts what would go, to the byte, the segment \
+            included that is written to where it would be left for another first. Where a process \
+            has the store open for writing, it is asked; where none has, the store is opened.
 
             EXAMPLES
               weir trim orders --before offset:1000000
