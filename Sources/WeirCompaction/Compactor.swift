@@ -19,8 +19,9 @@ package struct CompactionRequest: Sendable, Hashable {
 /// Compacts one stream: finds out what is of no more use, and writes new segments without it.
 ///
 ///     survey ─▶ plan ─▶ for each group:  new file ─▶ synced, named ─▶ one edit ─▶ readers' view
-///                                                                        └ the old files go when
-///                                                                          nobody reads them
+///                                                                        └ the old files go at
+///                                                                          once, or when nobody
+///                                                                          reads them any more
 ///
 /// Beside the writer, which only ever touches what is behind: only sealed segments are looked at,
 /// and those are durable. A crash at any point leaves the old files or the new one in the manifest,
@@ -75,20 +76,19 @@ package struct Compactor<Files: FileSystem>: Sendable {
             from: place, request)
         {
             place = round.entries[round.marked.upperBound - 1].sealed?.endOffset ?? end
-            guard let readable = readable(round.entries) else { throw changed() }
             var survey = Survey(
-                readable, round.entries, of: view, marked: round.marked,
-                mapBytes: request.mapBytes, seed: seed,
+                round.entries, of: view, marked: round.marked, mapBytes: request.mapBytes,
+                seed: seed,
                 tombstonesBefore: CompactionPlan.tombstoneLimit(request.policy, now: now))
-            try survey.run(pace)
-            report.note(survey, round.marked, readable)
+            try survey.run(try readable(round.entries), pace)
+            report.note(survey, round.marked, writer.streamID)
             let plan = CompactionPlan(
                 Array(survey.segments[round.marked]), startsClean: isClean,
                 dirtyPercent: request.takesAll ? 0 : request.policy.dirtyPercent,
                 segmentBytes: writer.manifest.state.configuration.segmentBytes,
                 headerBytesMax: header(at: .zero, Epoch(0)).byteCountLeft)
-            let replaced = try perform(plan, survey, round.marked, readable, request, &report)
-            report.note(flawsOf: survey, round.marked, readable, replaced: replaced)
+            let replaced = try perform(plan, survey, round.marked, request, &report)
+            report.note(flawsOf: survey, round.marked, writer.streamID, replaced: replaced)
             isClean =
                 isClean && replaced.count == plan.groups.reduce(0) { $0 + $1.segments.count }
                 && plan.tombstones.allSatisfy { $0 == .all }
@@ -137,20 +137,23 @@ package struct Compactor<Files: FileSystem>: Sendable {
         return (entries, first..<end)
     }
 
-    /// The same segments as readers see them; `nil` if the stream changed in between.
-    private func readable(_ entries: [SegmentEntry]) -> [ReadableSegment<Files>]? {
+    /// The same segments as readers see them. Held for no longer than they are read: a file that
+    /// was replaced goes when nobody holds it. Throws `notFound` if the stream changed in between.
+    private func readable(
+        _ entries: [SegmentEntry]
+    ) throws(WeirError) -> [ReadableSegment<Files>] {
         var known: [SegmentID: ReadableSegment<Files>] = [:]
         for segment in view.segments { known[segment.id] = segment }
         let found = entries.compactMap { known[$0.id] }
-        return found.count == entries.count ? found : nil
+        guard found.count == entries.count else { throw changed() }
+        return found
     }
 
     /// Gives the segments that were replaced. One that was damaged since its keys were read stays,
     /// and the others go on.
     private func perform(
         _ plan: CompactionPlan, _ survey: borrowing Survey<Files>, _ marked: Range<Int>,
-        _ readable: [ReadableSegment<Files>], _ request: CompactionRequest,
-        _ report: inout CompactionReport
+        _ request: CompactionRequest, _ report: inout CompactionReport
     ) throws(WeirError) -> Set<Int> {
         let byteCount = plan.groups.reduce(0) { sum, group in
             sum
@@ -169,7 +172,7 @@ package struct Compactor<Files: FileSystem>: Sendable {
                 replaced.formUnion(range)
                 continue
             }
-            let done = try replaceOrLeave(range, readable, survey, tombstones, &report)
+            let done = try replaceOrLeave(range, survey, tombstones, &report)
             replaced.formUnion(done)
             isDone = isDone && done.count == range.count
         }
@@ -179,46 +182,55 @@ package struct Compactor<Files: FileSystem>: Sendable {
     /// Gives those that were replaced: all together, or, where one of them does not hold any more,
     /// each by itself.
     private func replaceOrLeave(
-        _ range: Range<Int>, _ readable: [ReadableSegment<Files>],
-        _ survey: borrowing Survey<Files>, _ tombstones: [CompactionPlan.Tombstones],
-        _ report: inout CompactionReport
+        _ range: Range<Int>, _ survey: borrowing Survey<Files>,
+        _ tombstones: [CompactionPlan.Tombstones], _ report: inout CompactionReport
     ) throws(WeirError) -> Set<Int> {
         do throws(WeirError) {
-            try replace(range, readable, survey, tombstones, &report)
+            try replace(range, survey, tombstones, &report)
+            sweep()
             return Set(range)
         } catch {
             guard error.code == .damaged else { throw error }
             guard range.count > 1 else {
-                report.leave(
-                    survey.segments[range.lowerBound], readable[range.lowerBound].path,
-                    error.reason)
+                report.leave(survey.segments[range.lowerBound], writer.streamID, error.reason)
                 return []
             }
         }
         var replaced: Set<Int> = []
         for index in range {
             replaced.formUnion(
-                try replaceOrLeave(index..<index + 1, readable, survey, [.none], &report))
+                try replaceOrLeave(index..<index + 1, survey, [.none], &report))
         }
         return replaced
     }
 
+    /// At once, so that the disk needs room for one new segment, however many there are.
+    private func sweep() {
+        do throws(WeirError) {
+            try leftovers.sweep()
+        } catch {
+            // What could not be removed waits for the sweep of whoever called, which says so.
+            return
+        }
+    }
+
     private func replace(
-        _ range: Range<Int>, _ readable: [ReadableSegment<Files>],
-        _ survey: borrowing Survey<Files>, _ tombstones: [CompactionPlan.Tombstones],
-        _ report: inout CompactionReport
+        _ range: Range<Int>, _ survey: borrowing Survey<Files>,
+        _ tombstones: [CompactionPlan.Tombstones], _ report: inout CompactionReport
     ) throws(WeirError) {
         let old = range.map { survey.segments[$0] }
-        guard let first = old.first, let last = old.last else { return }
-        let producers = try producers(through: readable[range.upperBound - 1], last.sealed)
+        let readable = try readable(old.map(\.entry))
+        guard let first = old.first, let last = old.last, let lastReadable = readable.last
+        else { return }
+        let producers = try producers(through: lastReadable, last.sealed)
         var rewrite = SegmentRewrite(
             try SegmentOutput(header(replacing: old, first), files: writer.files),
             compression: writer.manifest.state.configuration.compression)
         let sealed: SealedSegment
         do throws(WeirError) {
-            for (index, going) in zip(range, tombstones) {
+            for (place, (index, going)) in zip(range, tombstones).enumerated() {
                 try rewrite.take(
-                    readable[index], survey.segments[index].sealed, of: view,
+                    readable[place], old[place].sealed, of: view,
                     without: survey.gone(in: index, tombstones: going), pace)
             }
             sealed = try rewrite.finish(end: last.sealed.endOffset, producers: producers)
@@ -292,8 +304,7 @@ extension Range<Int> {
 
 extension CompactionReport {
     fileprivate mutating func note<Files: FileSystem>(
-        _ survey: borrowing Survey<Files>, _ marked: Range<Int>,
-        _ readable: [ReadableSegment<Files>]
+        _ survey: borrowing Survey<Files>, _ marked: Range<Int>, _ stream: StreamID
     ) {
         passes += survey.passCount
         keys = max(keys, UInt64(survey.keyCount))
@@ -302,31 +313,31 @@ extension CompactionReport {
         for index in marked {
             let segment = survey.segments[index]
             guard let damage = segment.damage else { continue }
-            leave(segment, readable[index].path, damage)
+            leave(segment, stream, damage)
         }
     }
 
     /// Headers and footers that do not hold, where all batches do.
     fileprivate mutating func note<Files: FileSystem>(
-        flawsOf survey: borrowing Survey<Files>, _ marked: Range<Int>,
-        _ readable: [ReadableSegment<Files>], replaced: Set<Int>
+        flawsOf survey: borrowing Survey<Files>, _ marked: Range<Int>, _ stream: StreamID,
+        replaced: Set<Int>
     ) {
         for index in marked {
-            let (segment, path) = (survey.segments[index], readable[index].path)
-            guard let flaw = segment.flaw, !setAside.contains(where: { $0.path == path })
-            else { continue }
+            guard let flaw = survey.segments[index].flaw else { continue }
+            let told = SetAside(survey.segments[index], stream, flaw)
+            if setAside.contains(where: { $0.path == told.path }) { continue }
             if replaced.contains(index) {
-                mended.append(SetAside(segment, path, flaw))
+                mended.append(told)
             } else {
-                leave(segment, path, flaw)
+                setAside.append(told)
             }
         }
     }
 
     fileprivate mutating func leave(
-        _ segment: SurveyedSegment, _ path: String, _ detail: String
+        _ segment: SurveyedSegment, _ stream: StreamID, _ detail: String
     ) {
-        setAside.append(SetAside(segment, path, detail))
+        setAside.append(SetAside(segment, stream, detail))
     }
 
     private mutating func noteReplaced(_ count: Int) {
@@ -367,9 +378,9 @@ extension CompactionReport {
 }
 
 extension CompactionReport.SetAside {
-    fileprivate init(_ segment: SurveyedSegment, _ path: String, _ detail: String) {
+    fileprivate init(_ segment: SurveyedSegment, _ stream: StreamID, _ detail: String) {
         self.init(
-            path: path, offsets: segment.entry.base.value..<segment.sealed.endOffset.value,
-            detail: detail)
+            path: StoreLayout.segment(stream, segment.entry.id, base: segment.entry.base),
+            offsets: segment.entry.base.value..<segment.sealed.endOffset.value, detail: detail)
     }
 }

@@ -24,7 +24,6 @@ struct Survey<Files: FileSystem>: ~Copyable {
     private(set) var readBytes: UInt64 = 0
 
     private let marked: Range<Int>
-    private let readable: [ReadableSegment<Files>]
     private let view: LogView<Files>
     private let tombstonesBefore: Timestamp
     private var map: KeyMap
@@ -33,14 +32,13 @@ struct Survey<Files: FileSystem>: ~Copyable {
     private var hashes: [UInt64] = []
     private static var hashCount: Int { 256 }
 
-    /// `readable` are sealed, oldest first. Only those of `marked` get marks; the ones behind them
+    /// `entries` are sealed, oldest first. Only those of `marked` get marks; the ones behind them
     /// tell what supersedes, and the ones before them are not looked at.
     init(
-        _ readable: [ReadableSegment<Files>], _ entries: [SegmentEntry], of view: LogView<Files>,
-        marked: Range<Int>, mapBytes: Int, seed: UInt64, tombstonesBefore: Timestamp
+        _ entries: [SegmentEntry], of view: LogView<Files>, marked: Range<Int>, mapBytes: Int,
+        seed: UInt64, tombstonesBefore: Timestamp
     ) {
         self.marked = marked
-        self.readable = readable
         self.view = view
         self.tombstonesBefore = tombstonesBefore
         let records = entries.reduce(0) { $0 + Int(clamping: $1.sealed?.recordCount ?? 0) }
@@ -59,15 +57,18 @@ struct Survey<Files: FileSystem>: ~Copyable {
         }
     }
 
-    mutating func run(_ pace: any CompactionPace) throws(WeirError) {
-        for index in marked { try readEnds(at: index) }
+    /// `readable` are the entries as readers see them.
+    mutating func run(
+        _ readable: [ReadableSegment<Files>], _ pace: any CompactionPace
+    ) throws(WeirError) {
+        for index in marked { try readEnds(of: readable[index], at: index) }
         repeat {
             passCount += 1
             pace.begin(
                 .looking,
                 byteCount: segments[marked.lowerBound...].reduce(0) { $0 + $1.sealed.fileBytes })
             for index in (marked.lowerBound..<segments.count).reversed() {
-                try look(at: index, pace)
+                try look(at: index, in: readable[index], pace)
             }
             keyCount += map.count
         } while map.beginNextPass()
@@ -75,10 +76,12 @@ struct Survey<Files: FileSystem>: ~Copyable {
 
     /// The header alone tells what was merged: without it the segment stays as it is. Nothing else
     /// of it or of the footer is needed, and it is told what of them does not hold.
-    private mutating func readEnds(at index: Int) throws(WeirError) {
+    private mutating func readEnds(
+        of readable: ReadableSegment<Files>, at index: Int
+    ) throws(WeirError) {
         do throws(WeirError) {
-            segments[index].epochStarts = try readable[index].epochStarts()
-            segments[index].flaw = try readable[index].flaw(segments[index].sealed)
+            segments[index].epochStarts = try readable.epochStarts()
+            segments[index].flaw = try readable.flaw(segments[index].sealed)
         } catch {
             guard error.isOfOneSegment else { throw error }
             segments[index].damage = error.reason
@@ -88,11 +91,11 @@ struct Survey<Files: FileSystem>: ~Copyable {
     /// The first pass proves every batch of what may be rewritten, those without keys too: damage
     /// has to be known before it is planned what goes.
     private mutating func look(
-        at index: Int, _ pace: any CompactionPace
+        at index: Int, in readable: ReadableSegment<Files>, _ pace: any CompactionPace
     ) throws(WeirError) {
         let provesAll = passCount == 1 && marked.contains(index)
         var walk = SegmentWalk(
-            readable[index], segments[index].sealed, of: view, keyedOnly: !provesAll)
+            readable, segments[index].sealed, of: view, keyedOnly: !provesAll)
         while true {
             switch try walk.next() {
             case .end: return

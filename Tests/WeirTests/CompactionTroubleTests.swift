@@ -11,10 +11,11 @@ import WeirTesting
 private struct Troubled {
     typealias Files = FaultyFileSystem<SimulatedFileSystem>
 
-    /// Does something when the keys were read and before anything is rewritten.
+    /// Does something when the keys were read and before anything is rewritten, or at each batch.
     private struct Pace: CompactionPace {
         let beforeRewriting: @Sendable () -> Void
-        func step(byteCount: Int) {}
+        let atBatch: @Sendable () -> Void
+        func step(byteCount: Int) { atBatch() }
         func begin(_ phase: CompactionPhase, byteCount: UInt64) {
             if phase == .rewriting { beforeRewriting() }
         }
@@ -70,6 +71,13 @@ private struct Troubled {
 
     func path(_ index: Int) -> String { writer.view.segments[index].path }
 
+    /// Of segments, that which is being written among them.
+    func fileCount() throws(WeirError) -> Int {
+        try disk.list(StoreLayout.stream(writer.streamID)).count {
+            $0.hasSuffix(".segment") || $0 == "compacting"
+        }
+    }
+
     /// From now on nobody reads a file.
     func refuse(_ path: String, _ code: WeirError.Code) {
         files.follow { operation, name in
@@ -82,12 +90,13 @@ private struct Troubled {
 
     func compact(
         markBytesMax: Int = Limits.compactionMarkBytesMax,
-        beforeRewriting: @escaping @Sendable () -> Void = {}
+        beforeRewriting: @escaping @Sendable () -> Void = {},
+        atBatch: @escaping @Sendable () -> Void = {}
     ) throws(WeirError) -> CompactionReport {
         let compactor = Compactor(
             writer, leftovers: Leftovers(files: files),
-            pace: Pace(beforeRewriting: beforeRewriting), now: machine.host.now(),
-            wall: machine.host.now(), random: machine.host.random)
+            pace: Pace(beforeRewriting: beforeRewriting, atBatch: atBatch),
+            now: machine.host.now(), wall: machine.host.now(), random: machine.host.random)
         var request = CompactionRequest(policy: CompactionPolicy(tombstoneSecondsMin: 0))
         request.takesAll = true
         request.markBytesMax = markBytesMax
@@ -233,6 +242,24 @@ struct CompactionTroubleTests {
         #expect(error?.code == .system)
         place.heal()
         #expect(try place.offsets() == [0, 2])
+    }
+
+    @Test func `needs room for one new file at a time`() throws {
+        let place = try Troubled()
+        for value in 0..<6 { try place.append([("a", "\(value)")]) }
+        let before = try place.fileCount()
+        let most = Lock(0)
+        let report = try place.compact(atBatch: {
+            do throws(WeirError) {
+                let count = try place.fileCount()
+                most.withLock { $0 = max($0, count) }
+            } catch {
+                Issue.record("\(error)")
+            }
+        })
+        #expect(report.segmentsRewritten == 5)
+        #expect(most.withLock { $0 } == before + 1)
+        #expect(try place.fileCount() == before)
     }
 }
 
