@@ -238,7 +238,7 @@ package struct Compactor<Files: FileSystem>: Sendable {
             rewrite.abandon()
             throw error
         }
-        try swap(old.map(\.entry), for: rewrite.header, sealed)
+        try swap(old.map(\.entry), for: rewrite.output, sealed)
         report.note(rewrite, old, sealed)
     }
 
@@ -284,12 +284,14 @@ package struct Compactor<Files: FileSystem>: Sendable {
 
     /// The commit point is the edit: before it the new file is nobody's, after it the old ones are.
     private func swap(
-        _ old: [SegmentEntry], for header: SegmentHeader, _ sealed: SealedSegment
+        _ old: [SegmentEntry], for output: SegmentOutput<Files>, _ sealed: SealedSegment
     ) throws(WeirError) {
+        let header = output.header
         let entry = SegmentEntry(
             id: header.segmentID, base: header.base, epoch: header.epoch,
             generation: header.generation, sealed: sealed)
-        try writer.commitBeside([.replaced(old: old.map(\.id), new: [entry])])
+        try writer.commitBeside(
+            [.replaced(old: old.map(\.id), new: [entry])], notWritten: output.abandon)
         let gone = Set(old.map(\.id))
         leftovers.expect(view.segments.filter { gone.contains($0.id) })
         view.replace(old.map(\.id), with: writer.readable(entry))

@@ -12,7 +12,7 @@ struct SegmentOutput<Files: FileSystem> {
     let header: SegmentHeader
     private let files: Files
     private let file: Files.File
-    private let path: String
+    private var path: String
     private(set) var summary: SegmentSummary
     /// Where the next batch goes, and what of the file is on the medium.
     private(set) var position: FilePosition
@@ -84,17 +84,19 @@ struct SegmentOutput<Files: FileSystem> {
         try files.close(file)
         let name = StoreLayout.segment(header.streamID, header.segmentID, base: header.base)
         try files.rename(path, to: name)
+        path = name
         try files.syncDirectory(StoreLayout.stream(header.streamID))
         return SealedSegment(
             summary: summary, batchesEnd: batchesEnd, fileBytes: position.value,
             footerChecksum: checksum)
     }
 
-    /// Gives up: the file goes, and its room with it.
+    /// Gives up: the file goes, and its room with it. Also when it is finished, as long as no edit
+    /// can have listed it.
     func abandon() {
         do throws(WeirError) {
-            try files.close(file)
             try files.removeFile(path)
+            try files.close(file)
         } catch {
             // The reason for giving up is what is told; the next opening, or the next try, removes
             // what is left.

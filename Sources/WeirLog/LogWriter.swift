@@ -113,11 +113,16 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
 
     /// Writes the edits of upkeep, on any thread. Throws `locked`: a process that stood still must
     /// not take away or swap what another has recovered.
-    package func commitBeside(_ edits: [ManifestEdit]) throws(WeirError) {
+    /// `notWritten` is called first where the disk had no room for them: they are not there then,
+    /// and nor will they be behind a crash.
+    package func commitBeside(
+        _ edits: [ManifestEdit], notWritten: () -> Void = {}
+    ) throws(WeirError) {
         do throws(WriteFailure) {
             try WriteFailure.syncing(tenure.check)
             try manifest.append(edits)
         } catch {
+            if case .write(let error) = error, error.code == .noSpace { notWritten() }
             throw error.cause
         }
     }

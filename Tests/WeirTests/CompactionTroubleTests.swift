@@ -261,6 +261,22 @@ struct CompactionTroubleTests {
         #expect(most.withLock { $0 } == before + 1)
         #expect(try place.fileCount() == before)
     }
+
+    /// The edit that lists the new file is what finds no room.
+    @Test func `leaves no file behind where the manifest finds no room`() throws {
+        let place = try Troubled()
+        for value in ["1", "2"] { try place.append([("a", value)]) }
+        let before = try place.fileCount()
+        place.files.follow { operation, path in
+            operation == .write && path.hasSuffix("MANIFEST") ? .fails(.noSpace) : nil
+        }
+        let error = #expect(throws: WeirError.self) { try place.compact() }
+        #expect(error?.code == .noSpace)
+        #expect(try place.fileCount() == before)
+        place.heal()
+        #expect(try place.compact().segmentsRewritten == 1)
+        #expect(try place.offsets() == [2])
+    }
 }
 
 @Suite("A compaction that finds a header or a footer damaged")
