@@ -56,6 +56,9 @@ extension Host {
             microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
     }
 
+    /// Of this machine, whoever may use it.
+    package static var memoryBytes: Int { sysconf(Int32(_SC_PHYS_PAGES)) * pageSize }
+
     /// Since some start, by a clock that nobody sets.
     @Sendable package static func monotonicNanoseconds() -> Int64 {
         var time = timespec()

@@ -83,7 +83,7 @@ extension RealFileSystem {
 }
 
 /// Asked once: it cannot change while a process lives.
-private let pageSize = sysconf(Int32(_SC_PAGESIZE))
+let pageSize = sysconf(Int32(_SC_PAGESIZE))
 
 private func publishBytes(_ target: UnsafeMutableRawPointer, _ bytes: UnsafeRawBufferPointer) {
     guard let source = bytes.baseAddress else { return }

@@ -29,6 +29,7 @@ expect "a stream that keeps everything" 1 'is not compacted: every record of it 
 expect "a stream that is not there" 1 'There is no stream nope' "$weir" compact nope
 expect "neither stream nor --all" 2 'Name a stream, or give --all' "$weir" compact
 expect "a map that is too small" 1 'expected at least 33554432' "$weir" compact s --map-bytes 1MiB
+expect "a map that no machine has" 1 'at most [0-9]+: 32 GiB, or half of this machine' "$weir" compact s --map-bytes 4096GiB
 expect "how, and not that" 2 'give --compact with them' "$weir" create t --compact-dirty 20
 expect "a lag and a delay with their units" 0 '' "$weir" create lagging --compact --compact-lag 90s --compact-tombstones 2h
 check "are what they say" diff <(printf '90s\n2h\n') <("$weir" config lagging get | awk '$1 ~ /compaction.(lag|tombstones)/ { print $2 }')

@@ -203,6 +203,17 @@ struct CompactionTests {
         try store.closeBlocking()
     }
 
+    @Test func `is not compacted with a map that the machine has no memory for`() throws {
+        let (store, stream) = try open()
+        for byteCount in [-1, 0, 1 << 20, Host.memoryBytes, Int.max] {
+            let error = #expect(throws: WeirError.self) {
+                try stream.compactBlocking(.init(mapBytes: byteCount))
+            }
+            #expect(error?.code == .invalidArgument)
+        }
+        try store.closeBlocking()
+    }
+
     @Test func `is not compacted without a policy`() async throws {
         let (store, stream) = try open(policy: nil)
         try await stream.append(key: "a", value: bytes("1"))

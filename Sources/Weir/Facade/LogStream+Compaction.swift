@@ -10,8 +10,8 @@ public struct CompactionOptions: Sendable, Hashable {
     public var isNow: Bool
     /// Finds out what would be done, and does nothing.
     public var isDryRun: Bool
-    /// Memory of the map of keys, at least 32 MiB. What does not fit is looked at in further
-    /// passes.
+    /// Memory of the map of keys: at least 32 MiB, at most 32 GiB or half of the machine's
+    /// memory. What does not fit is looked at in further passes.
     public var mapBytes: Int
 
     public init(
@@ -21,6 +21,19 @@ public struct CompactionOptions: Sendable, Hashable {
         self.isNow = isNow
         self.isDryRun = isDryRun
         self.mapBytes = mapBytes
+    }
+}
+
+extension CompactionOptions {
+    fileprivate func validate() throws(WeirError) {
+        let least = Limits.compactionMapBytesMin
+        let most = max(min(Limits.compactionMapBytesMax, Host.memoryBytes / 2), least)
+        guard (least...most).contains(mapBytes) else {
+            throw WeirError(
+                .invalidArgument,
+                "The map of keys has \(mapBytes) bytes; expected at least \(least) and at most "
+                    + "\(most): 32 GiB, or half of this machine's memory if that is less.")
+        }
     }
 }
 
@@ -70,12 +83,7 @@ extension LogStream {
                     + "compaction=on`.",
                 at: .init(stream: name.description))
         }
-        guard options.mapBytes >= Limits.compactionMapBytesMin else {
-            throw WeirError(
-                .invalidArgument,
-                "The map of keys has \(options.mapBytes) bytes; expected at least "
-                    + "\(Limits.compactionMapBytesMin).")
-        }
+        try options.validate()
         if options.isNow {
             policy.lagSecondsMin = 0
             if !options.isDryRun { try committer.sealActive() }

@@ -30,7 +30,11 @@ struct CompactCommand: ParsableCommand {
     @Flag(help: "Seal the active segment first, and rewrite whatever holds a superseded record.")
     var now = false
     @Flag(help: "Say what would be done, and do nothing.") var dryRun = false
-    @Option(help: "Memory for keys, at least 32MiB (default: 128MiB); more passes with less.")
+    @Option(
+        help: """
+            Memory for keys: 32MiB to half of the machine's, at most 32GiB (default: 128MiB); more \
+            passes with less.
+            """)
     var mapBytes: ByteSizeArgument?
     @Flag(help: "Print a JSON report.") var json = false
 
