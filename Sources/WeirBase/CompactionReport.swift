@@ -37,6 +37,7 @@ public struct CompactionReport: Sendable, Hashable, Codable {
     public var bytesRead: UInt64 = 0
     public var recordsBefore: UInt64 = 0
     public var recordsRemoved: UInt64 = 0
+    /// Among these: such whose delay was over, and such that a later record superseded.
     public var tombstonesRemoved: UInt64 = 0
     /// Keys that differ, among the records that were looked at.
     public var keys: UInt64 = 0

@@ -78,7 +78,7 @@ public enum Limits {
     public static let compactionMapBytesMin = 32 << 20
     /// No more than half of the machine's memory either: what cannot be had ends the process.
     public static let compactionMapBytesMax = 32 << 30
-    /// Marks of a compaction, one bit a record: what lies behind is looked at in another round.
+    /// Marks of a compaction, three bits a record: what lies behind is looked at in another round.
     package static let compactionMarkBytesMax = 32 << 20
     /// Room on the disk that a store keeps for cursors and manifests.
     package static let reserveBytes = 4 << 20

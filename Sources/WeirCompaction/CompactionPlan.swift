@@ -5,9 +5,11 @@ package import WeirFormat
 package struct SurveyedSegment: Sendable, Hashable {
     package var entry: SegmentEntry
     package var sealed: SealedSegment
-    /// Bytes of the entries that a later record supersedes, and how many they are.
+    /// Bytes of the entries that a later record supersedes, how many they are, and how many of
+    /// them are tombstones.
     package var deadBytes: UInt64 = 0
     package var deadCount = 0
+    package var deadTombstoneCount = 0
     /// The same of tombstones that are older than their delay and superseded by nothing.
     package var expiredBytes: UInt64 = 0
     package var expiredCount = 0
@@ -73,10 +75,11 @@ package struct CompactionPlan: Sendable, Hashable {
     private static let smallShare: UInt64 = 8
 
     /// `startsClean`: nothing of no more use is left before the first of them. `headerBytesMax`:
-    /// what a new segment's header may say of those that it replaces.
+    /// what a new segment's header may say of those that it replaces. `unpacks`: bodies that lose
+    /// records are not compressed again.
     package init(
         _ segments: [SurveyedSegment], startsClean: Bool = true, dirtyPercent: Int,
-        segmentBytes: Int, headerBytesMax: Int
+        segmentBytes: Int, headerBytesMax: Int, unpacks: Bool = false
     ) {
         var going = startsClean ? Tombstones.all : .none
         var open: Draft?
@@ -106,8 +109,11 @@ package struct CompactionPlan: Sendable, Hashable {
                 going = .hidingNothing
             }
             tombstones.append(going)
-            let live = CompactionPlan.live(segment, without: isDirty ? gone : 0)
-            let isSmall = live * CompactionPlan.smallShare <= UInt64(segmentBytes)
+            // What is taken along leaves behind what is of no more use, too.
+            let left = segment.deadBytes + segment.removable(going).byteCount
+            let live = CompactionPlan.live(segment, without: left, unpacks: unpacks)
+            let whole = isDirty ? live : segment.sealed.batchesEnd.value
+            let isSmall = whole * CompactionPlan.smallShare <= UInt64(segmentBytes)
             let next = Draft(
                 segments: index..<index + 1, liveBytes: live, headerBytes: header,
                 isDirty: isDirty)
@@ -151,11 +157,14 @@ package struct CompactionPlan: Sendable, Hashable {
 
     /// Stored bytes that would be left, by the share of raw bytes that is: bodies may be
     /// compressed.
-    private static func live(_ segment: SurveyedSegment, without gone: UInt64) -> UInt64 {
+    private static func live(
+        _ segment: SurveyedSegment, without gone: UInt64, unpacks: Bool
+    ) -> UInt64 {
         let raw = max(segment.sealed.rawBytes, 1)
-        let stored = segment.sealed.batchesEnd.value
-        let share = Double(raw - min(gone, raw)) / Double(raw)
-        return UInt64(Double(stored) * share)
+        let left = raw - min(gone, raw)
+        let share = Double(left) / Double(raw)
+        let stored = UInt64(Double(segment.sealed.batchesEnd.value) * share)
+        return unpacks && gone > 0 ? max(stored, left) : stored
     }
 
     /// How many of a stream's segments, oldest first, compaction may look at: sealed ones, none of

@@ -86,7 +86,8 @@ package struct Compactor<Files: FileSystem>: Sendable {
                 Array(survey.segments[round.marked]), startsClean: isClean,
                 dirtyPercent: request.takesAll ? 0 : request.policy.dirtyPercent,
                 segmentBytes: writer.manifest.state.configuration.segmentBytes,
-                headerBytesMax: header(at: .zero, Epoch(0)).byteCountLeft)
+                headerBytesMax: header(at: .zero, Epoch(0)).byteCountLeft,
+                unpacks: writer.manifest.state.configuration.compression == .off)
             let replaced = try perform(plan, survey, round.marked, request, &report)
             report.note(flawsOf: survey, round.marked, writer.streamID, replaced: replaced)
             isClean =
@@ -359,7 +360,7 @@ extension CompactionReport {
             let count = UInt64(segment.removable(going).count)
             bytesAfter -= segment.sealed.fileBytes
             recordsRemoved += UInt64(segment.deadCount) + count
-            tombstonesRemoved += count
+            tombstonesRemoved += UInt64(segment.deadTombstoneCount) + count
         }
     }
 

@@ -21,7 +21,7 @@ package struct KeyMap: ~Copyable {
         case superseded(segment: Int, record: Int)
         /// This record is the latest so far, and an earlier one of the same segment is of no more
         /// use.
-        case supersedes(record: Int, byteCount: Int)
+        case supersedes(record: Int, byteCount: Int, isTombstone: Bool)
         /// The key is for another pass.
         case notNow
         /// No map of this size holds the key.
@@ -34,9 +34,13 @@ package struct KeyMap: ~Copyable {
         /// Plus one; zero in a free slot.
         var segment: UInt32
         var record: UInt32
-        var byteCount: UInt32
+        /// Of the record, and whether it is a tombstone: no record comes near to 2 GiB.
+        var size: UInt32
         var isFree: Bool { segment == 0 }
-        static var free: Slot { Slot(hash: 0, key: 0, segment: 0, record: 0, byteCount: 0) }
+        static var free: Slot { Slot(hash: 0, key: 0, segment: 0, record: 0, size: 0) }
+        static func size(_ byteCount: Int, isTombstone: Bool) -> UInt32 {
+            UInt32(byteCount) << 1 | (isTombstone ? 1 : 0)
+        }
     }
     private static let slotByteCount = 24
     /// Keys begin at multiples of this, so that 32 bits reach over 32 GiB.
@@ -81,7 +85,7 @@ package struct KeyMap: ~Copyable {
         var sum: UInt64 = 0
         for hash in hashes where hash >= start && hash <= last {
             let slot = slots[home(of: hash)]
-            sum &+= slot.hash ^ UInt64(slot.byteCount)
+            sum &+= slot.hash ^ UInt64(slot.size)
         }
         for hash in hashes where hash >= start && hash <= last {
             var index = home(of: hash)
@@ -95,7 +99,8 @@ package struct KeyMap: ~Copyable {
     /// Takes a record in: the one at a place of a segment, with its key's hash and its size. Of one
     /// pass, later segments come before earlier ones; within a segment records come in their order.
     package mutating func note(
-        _ key: RawSpan, hash: UInt64, segment: Int, record: Int, byteCount: Int
+        _ key: RawSpan, hash: UInt64, segment: Int, record: Int, byteCount: Int,
+        isTombstone: Bool
     ) -> Finding {
         guard hash >= start, hash <= last else { return .notNow }
         var index = slot(of: key, hash)
@@ -106,8 +111,10 @@ package struct KeyMap: ~Copyable {
                     segment: Int(earlier.segment) - 1, record: Int(earlier.record))
             }
             slots[index].record = UInt32(record)
-            slots[index].byteCount = UInt32(byteCount)
-            return .supersedes(record: Int(earlier.record), byteCount: Int(earlier.byteCount))
+            slots[index].size = Slot.size(byteCount, isTombstone: isTombstone)
+            return .supersedes(
+                record: Int(earlier.record), byteCount: Int(earlier.size >> 1),
+                isTombstone: earlier.size & 1 == 1)
         }
         guard KeyMap.stored(key.byteCount) <= keyBytesMax else { return .tooLong }
         while isFull(for: key) {
@@ -120,7 +127,8 @@ package struct KeyMap: ~Copyable {
         }
         slots[index] = Slot(
             hash: hash, key: UInt32(keys.count / KeyMap.keyAlignment),
-            segment: UInt32(segment + 1), record: UInt32(record), byteCount: UInt32(byteCount))
+            segment: UInt32(segment + 1), record: UInt32(record),
+            size: Slot.size(byteCount, isTombstone: isTombstone))
         keep(key)
         count += 1
         return .first

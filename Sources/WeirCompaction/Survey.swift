@@ -137,13 +137,15 @@ struct Survey<Files: FileSystem>: ~Copyable {
             hashed += 1
             let byteCount = record.storedByteCount
             let finding = map.note(
-                key, hash: hash, segment: index, record: place, byteCount: byteCount)
+                key, hash: hash, segment: index, record: place, byteCount: byteCount,
+                isTombstone: record.isTombstone)
             switch finding {
             case .superseded(let later, let laterRecord):
-                mark(place, byteCount, in: index)
+                mark(place, byteCount, isTombstone: record.isTombstone, in: index)
                 noteHidden(byTombstone: laterRecord, in: later)
                 continue
-            case .supersedes(let earlier, let bytes): mark(earlier, bytes, in: index)
+            case .supersedes(let earlier, let bytes, let isTombstone):
+                mark(earlier, bytes, isTombstone: isTombstone, in: index)
             case .first: break
             case .notNow: continue
             case .tooLong:
@@ -168,11 +170,14 @@ struct Survey<Files: FileSystem>: ~Copyable {
     }
 
     /// A record may be met again in a later pass, when its key was forgotten in this one.
-    private mutating func mark(_ place: Int, _ byteCount: Int, in index: Int) {
+    private mutating func mark(
+        _ place: Int, _ byteCount: Int, isTombstone: Bool, in index: Int
+    ) {
         guard marked.contains(index), !dead[index][place] else { return }
         dead[index][place] = true
         segments[index].deadBytes += UInt64(byteCount)
         segments[index].deadCount += 1
+        if isTombstone { segments[index].deadTombstoneCount += 1 }
         guard expired[index][place] else { return }
         expired[index][place] = false
         segments[index].expiredBytes -= UInt64(byteCount)

@@ -22,11 +22,12 @@ struct CompactionPlanTests {
     }
 
     private func plan(
-        _ segments: [SurveyedSegment], segmentBytes: Int = 1 << 30, headerBytesMax: Int = 3000
+        _ segments: [SurveyedSegment], segmentBytes: Int = 1 << 30, headerBytesMax: Int = 3000,
+        unpacks: Bool = false
     ) -> CompactionPlan {
         CompactionPlan(
             segments, dirtyPercent: 50, segmentBytes: segmentBytes,
-            headerBytesMax: headerBytesMax)
+            headerBytesMax: headerBytesMax, unpacks: unpacks)
     }
 
     @Test func `merges small neighbours, of whatever epochs`() {
@@ -51,6 +52,28 @@ struct CompactionPlanTests {
         let segments = (0..<10).map { segment($0, epoch: $0) }
         let groups = plan(segments, headerBytesMax: 100).groups
         #expect(groups.map(\.segments) == [0..<4, 4..<8, 8..<10])
+    }
+
+    @Test func `takes of small neighbours no more along than stays of them`() {
+        var segments = (0..<4).map { segment($0) }
+        for index in segments.indices {
+            segments[index].deadBytes = 10_000
+            segments[index].deadCount = 100
+        }
+        let groups = plan(segments, segmentBytes: 800_000).groups
+        #expect(groups.map(\.segments) == [0..<4])
+        #expect(groups.map(\.liveBytes) == [360_000])
+    }
+
+    @Test func `counts what is left unpacked, where a stream is not compressed any more`() {
+        var segments = (0..<2).map { segment($0, storedBytes: 10_000) }
+        for index in segments.indices {
+            segments[index].deadBytes = 60_000
+            segments[index].deadCount = 600
+        }
+        #expect(plan(segments, segmentBytes: 70_000).groups.map(\.liveBytes) == [8_000])
+        let groups = plan(segments, segmentBytes: 70_000, unpacks: true).groups
+        #expect(groups.map(\.liveBytes) == [40_000, 40_000])
     }
 
     @Test func `counts the epochs that were merged before`() {

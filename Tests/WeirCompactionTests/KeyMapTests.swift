@@ -22,10 +22,10 @@ struct KeyMapTests {
                     map.fetch([hash])
                     let finding = map.note(
                         bytes.span.bytes, hash: hash, segment: segment, record: record,
-                        byteCount: 1)
+                        byteCount: 1, isTombstone: false)
                     switch finding {
                     case .superseded: dead.insert([segment, record])
-                    case .supersedes(let earlier, _): dead.insert([segment, earlier])
+                    case .supersedes(let earlier, _, _): dead.insert([segment, earlier])
                     case .first, .notNow, .tooLong: break
                     }
                 }
@@ -101,7 +101,8 @@ struct KeyMapTests {
         var map = KeyMap(byteCount: 1000, hash: Self.mixed)
         let key = [UInt8](repeating: 1, count: 1 << 20)
         let finding = map.note(
-            key.span.bytes, hash: map.hash(of: key.span.bytes), segment: 0, record: 0, byteCount: 1)
+            key.span.bytes, hash: map.hash(of: key.span.bytes), segment: 0, record: 0,
+            byteCount: 1, isTombstone: false)
         #expect(finding == .tooLong)
     }
 }

@@ -109,7 +109,7 @@ struct CompactedStream {
     @discardableResult
     func compact(
         _ writer: LogWriter<SimulatedFileSystem>, on disk: SimulatedFileSystem,
-        takesAll: Bool = true, mapBytes: Int = 2048
+        takesAll: Bool = true, mapBytes: Int = 2048, isDryRun: Bool = false
     ) throws(WeirError) -> CompactionReport {
         let leftovers = Leftovers(files: disk)
         let machine = machine
@@ -118,6 +118,7 @@ struct CompactedStream {
             wall: machine.host.now(), random: machine.host.random)
         var request = CompactionRequest(policy: Self.policy)
         request.takesAll = takesAll
+        request.isDryRun = isDryRun
         request.mapBytes = mapBytes
         request.markBytesMax = 40
         let ends = try Self.ends(writer.view, before: writer.epoch)
