@@ -62,24 +62,34 @@ struct CompactionCrashTests {
     func `leaves the old or the new, wherever the power fails`(seed: UInt64) throws {
         let count = try operationCount(seed: seed)
         #expect(count > 15)
-        var lives = 0
+        var met = Met()
         for operation in 1...count {
             for takesEffect in [false, true] {
                 var subset: UInt64 = 0
                 var subsets: UInt64 = 1
                 while subset < subsets {
-                    subsets = try life(seed, operation, takesEffect, keptNames: subset)
+                    subsets = try life(seed, operation, takesEffect, keptNames: subset, &met)
                     subset += 1
-                    lives += 1
                 }
             }
         }
-        #expect(lives > 2 * count)
+        #expect(met.old + met.new > 2 * count)
+        #expect(met.old > count && met.new > 10 && met.half > 5 && met.strays > 10, "\(met)")
+    }
+
+    /// What the lives came to: the old files or new ones, and what the opening removed.
+    private struct Met {
+        var old = 0
+        var new = 0
+        /// Files that had no name of their own yet, and files that had one and were not listed.
+        var half = 0
+        var strays = 0
     }
 
     /// Returns how many subsets of the unsynced names there are at this place.
     private func life(
-        _ seed: UInt64, _ operation: Int, _ takesEffect: Bool, keptNames: UInt64
+        _ seed: UInt64, _ operation: Int, _ takesEffect: Bool, keptNames: UInt64,
+        _ met: inout Met
     ) throws -> UInt64 {
         let (stream, disk, engine) = try prepared(seed: seed)
         let ends = try CompactedStream.ends(
@@ -95,7 +105,7 @@ struct CompactionCrashTests {
             seed: seed &+ UInt64(operation) &* 31, keptNames: keptNames)
         stream.machine.restart()
         do {
-            try finish(stream, after, ends)
+            try finish(stream, after, ends, &met)
         } catch {
             Issue.record("seed \(seed), operation \(operation), names \(keptNames): \(error)")
         }
@@ -115,9 +125,15 @@ struct CompactionCrashTests {
     /// What is there is right; a second opening finds the same, and no file is left over; and the
     /// next compaction comes to the end of it.
     private func finish(
-        _ stream: CompactedStream, _ disk: SimulatedFileSystem, _ ends: [Offset]
+        _ stream: CompactedStream, _ disk: SimulatedFileSystem, _ ends: [Offset],
+        _ met: inout Met
     ) throws {
+        let left = try files(disk)
         let opened = try stream.open(disk)
+        let segments = try stream.writer(opened).manifest.state.segments
+        if segments.contains(where: { $0.generation > 0 }) { met.new += 1 } else { met.old += 1 }
+        if left.contains(StoreLayout.compactingName) { met.half += 1 }
+        if left.count(where: { $0.hasSuffix(".segment") }) > segments.count { met.strays += 1 }
         let first = try stream.check(opened)
         #expect(
             try CompactedStream.ends(
@@ -132,6 +148,38 @@ struct CompactionCrashTests {
         let end = writer.nextOffset.value
         #expect(Set(try stream.check(engine).keys) == stream.kept(before: end))
         #expect(try stream.strays(engine, on: again) == [])
+    }
+
+    private func files(_ disk: SimulatedFileSystem) throws -> [String] {
+        let names = try disk.list(StoreLayout.streams)
+        let stream = try #require(names.first { StreamID(hexadecimal: $0) != nil })
+        return try disk.list(StoreLayout.streams + "/" + stream)
+    }
+
+    /// Every sync, once: what the medium has of the file is not known behind it.
+    @Test(arguments: [UInt64(1), 2, seedOfEpochs], [true, false])
+    func `leaves the old or the new, whichever sync fails`(seed: UInt64, isKilled: Bool) throws {
+        var met = Met()
+        var sync = 0
+        while true {
+            sync += 1
+            let (stream, disk, engine) = try prepared(seed: seed)
+            let writer = try writer(stream, engine)
+            let ends = try CompactedStream.ends(writer.view, before: engine.epoch)
+            let before = disk.syncFailures
+            disk.failSync(after: sync)
+            do throws(WeirError) {
+                try stream.compact(writer, on: disk)
+            } catch {
+                #expect(error.code == .system, "sync \(sync): \(error)")
+            }
+            if disk.syncFailures == before { break }
+            _ = try stream.check(engine)
+            let after = isKilled ? disk.afterKill() : disk.afterPowerLoss(seed: UInt64(sync))
+            if !isKilled { stream.machine.restart() }
+            try finish(stream, after, ends, &met)
+        }
+        #expect(sync > 3 && met.old > 0 && met.old + met.new == sync - 1, "\(met)")
     }
 
     /// Every write of a compaction, of which a part is done. The reserve lends to some of them.
@@ -179,7 +227,7 @@ enum CompactionTrials {
     }
 }
 
-/// One seeded life: appends, syncs, compactions, restarts, failing syncs and writes, and a crash.
+/// One seeded life: appends, syncs, compactions, restarts, failing writes, and a crash.
 struct CompactionTrial {
     let seed: UInt64
 
