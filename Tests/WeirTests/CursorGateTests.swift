@@ -67,6 +67,27 @@ struct CursorGateTests {
         try await store.close()
     }
 
+    @Test func `are held back by no cursor of a consumer for whom that is off`() async throws {
+        let (store, stream) = try await open()
+        for _ in 0..<5 { try await stream.append(value: bytes("x")) }
+        let cursor = try stream.savedCursor("c")
+        try await cursor.commit(upTo: 1)
+        try store.setFlowFlags(FlowFlags(lagBoundProducers: .off))
+        try bind(stream)
+        #expect(try lag(stream) == nil)
+        try await cursor.commit(upTo: 2)
+        #expect(try lag(stream) == nil)
+        try await stream.append(value: bytes("x"))
+        try store.setFlowFlags(FlowFlags())
+        try await cursor.commit(upTo: 3)
+        #expect(try lag(stream) == 3)
+        // Off again: it counts no more once it is committed.
+        try store.setFlowFlags(FlowFlags(lagBoundProducers: .off))
+        try await cursor.commit(upTo: 4)
+        #expect(try lag(stream) == nil)
+        try await store.close()
+    }
+
     @Test func `stand before no gate of Weir's own streams`() async throws {
         let (store, stream) = try await open()
         try await stream.append(value: bytes("x"))

@@ -41,9 +41,13 @@ extension LogStream {
         for name in names { committer.cursorMoved(name, committed(name)) }
     }
 
-    /// Asked by the gate when it is told of a change: what stands then counts.
+    /// Asked by the gate when it is told of a change: what stands then counts. `nil` where the
+    /// consumer of the name is to hold nobody back.
     func committed(_ name: String) -> () -> Offset? {
-        { self.parts.cursors.committed(CursorKey(stream: self.open.id, name: name)) }
+        {
+            guard self.flow.variant(for: name).lagBoundProducers else { return nil }
+            return self.parts.cursors.committed(CursorKey(stream: self.open.id, name: name))
+        }
     }
 
     /// The policy that holds now.
