@@ -79,6 +79,8 @@ package struct AppendGate: Sendable {
     /// Shut for lag since then, or capped since some time after it.
     package private(set) var lagsSince: Moment?
     package private(set) var isCapped = false
+    /// Who held it shut last, and how many records behind: when it shut, or at the cap.
+    package private(set) var laggard: (name: String, records: Int)?
     private var line = TicketLine()
     private var lag: ConsumerLag
     private var wasClosed = false
@@ -90,6 +92,7 @@ package struct AppendGate: Sendable {
 
     package var waitingCount: Int { line.count }
     package var lagRecords: Int? { bound == nil ? nil : lag.records }
+    package var slowestConsumer: String? { bound == nil ? nil : lag.slowestName }
     package var isShutForLag: Bool { lagsSince != nil && !isCapped }
     package var isShutForPermits: Bool {
         guard let wanted = line.first ?? refusedSize else { return false }
@@ -252,12 +255,15 @@ package struct AppendGate: Sendable {
         guard exceeds(bound) else { return forgetLag() }
         guard let lagsSince else {
             lagsSince = moment
+            noteLaggard()
             effects.asksReleases = true
             effects.tickAt = moment + bound.capNanoseconds
             return
         }
         guard !isCapped, moment - lagsSince >= bound.capNanoseconds else { return }
         isCapped = true
+        // Before it is forgotten, if it is gone.
+        noteLaggard()
         effects.signals.append(.gateCapped)
         lag.forgetEnded(beyond: bound.lagRecords - used.records)
         if !exceeds(bound) { forgetLag() }
@@ -266,6 +272,10 @@ package struct AppendGate: Sendable {
     private func exceeds(_ bound: Bound) -> Bool {
         guard let records = lag.records else { return false }
         return records > bound.lagRecords - used.records
+    }
+
+    private mutating func noteLaggard() {
+        if let name = lag.slowestName, let records = lag.records { laggard = (name, records) }
     }
 
     private mutating func forgetLag() {

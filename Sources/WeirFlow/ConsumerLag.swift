@@ -24,6 +24,11 @@ package struct ConsumerLag: Sendable, Hashable {
     /// `nil` without a consumer.
     package var records: Int? { slowest.map { end - $0 } }
 
+    /// Who that is; of equals, the first by name.
+    package var slowestName: String? {
+        consumers.filter { $0.value.position == slowest }.keys.min()
+    }
+
     package mutating func appended(end: Offset) { self.end = max(self.end, end) }
 
     /// A live consumer has released everything below an offset. It may go back, as one does that

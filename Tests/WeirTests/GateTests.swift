@@ -42,7 +42,7 @@ struct GateTests {
     }
 
     private func count(_ kind: SignalKind, _ store: Store) -> Int {
-        store.signalCounts[SignalSource(stream: "s")]?[kind].count ?? 0
+        store.signalCounts.values.reduce(0) { $0 + $1[kind].count }
     }
 
     @Test func `refuses at once who is to fail fast, and nothing is appended`() async throws {
@@ -149,6 +149,25 @@ struct GateTests {
         #expect(report.isOpen)
         #expect(report.lagRecords == 12)
         try await store.close()
+    }
+
+    @Test func `names the consumer for whom producers wait, and that of the alarm`() async throws {
+        let (store, stream) = try await openShut(.failFast)
+        let refused = await #expect(throws: WeirError.self) {
+            try await stream.append(value: bytes("three"))
+        }
+        #expect(refused?.message.contains("the consumer c is 2 behind") == true)
+        let signals = store.signals
+        try stream.setProducerPolicy(
+            ProducerPolicy(
+                lagBound: .init(consumers: ["c"], records: 1, cap: .milliseconds(1))))
+        try await stream.append(value: bytes("three"))
+        try await store.close()
+        let told = await signals.reduce(into: [Signal]()) { $0.append($1) }
+        let alarm = try #require(told.first { $0.kind == .gateCapped })
+        #expect(alarm.source.consumer == "c")
+        #expect(alarm.source.variant == "adaptive+lag+prefetch")
+        #expect(alarm.detail.contains("2 records behind"))
     }
 
     @Test func `opens for a consumer that is gone, once the cap is over`() async throws {

@@ -58,6 +58,8 @@ extension Committer {
         var effects = AppendGate.Effects()
         var tickAt: Moment?
         var ended: [(slot: Slot<GateOutcome>, outcome: GateOutcome)] = []
+        /// For whom the gate shut, or opened with an alarm.
+        var laggard: (name: String, records: Int)?
     }
 
     var name: StreamName { writer.view.name }
@@ -180,7 +182,8 @@ extension Committer {
     func gateState() -> String {
         let report = gateReport()
         if let lag = report.lagRecords, let bound = report.lagBoundRecords, lag > 0 {
-            return "\(report.usedRecords) records are under way and a consumer is \(lag) behind, "
+            let who = report.slowestConsumer.map { "the consumer \($0)" } ?? "a consumer"
+            return "\(report.usedRecords) records are under way and \(who) is \(lag) behind, "
                 + "of the \(bound) that it may be; \(report.waiting) appends wait"
         }
         return "\(report.usedBytes) bytes in \(report.usedRecords) records are under way, of "
@@ -262,7 +265,8 @@ extension Committer {
                 usedBytes: shared.gate.used.bytes, usedRecords: shared.gate.used.records,
                 limitBytes: shared.gate.limit.bytes, limitRecords: shared.gate.limit.records,
                 waiting: shared.gate.waitingCount, lagRecords: shared.gate.lagRecords,
-                lagBoundRecords: shared.gate.bound?.lagRecords)
+                lagBoundRecords: shared.gate.bound?.lagRecords,
+                slowestConsumer: shared.gate.slowestConsumer)
         }
     }
 
@@ -280,8 +284,7 @@ extension Committer {
     private func perform(_ chores: Chores) {
         let effects = chores.effects
         if effects.isNothing, chores.ended.isEmpty { return }
-        let source = SignalSource(stream: name.description, partition: partition)
-        for signal in effects.signals { flow.signals.note(signal, source) }
+        for signal in effects.signals { note(signal, chores.laggard) }
         for (slot, outcome) in chores.ended { slot.finish(outcome) }
         if effects.asksReleases { releaseRequests.ask() }
         if let tickAt = chores.tickAt {
@@ -289,6 +292,21 @@ extension Committer {
                 self?.tick()
             }
         }
+    }
+
+    /// The alarm is counted as the consumer's; what else the gate does is the stream's.
+    private func note(_ signal: SignalKind, _ laggard: (name: String, records: Int)?) {
+        var source = SignalSource(stream: name.description, partition: partition)
+        guard let laggard, signal == .gateCapped || signal == .gateClosed else {
+            return flow.signals.note(signal, source)
+        }
+        if signal == .gateCapped {
+            source.consumer = laggard.name
+            source.variant = "\(flow.variant(for: laggard.name))"
+        }
+        flow.signals.note(
+            signal, source,
+            detail: "the consumer \(laggard.name) is \(laggard.records) records behind")
     }
 
     private func tick() {
@@ -320,6 +338,11 @@ extension Committer.Shared {
     mutating func perform(_ effects: AppendGate.Effects, _ chores: inout Committer.Chores) {
         if effects.isNothing { return }
         chores.effects.merge(effects)
+        if effects.signals.contains(.gateCapped)
+            || gate.isShutForLag && effects.signals.contains(.gateClosed)
+        {
+            chores.laggard = gate.laggard
+        }
         if let at = effects.tickAt {
             // A gate that opens and shuts many times in its cap needs one timer, not many.
             let isEarlier = tickAt.map { at < $0 } ?? true
@@ -356,28 +379,6 @@ extension CommitQueue<AppendWaiter>.Batch {
     func permits(of level: DurabilityLevel?) -> Credit {
         calls.reduce(.zero) { sum, call in
             level == nil || call.level == level ? sum + call.permits : sum
-        }
-    }
-}
-
-extension Credit {
-    /// What a record holds before its bytes are copied: about what it takes in a batch.
-    static func record(key: Int?, headers: Headers, value: Int) -> Credit {
-        var bytes = 16 + value
-        if let key { bytes += 16 + key }
-        for (name, value) in headers { bytes += 8 + name.utf8.count + value.byteCountAbout }
-        return Credit(bytes: bytes, records: 1)
-    }
-}
-
-extension HeaderValue {
-    fileprivate var byteCountAbout: Int {
-        switch self {
-        case .null, .bool: 1
-        case .int, .unsigned, .double, .timestamp: 8
-        case .uuid: 16
-        case .bytes(let bytes): bytes.count
-        case .string(let text), .symbol(let text): text.utf8.count
         }
     }
 }

@@ -65,6 +65,8 @@ public struct FlowReport: Sendable, Codable {
         /// How far the slowest consumer that the stream waits for is behind; `nil` without one.
         public var lagRecords: Int?
         public var lagBoundRecords: Int?
+        /// Who that is.
+        public var slowestConsumer: String?
     }
 
     /// How long records took, in microseconds.

@@ -137,6 +137,9 @@ struct FlowPage {
                 all.map { "\(Self.count($0.usedRecords)) of \(Self.count($0.limitRecords))" }),
             .init(title: "APPENDS WAITING", rank: 0, all.map { Numbers.grouped($0.waiting) }),
             .init(
+                title: "SLOWEST", cells: all.map { Terminal.shown($0.slowestConsumer ?? "-") },
+                rank: 4, isText: true),
+            .init(
                 title: "LAG OF BOUND", rank: 1,
                 all.map { gate in
                     guard let lag = gate.lagRecords else { return "-" }
