@@ -1,7 +1,7 @@
 /// What flow control can tell. A closed set: each is counted by stream, partition and consumer.
 public enum SignalKind: String, Sendable, Hashable, CaseIterable, Codable {
     // A consumer's window.
-    /// A consumer's credit was used up while the log had more for it.
+    /// A consumer's credit was used up, or it was granted none, while the log had more for it.
     case exhausted
     /// Credit came back after `exhausted`, and reading ahead goes on.
     case resumed

@@ -88,6 +88,11 @@ package struct CreditLedger: Sendable, Hashable {
             ahead: ahead.isPositive ? ahead : .zero, isOverdraft: !(fits && hasRoom))
     }
 
+    /// There is more to read, and nobody looks at how large it is, since no credit is left.
+    package mutating func lacksCredit() {
+        if !hasEnded, !available.isPositive { isExhausted = true }
+    }
+
     /// What was reserved or queued is given up unread: a damaged batch, a cancelled consumer.
     package mutating func drop(_ size: Credit) {
         precondition(queued.covers(size), "more was dropped than was queued")

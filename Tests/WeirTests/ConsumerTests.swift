@@ -60,6 +60,36 @@ struct ConsumerTests {
         try await store.close()
     }
 
+    private func count(_ kind: SignalKind, _ store: Store) -> Int {
+        store.signalCounts.values.reduce(0) { $0 + $1[kind].count }
+    }
+
+    @Test func `is told as exhausted when its credit is used up to the last byte`() async throws {
+        let store = try await Store.open(at: folder.path)
+        let stream = try await stream(batches: 3, store)
+        let subscription = try stream.subscribe(from: .first, .init(mode: .manual))
+        let patience = Duration.milliseconds(20)
+        let error = await #expect(throws: WeirError.self) {
+            _ = try await subscription.nextBatch(timeout: patience)
+        }
+        // Nothing was granted, and there is something to read.
+        #expect(error?.message.contains("0 bytes and 0 records of credit are left") == true)
+        #expect(count(.exhausted, store) == 1)
+        let size = try #require(try await stream.subscribe(from: .first).nextBatch()).byteCount
+        for expected in 0..<3 {
+            try subscription.grant(Credit(bytes: size, records: 1))
+            let batch = try await subscription.nextBatch(timeout: .seconds(10))
+            #expect(batch?.firstOffset == Offset(UInt64(expected)))
+            await #expect(throws: WeirError.self) {
+                _ = try await subscription.nextBatch(timeout: patience)
+            }
+        }
+        // Behind the last batch there is nothing that it could lack credit for.
+        #expect(count(.exhausted, store) == 3)
+        #expect(count(.resumed, store) == 3)
+        try await store.close()
+    }
+
     @Test func `gives credit back by release, once, and holds none for what it keeps`()
         async throws
     {

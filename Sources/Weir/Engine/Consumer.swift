@@ -290,8 +290,9 @@ final class Consumer: Sendable {
             note(.timedOut, "")
             throw WeirError(
                 .timedOut,
-                "No batch of \(stream.name) came within the timeout; ask again, or look with "
-                    + "`weir flow` at what the producers do.")
+                "No batch of \(stream.name) came within the timeout; "
+                    + (state.withLock { $0.feed }?.lackOfCredit ?? "ask again, or look with "
+                        + "`weir flow` at what the producers do."))
         case .look, .end: return nil
         }
     }

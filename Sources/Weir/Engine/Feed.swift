@@ -109,6 +109,7 @@ final class Feed<Files: FileSystem>: Sendable {
     /// `mayLook`, it may get `look` and has to call that, on a thread of its own.
     func wait(mayLook: Bool, _ resume: @escaping @Sendable (FeedOutcome) -> Void) -> UInt64 {
         let now = around.now()
+        let visibleEnd = view.visibleEnd
         return act { feed in
             feed.nextID += 1
             let waiter = FeedWaiter(id: feed.nextID, mayLook: mayLook, resume: resume)
@@ -116,6 +117,7 @@ final class Feed<Files: FileSystem>: Sendable {
                 feed.effects.append(.resume(waiter, outcome))
             } else {
                 feed.wait(waiter, at: now)
+                feed.noteExhausted(visibleEnd: visibleEnd)
             }
             return waiter.id
         }
@@ -141,6 +143,16 @@ final class Feed<Files: FileSystem>: Sendable {
     /// Producers wait: tells them at once what was released.
     func tellReleased() {
         act { $0.tellReleased() }
+    }
+
+    /// What to do where no batch comes for lack of credit, though the log has more.
+    var lackOfCredit: String? {
+        let visibleEnd = view.visibleEnd
+        return state.withLock { shared -> Credit? in
+            let feed = shared.feed
+            let isLacking = feed.ledger.isManual && !feed.ledger.available.isPositive
+            return isLacking && feed.hasMore(upTo: visibleEnd) ? feed.ledger.available : nil
+        }.map { "\($0) of credit are left: grant more, of both." }
     }
 
     /// What an operator sees.
@@ -202,8 +214,12 @@ final class Feed<Files: FileSystem>: Sendable {
         }
         if !mayLook, let end = place.offset {
             // Not even at a header.
+            let visibleEnd = view.visibleEnd
             return act {
-                $0.park(since: changes, readEnd: end, generation: generation, at: asked)
+                let goesOn = $0.park(
+                    since: changes, readEnd: end, generation: generation, at: asked)
+                if !goesOn { $0.noteExhausted(visibleEnd: visibleEnd) }
+                return goesOn
             }
         }
         do throws(WeirError) {

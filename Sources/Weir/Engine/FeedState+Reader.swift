@@ -17,6 +17,19 @@ extension FeedState {
             && !turns.isOver(queuedBytes: ledger.queued.bytes)
     }
 
+    /// Whether the log has something that was not read.
+    func hasMore(upTo visibleEnd: Offset) -> Bool {
+        visibleEnd > readEnd ?? .zero
+    }
+
+    /// Tells once that the credit is used up while the log has more, where no reader meets the next
+    /// batch and finds that it does not fit.
+    mutating func noteExhausted(visibleEnd: Offset) {
+        guard !ledger.isExhausted, hasMore(upTo: visibleEnd) else { return }
+        ledger.lacksCredit()
+        if ledger.isExhausted { effects.append(.note(.exhausted, "")) }
+    }
+
     /// The first reader found where to begin.
     mutating func begin(at offset: Offset) {
         guard began == nil else { return }
@@ -215,6 +228,7 @@ extension FeedState {
         isWatched = false
         serveWaiter(at: now)
         guard end == nil, waiter != nil else { return }
+        noteExhausted(visibleEnd: visibleEnd)
         let isLong = now - max(waitingSince, searchedAt) >= settings.stallNanoseconds
         let hasData = readEnd.map { visibleEnd > $0 } ?? true
         if isLong, hasData, ledger.available.isPositive, reader != .resting {

@@ -53,7 +53,8 @@ public struct Subscription: AsyncSequence, Sendable {
         try consumer.nextEventBlocking(timeout: timeout)
     }
 
-    /// Gives credit to a subscription whose mode is `manual`.
+    /// Gives credit to a subscription whose mode is `manual`. A batch is read when bytes *and*
+    /// records are left, also one larger than that: what it overdraws, later grants pay first.
     ///
     /// Throws `invalidArgument` for what is not positive or would overflow, and where the store
     /// chooses the window; `closed` after the end.
