@@ -48,6 +48,13 @@ package struct CreditLedger: Sendable, Hashable {
     /// Read ahead or in the consumer's hands.
     package var outstanding: Credit { queued + leased }
 
+    /// What may be out at once: the window, or what was granted and has not been released.
+    package var limit: Credit {
+        guard isManual else { return window }
+        let left = Credit(bytes: max(0, available.bytes), records: max(0, available.records))
+        return outstanding + left
+    }
+
     /// Whether anything more may wait for the consumer.
     package var hasRoom: Bool { maxQueue.covers(queued + Credit(bytes: 1, records: 1)) }
 

@@ -90,6 +90,22 @@ struct ConsumerTests {
         try await store.close()
     }
 
+    @Test func `that grants by hand has what it granted as its window`() async throws {
+        let store = try await Store.open(at: folder.path)
+        let stream = try await stream(batches: 10, store)
+        let subscription = try stream.subscribe(from: .first, .init(mode: .manual))
+        #expect(try report(stream).windowBytes == 0)
+        try subscription.grant(Credit(bytes: 50_000, records: 4))
+        #expect(try report(stream).windowBytes == 50_000)
+        let batch = try #require(try await subscription.nextBatch(timeout: .seconds(10)))
+        // What is out is part of it, until it is released.
+        #expect(try report(stream).windowBytes == 50_000)
+        #expect(try report(stream).windowRecords == 4)
+        try batch.release()
+        #expect(try report(stream).windowRecords == 3)
+        try await store.close()
+    }
+
     @Test func `gives credit back by release, once, and holds none for what it keeps`()
         async throws
     {

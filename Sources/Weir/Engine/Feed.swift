@@ -164,8 +164,8 @@ final class Feed<Files: FileSystem>: Sendable {
             let released = feed.releasedOffset ?? feed.readEnd ?? .zero
             report.releasedOffset = released.value
             report.lagRecords = feed.readEnd == nil ? 0 : end - released
-            report.windowBytes = feed.ledger.window.bytes
-            report.windowRecords = feed.ledger.window.records
+            report.windowBytes = feed.ledger.limit.bytes
+            report.windowRecords = feed.ledger.limit.records
             report.queuedBytes = feed.ledger.queued.bytes
             report.queuedRecords = feed.ledger.queued.records
             report.leasedBytes = feed.ledger.leased.bytes

@@ -266,8 +266,8 @@ extension FeedState {
     }
 
     mutating func noteOccupancy(at now: Moment) {
-        let window = max(1, settings.mode == .manual ? settings.window.bytes : ledger.window.bytes)
-        occupancy.note(ledger.outstanding.bytes, of: window, at: now)
+        occupancy.note(
+            ledger.outstanding.bytes, of: max(1, ledger.limit.bytes), at: now)
     }
 
     mutating func resumeReader() {

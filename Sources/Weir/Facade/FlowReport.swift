@@ -33,6 +33,7 @@ public struct FlowReport: Sendable, Codable {
         public var releasedOffset: UInt64
         /// Records that the stream shows beyond it.
         public var lagRecords: Int
+        /// What may be out at once; in the mode `manual`, what was granted and not released yet.
         public var windowBytes: Int
         public var windowRecords: Int
         /// Read ahead and not taken yet.
