@@ -22,7 +22,8 @@
             let moving = #""member":"a","next":"b","isAtWork":true,"hasLapsed":false"#
             let free = #""isAtWork":false,"hasLapsed":false"#
             let json = """
-                {"stream":"o","group":"g","leaseMilliseconds":10000,"members":[],"partitions":[
+                {"stream":"o","group":"g","variant":"lag","leaseMilliseconds":10000,"members":[],
+                "partitions":[
                 \(partition(0, working)),\(partition(1, lapsed)),
                 \(partition(2, moving)),\(partition(3, free))]}
                 """
@@ -32,10 +33,10 @@
             }
             #expect(lines.count == 5)
             #expect(lines[1].hasPrefix("o-0 g a working 7 s 4 5 2"))
-            #expect(lines[1].hasSuffix("90 s 3"))
-            #expect(lines[2] == "o-1 g a lapsed - - - - - 3")
-            #expect(lines[3] == "o-2 g a moving - - - - - 3")
-            #expect(lines[4] == "o-3 g - free - - - - - 3")
+            #expect(lines[1].hasSuffix("90 s 3 lag"))
+            #expect(lines[2] == "o-1 g a lapsed - - - - - 3 lag")
+            #expect(lines[3] == "o-2 g a moving - - - - - 3 lag")
+            #expect(lines[4] == "o-3 g - free - - - - - 3 lag")
         }
     }
 #endif

@@ -167,6 +167,8 @@ struct ConsumerGroupTests {
         let counts = store.signalCounts.filter { $0.key.partition == 0 }.values
         #expect(counts.contains { $0[.leaseLapsed].count == 1 && $0[.takenOver].count == 1 })
         #expect(counts.contains { $0[.commitRefused].count == 1 })
+        let labels = store.signalCounts.filter { $0.value[.takenOver].count > 0 }.map(\.key.variant)
+        #expect(labels == ["adaptive+lag+prefetch"])
         asking.cancel()
         _ = try await asking.value
         try await store.close()

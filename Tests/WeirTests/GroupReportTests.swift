@@ -32,6 +32,7 @@ struct GroupReportTests {
         #expect(report.partitions.map(\.member) == ["a", "b"])
         #expect(report.partitions.map(\.isAtWork) == [false, true])
         #expect(report.partitions.map(\.leaseMilliseconds) == [7000, 7000])
+        #expect(report.variant == "adaptive+lag+prefetch")
         #expect(report.partitions.map(\.committedOffset) == [1, nil])
         #expect(report.partitions.map(\.lagRecords) == [0, 4])
         #expect(report.partitions.map(\.endOffset) == [1, 4])

@@ -241,7 +241,7 @@ extension Upkeep {
     ) {
         let source = SignalSource(
             stream: stream.name.description, partition: stream.configuration.partition?.index,
-            consumer: cursor)
+            consumer: cursor, variant: "\(flow.variant(for: cursor))")
         flow.signals.note(kind, source, detail: text)
         logger.log(
             level: kind == .retentionForced ? .warning : .notice,

@@ -144,12 +144,14 @@ public final class ConsumerGroup: Sendable {
         }
     }
 
+    /// As its subscriptions that begin now have it.
+    var variant: FlowVariant { stream.partitions[0].flow.variant(for: name) }
+
     func note(_ kind: SignalKind, _ partition: Int, _ detail: String) {
         let stream = stream.partitions[partition]
         stream.flow.signals.note(
             kind,
-            SignalSource(
-                stream: stream.name.description, partition: partition, consumer: name),
+            stream.source(name, variant),
             detail: detail)
     }
 

@@ -5,6 +5,8 @@ import WeirFlow
 public struct GroupReport: Sendable, Hashable, Codable {
     public var stream: String
     public var group: String
+    /// Which mechanisms of flow control are on for it, such as `adaptive+prefetch`.
+    public var variant: String
     public var leaseMilliseconds: Int
     public var members: [Member]
     /// In the order of their numbers.
@@ -68,7 +70,7 @@ extension ConsumerGroup {
     public func reportBlocking() -> GroupReport {
         var report = act { state, now in
             GroupReport(
-                stream: stream.name.description, group: name,
+                stream: stream.name.description, group: name, variant: "\(variant)",
                 leaseMilliseconds: Int(options.lease.nanoseconds / 1_000_000),
                 members: state.members,
                 partitions: stream.partitions.indices.map { partition in

@@ -58,7 +58,7 @@ struct GroupListCommand: ParsableCommand {
     static func table(_ groups: [GroupReport]) -> String {
         var table = Table([
             "partition", "group", "member", "state", "lease", "committed", "records", "bytes",
-            "behind", "records/s",
+            "behind", "records/s", "variant",
         ])
         for group in groups {
             for row in group.partitions {
@@ -68,7 +68,7 @@ struct GroupListCommand: ParsableCommand {
                     row.committedOffset.map { "\($0)" } ?? "-",
                     row.lagRecords.map(Numbers.grouped) ?? "-",
                     row.lagBytes.map(Numbers.bytes) ?? "-", Numbers.age(row.lagMicroseconds),
-                    Numbers.grouped(Int(row.recordsPerSecond.rounded())),
+                    Numbers.grouped(Int(row.recordsPerSecond.rounded())), group.variant,
                 ])
             }
         }
@@ -91,7 +91,7 @@ extension GroupReport {
     fileprivate var report: JSONReport {
         .object([
             ("stream", .text(stream)), ("group", .text(group)),
-            ("leaseMilliseconds", .number(leaseMilliseconds)),
+            ("variant", .text(variant)), ("leaseMilliseconds", .number(leaseMilliseconds)),
             (
                 "members",
                 .list(
