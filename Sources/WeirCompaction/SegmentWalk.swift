@@ -1,4 +1,4 @@
-package import WeirBase
+import WeirBase
 import WeirFiles
 import WeirFormat
 import WeirLog
