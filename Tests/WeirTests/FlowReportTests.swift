@@ -6,9 +6,9 @@ import WeirFiles
 
 /// A source with one figure.
 private struct Figure: FlowSource {
-    func add(to report: inout FlowReport, stream: String?) {
+    func add(to report: inout FlowReport, streams: Set<String>?) {
         report.budget.usedBytes += 7
-        if stream == "s" { report.budget.waiting += 1 }
+        if streams == ["s"] { report.budget.waiting += 1 }
     }
 }
 
@@ -58,6 +58,25 @@ struct FlowReportTests {
         #expect(none?.code == .notFound && none?.message.contains("no stream t") == true)
         #expect(code(folder.path, stream: "a/b")?.code == .invalidArgument)
         try store.closeBlocking()
+    }
+
+    @Test func `has all partitions of a stream by its name`() async throws {
+        let store = try await Store.open(at: folder.path)
+        let trips = try await store.partitionedStream("trips", creating: .init(partitions: 2))
+        _ = try await store.stream("other", creating: .init())
+        let consumers = try trips.partitions.map { try $0.subscribe(as: "c") }
+        consumers[1].cancel()
+        let reports = [
+            store.flowReport(stream: "trips"),
+            try Store.flowReport(ofStoreAt: folder.path, stream: "trips"),
+        ]
+        for report in reports {
+            #expect(report.gates.map(\.stream) == ["trips-0", "trips-1"])
+            #expect(report.consumers.map(\.partition) == [0])
+            #expect(report.signals.map(\.kind) == ["cancelled"])
+        }
+        #expect(store.flowReport(stream: "trips-1").gates.count == 1)
+        try await store.close()
     }
 
     @Test func `tells a store without a writer from no store`() throws {

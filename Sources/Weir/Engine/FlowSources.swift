@@ -4,9 +4,9 @@ import WeirFiles
 /// Something that has figures for a report on flow control: the store's budget, a subscription, a
 /// gate.
 package protocol FlowSource: Sendable {
-    /// Adds what it has; of one stream only, where one is named. Called on any thread, and with no
-    /// lock held.
-    func add(to report: inout FlowReport, stream: String?)
+    /// Adds what it has; of some streams only, where they are named. Called on any thread, and with
+    /// no lock held.
+    func add(to report: inout FlowReport, streams: Set<String>?)
 }
 
 /// Everything that has figures now. Whoever registers itself takes itself out again.
@@ -35,7 +35,7 @@ package final class FlowSources: Sendable {
     }
 
     /// What all of them have, in the order in which they came.
-    package func report(stream: String?) -> FlowReport {
+    package func report(streams: Set<String>?) -> FlowReport {
         let sources = state.withLock { state in
             state.sources.sorted { $0.key < $1.key }.map(\.value)
         }
@@ -43,15 +43,15 @@ package final class FlowSources: Sendable {
             timeMicroseconds: Host.wallClock().microseconds,
             budget: .init(totalBytes: 0, reservedBytes: 0, usedBytes: 0, waiting: 0),
             consumers: [], gates: [], latencies: [], signals: [])
-        for source in sources { source.add(to: &report, stream: stream) }
+        for source in sources { source.add(to: &report, streams: streams) }
         return report
     }
 }
 
 extension SignalBook: FlowSource {
     /// A line for each kind that came, sorted by whom it is about.
-    package func add(to report: inout FlowReport, stream: String?) {
-        let counted = counts.filter { stream == nil || $0.key.stream == stream }
+    package func add(to report: inout FlowReport, streams: Set<String>?) {
+        let counted = counts.filter { streams?.contains($0.key.stream) ?? true }
         let sorted = counted.sorted { a, b in
             (a.key.stream, a.key.partition ?? -1, a.key.consumer, a.key.variant)
                 < (b.key.stream, b.key.partition ?? -1, b.key.consumer, b.key.variant)

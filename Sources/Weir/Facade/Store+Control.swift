@@ -3,12 +3,13 @@ import WeirFormat
 
 extension Store {
     /// The state of flow control at this moment: budget, consumers, gates, latencies, and how often
-    /// each signal came since the store was opened. Of one stream only, where one is named.
+    /// each signal came since the store was opened. Of one stream only, where one is named; by the
+    /// name of a partitioned stream, of its partitions.
     ///
     /// Costs a few microseconds and holds nobody up; meant to be asked once a second, not once a
     /// record.
     public func flowReport(stream: String? = nil) -> FlowReport {
-        flowSources.report(stream: stream)
+        flowSources.report(streams: stream.map { engine.flowScope(of: $0) })
     }
 
     /// The same, of a store that another process has open for writing. Blocks the thread, for at
@@ -36,11 +37,11 @@ extension Store {
             Pong(epoch: engine.epoch.value)
         }
         commands.register("flow") { (request: FlowRequest) throws(WeirError) in
-            if let stream = request.stream {
-                let name = try StreamName(stream)
-                guard engine.stream(name) != nil else { throw engine.noStream(name) }
-            }
-            return flow.report(stream: request.stream)
+            guard let stream = request.stream else { return flow.report(streams: nil) }
+            let name = try StreamName(stream)
+            let isPartitioned = !engine.partitions(claiming: name).isEmpty
+            guard isPartitioned || engine.stream(name) != nil else { throw engine.noStream(name) }
+            return flow.report(streams: engine.flowScope(of: stream))
         }
         do throws(WeirError) {
             return try ControlServer.start(
@@ -54,6 +55,15 @@ extension Store {
             ])
             return nil
         }
+    }
+}
+
+extension StoreEngine {
+    /// The streams that a name means: the one that bears it, or the partitions of the one that is
+    /// called so.
+    fileprivate func flowScope(of name: String) -> Set<String> {
+        let partitions = streams { $0.configuration.partition?.group.description == name }
+        return Set(partitions.map(\.name.description)).union([name])
     }
 }
 

@@ -20,21 +20,22 @@ extension Store {
 }
 
 extension StoreFlow: FlowSource {
-    func add(to report: inout FlowReport, stream: String?) { report.budget = budget.report }
+    func add(to report: inout FlowReport, streams: Set<String>?) { report.budget = budget.report }
 }
 
 /// The streams that are in use, each with its subscriptions, gate and latencies. Keeps no store.
 struct OpenStreams: FlowSource {
     weak let store: Store?
 
-    func add(to report: inout FlowReport, stream: String?) {
-        for open in store?.openStreams ?? [] { open.add(to: &report, stream: stream) }
+    func add(to report: inout FlowReport, streams: Set<String>?) {
+        for open in store?.openStreams ?? [] where streams?.contains("\(open.name)") ?? true {
+            open.add(to: &report)
+        }
     }
 }
 
 extension LogStream {
-    fileprivate func add(to report: inout FlowReport, stream: String?) {
-        guard stream == nil || stream == name.description else { return }
+    fileprivate func add(to report: inout FlowReport) {
         report.consumers += consumerReports()
         if let gate = gateReport() { report.gates.append(gate) }
         report.latencies += feeds.latencyReport(stream: name.description)
