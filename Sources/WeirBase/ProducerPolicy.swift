@@ -89,12 +89,14 @@ extension ProducerPolicy.LagBound {
         }
         try ProducerPolicy.expect(cap, "cap of the lag bound", minimum: .milliseconds(1))
         guard let consumers else { return }
-        guard !consumers.isEmpty, !consumers.contains("") else {
+        guard !consumers.isEmpty else {
             throw WeirError(
                 .invalidArgument,
-                "The lag bound names \(consumers.isEmpty ? "no consumer" : "an empty name"); "
-                    + "expected names of consumers, or nil for all that have one.")
+                "The lag bound names no consumer; expected names of consumers, or nil for all "
+                    + "that have one.")
         }
+        // Nobody could bear another name, and so it would bind nobody.
+        for name in consumers { _ = try StreamName(name, what: "consumer") }
         guard Set(consumers).count == consumers.count else {
             throw WeirError(
                 .invalidArgument,

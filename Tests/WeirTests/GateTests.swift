@@ -296,6 +296,9 @@ struct GateTests {
         ProducerPolicy(lagBound: .init(consumers: [], records: 1)),
         ProducerPolicy(lagBound: .init(consumers: ["a", ""], records: 1)),
         ProducerPolicy(lagBound: .init(consumers: ["a", "b", "a"], records: 1)),
+        ProducerPolicy(lagBound: .init(consumers: ["a b"], records: 1)),
+        ProducerPolicy(
+            lagBound: .init(consumers: [String(repeating: "c", count: 129)], records: 1)),
         ProducerPolicy(lagBound: .init(consumers: (0..<9999).map { "\($0)" }, records: 1)),
     ]) func `refuses a policy that is absurd or contradicts itself`(_ policy: ProducerPolicy)
         async throws
