@@ -249,6 +249,10 @@ struct ConsumerTests {
             #expect((error as? WeirError)?.message.contains("was deleted") == true)
         }
         #expect(throws: WeirError.self) { _ = try stream.subscribe(from: .first) }
+        let policy = #expect(throws: WeirError.self) {
+            try stream.setProducerPolicy(ProducerPolicy())
+        }
+        #expect(policy?.message.contains("was deleted") == true)
         let other = try await store.stream("t", creating: .init())
         let closed = try other.subscribe(from: .first)
         async let second = closed.nextBatch()

@@ -238,8 +238,9 @@ extension Committer {
         }
     }
 
-    /// Holds from now on, for those who wait already too (except for their timeouts).
-    func setPolicy(_ policy: ProducerPolicy) {
+    /// Holds from now on, for those who wait already too (except for their timeouts). Throws why
+    /// nobody passes any more.
+    func setPolicy(_ policy: ProducerPolicy) throws(WeirError) {
         let bound = policy.lagBound.map {
             AppendGate.Bound(
                 names: $0.consumers.map { Set($0) }, lagRecords: $0.records,
@@ -247,7 +248,8 @@ extension Committer {
         }
         watchesLag.store(bound != nil, ordering: .relaxed)
         let end = writer.view.visibleEnd
-        withGate { shared, chores in
+        try withGate { shared, chores throws(WeirError) in
+            if let refusal = shared.gate.refusal { throw refusal }
             shared.policy = policy
             let time = MonotonicClock.now()
             shared.perform(shared.gate.appended(end: end, at: time), &chores)

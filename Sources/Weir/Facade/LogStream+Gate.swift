@@ -22,8 +22,9 @@ extension LogStream {
     ///
     /// Holds at once, for appends that wait already too; each of them keeps its timeout. It is not
     /// stored: set it again after the store was opened. Throws `invalidArgument` for a policy that
-    /// contradicts itself, and for Weir's own streams, which pass no gate. A bound consumer that
-    /// does not live counts by its cursor, if there is one of its name.
+    /// contradicts itself, and for Weir's own streams, which pass no gate; `closed` once the stream
+    /// was deleted. A bound consumer that does not live counts by its cursor, if there is one of
+    /// its name.
     public func setProducerPolicy(_ policy: ProducerPolicy) throws(WeirError) {
         guard !name.isSystem else {
             throw WeirError(
@@ -37,7 +38,7 @@ extension LogStream {
         if policy.lagBound != nil {
             names = try parts.cursors.all(of: open.id).map(\.key.name)
         }
-        committer.setPolicy(policy)
+        try committer.setPolicy(policy)
         for name in names { committer.cursorMoved(name, committed(name)) }
     }
 
