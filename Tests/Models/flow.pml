@@ -44,9 +44,13 @@
  *   - What is kept holds the released position back. An account that waits for more records than
  *     the lag bound lets in before it releases any waits for ever, and the producers with it.
  *   - The line at the gate is first come, first served, or a large append starves.
+ *   - A consumer in another process counts by its commits. It commits when it has worked off all
+ *     that it sees; one that only commits every so many records waits, where that is more than the
+ *     lag bound, for producers that wait for it, and then the cap of the gate ends it.
  *
  * Not modelled: bytes beside records (both go by the same rules), several reads of one consumer at
- * once, messages on their way between a consumer and the store, timeouts and the cap of a gate.
+ * once, messages on their way between a consumer and the store, and timeouts. The cap may end a
+ * wait at any time, which is more than time allows it.
  */
 
 /* Ranges, from which `init` chooses; the stage sets them. */
@@ -93,11 +97,14 @@
 #define PRODUCERS 1
 #endif
 /* Also with KEEPS: batches kept; CANCELS: one cancellation; REOPENS: and a new consumer after it;
- * RESIZES: one change of the window; LIVENESS: one batch marked, for `served`. */
+ * RESIZES: one change of the window; LIVENESS: one batch marked, for `served`; CAPS: the gate opens
+ * at last although a consumer lags; RARELY: one elsewhere does not commit because it has nothing to
+ * do. */
 
 #define AUTOMATIC 1 /* credit comes back with a release */
 #define MANUAL 2    /* the consumer grants it */
 #define REMOTE 3    /* releases are told in chunks, or when it waits */
+#define ELSEWHERE 4 /* in another process: the gate sees its commits, and nothing else */
 
 #define SIZE_MAX 3
 #define PLACES (LAG_MAX + SIZE_MAX + SIZE_MAX + COMMIT_MAX - 1)
@@ -132,6 +139,12 @@ bool readerWoken = true;
 /* The gate. */
 byte used;
 bool gateWoken, releasesWanted;
+#ifdef CAPS
+bool shut, capped; /* for lag; open in spite of it, until it was within its bound again */
+#else
+#define capped false
+hidden byte shut;
+#endif
 chan line = [PRODUCERS] of { byte };
 
 bool cancelledOnce;
@@ -150,10 +163,17 @@ byte mark, markPlace; /* markPlace: one more than its position, or IN_LINE and i
 
 /* Scratch of one step; no part of the state. */
 hidden byte i, n, units, total, batch, held, heldCount, unsynced, unsyncedPermits, keptCount;
-hidden byte admitted, fits, overdraft;
+hidden byte admitted, fits, overdraft, moved;
 
 #define waits (waiting && queued == 0)
 #define permitsOf(b) (b < permits -> b : permits)
+/* By what the gate measures a consumer. */
+#define lag (live && mode != ELSEWHERE -> units : total)
+#ifdef RARELY
+#define commitsAtRest false
+#else
+#define commitsAtRest (mode == ELSEWHERE && waits && !reading && next == visible)
+#endif
 
 /* lag: units; released but not committed: total - units; n: batches of the latter. */
 inline measure() {
@@ -198,16 +218,18 @@ inline audit() {
     assert(visible <= written && synced <= visible && next <= visible);
     measure();
 #ifndef REOPENS
-    assert(!live || units <= lagBound + SIZE_MAX)
+    assert(!live || capped || lag <= lagBound + SIZE_MAX)
 #endif
 }
 
 /* The released position moved or the log was synced: commits the cursor, and forgets before it. */
 inline settle() {
     measure();
+    moved = (mode != ELSEWHERE);
     if
-    :: live && total - units >= commitEvery && n > 0 ->
+    :: live && (total - units >= commitEvery || commitsAtRest) && n > 0 ->
         n = (n < synced -> n : synced);
+        moved = moved || n > 0;
         i = 0;
         do
         :: i + n < written -> size[i] = size[i + n]; at[i] = at[i + n]; i++
@@ -221,9 +243,10 @@ inline settle() {
         i = 0
     :: else
     fi;
-#ifndef MUTANT_NO_WAKE_AT_RELEASE
-    gateWoken = true
+#ifdef MUTANT_NO_WAKE_AT_RELEASE
+    moved = false;
 #endif
+    gateWoken = gateWoken || moved
 }
 
 inline giveBack(b) {
@@ -396,6 +419,7 @@ end:
             waiting = true; granted = false;
             if
             :: mode == REMOTE -> report()
+            :: mode == ELSEWHERE -> settle()
             :: else
             fi;
 #ifndef MUTANT_NO_WAKE_AT_WAIT
@@ -474,16 +498,37 @@ inline enter(b) {
     units = total;
 #endif
     admitted = false;
+    shut = lag > lagBound && !capped;
     if
-    :: (live -> units : total) > lagBound -> releasesWanted = (live && mode == REMOTE)
+    :: shut -> releasesWanted = (live && mode == REMOTE)
     :: else -> admitted = (used + permitsOf(b) <= permits)
-    fi
+    fi;
+#ifdef CAPS
+    capped = capped && lag > lagBound
+#endif
 }
+
+#ifdef CAPS
+/* The gate was shut for as long as it may. */
+proctype Cap() {
+end:
+    do
+    :: d_step { shut && len(line) > 0 -> shut = false; capped = true; gateWoken = true; audit() }
+    od
+}
+#endif
 
 #ifdef MUTANT_NO_LINE
 #define FIRST ?? /* any in line */
 #else
 #define FIRST ? /* the first in line */
+#endif
+
+/* Behind a cap nothing but the model's own size bounds the log. */
+#ifdef CAPS
+#define hasPlaces (written < LAG_MAX + COMMIT_MAX)
+#else
+#define hasPlaces true
 #endif
 
 inline standInLine(b) {
@@ -496,9 +541,9 @@ proctype Producer() {
     byte wanted;
 end:
     do
-    :: d_step { wanted == 0 -> standInLine(1) }
-    :: d_step { wanted == 0 -> standInLine(2) }
-    :: d_step { wanted == 0 -> standInLine(3) }
+    :: d_step { wanted == 0 && hasPlaces -> standInLine(1) }
+    :: d_step { wanted == 0 && hasPlaces -> standInLine(2) }
+    :: d_step { wanted == 0 && hasPlaces -> standInLine(3) }
 #ifdef LIVENESS
     :: d_step { wanted == 0 && mark == UNMARKED ->
         standInLine(2);
@@ -569,7 +614,7 @@ init {
         select(resumeAt : 0 .. window);
         select(mode : MODE_MIN .. MODE_MAX);
         if
-        :: mode == AUTOMATIC -> grantSize = 1
+        :: mode == AUTOMATIC || mode == ELSEWHERE -> grantSize = 1
         :: else -> select(grantSize : GRANT_MIN .. GRANT_MAX)
         fi;
         if
@@ -591,6 +636,9 @@ init {
 #endif
 #ifdef RESIZES
         run Controller();
+#endif
+#ifdef CAPS
+        run Cap();
 #endif
         run Producer();
 #if PRODUCERS > 1

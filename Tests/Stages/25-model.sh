@@ -13,6 +13,7 @@ DEPTH_MAX=1000000
 automatic="-DMODE_MAX=AUTOMATIC"
 manual="-DMODE_MIN=MANUAL -DMODE_MAX=MANUAL"
 remote="-DMODE_MIN=REMOTE -DMODE_MAX=REMOTE"
+elsewhere="-DMODE_MIN=ELSEWHERE -DMODE_MAX=ELSEWHERE -DWINDOW_MAX=2 -DPERMITS_MIN=2 -DPERMITS_MAX=2 -DCOMMIT_MAX=4"
 simple_gate="-DPERMITS_MIN=3 -DSYNCED_ONLY_MIN=1"
 grant_two="-DGRANT_MIN=2 -DGRANT_MAX=2"
 small="$automatic $simple_gate -DWINDOW_MAX=2 -DLAG_MAX=2"
@@ -33,8 +34,11 @@ every mode and every gate | holds | $grant_two -DWINDOW_MAX=2 -DLAG_MAX=2
 batches kept | holds | -DKEEPS=2 -DWINDOW_MAX=3 $grant_two $simple_gate -DLAG_MAX=3
 a cancelled consumer | holds | -DCANCELS -DWINDOW_MAX=3 $grant_two $simple_gate -DKEEPS=1 -DLAG_MAX=2
 a consumer that begins again | holds | -DCANCELS -DREOPENS -DWINDOW_MAX=2 $grant_two $simple_gate -DLAG_MAX=2 -DCOMMIT_MAX=3
+a consumer elsewhere that commits when it is at rest | holds | $elsewhere -DLAG_MAX=3
+one that commits more rarely than its lag bound, and the cap | holds | $elsewhere -DLAG_MAX=1 -DSYNCED_ONLY_MIN=1 -DRARELY -DCAPS
 a window that changes | holds | -DRESIZES -DWINDOW_MAX=3 $grant_two $simple_gate -DLAG_MAX=2
 nobody starves | served | -DLIVENESS $tiny
+nobody starves by a consumer elsewhere | served | -DLIVENESS $elsewhere $tiny
 nobody starves with batches kept | served | -DLIVENESS $tiny -DKEEPS=1
 neither of two producers starves | served | -DLIVENESS $tiny $automatic -DPRODUCERS=2
 no overdraft | fails | $small -DMUTANT_NO_OVERDRAFT
@@ -48,6 +52,8 @@ credit lost on keep | fails | $small -DKEEPS=2 -DMUTANT_CREDIT_LOST_ON_KEEP
 a read left behind by a cancellation | fails | $small -DCANCELS -DMUTANT_CANCEL_LEAVES_READ
 no wakeup when a consumer waits | fails | $small -DMUTANT_NO_WAKE_AT_WAIT
 no wakeup of the gate at a release | fails | $small -DMUTANT_NO_WAKE_AT_RELEASE
+no cap for one that commits more rarely than its lag bound | fails | $elsewhere -DLAG_MAX=1 -DRARELY
+no wakeup of the gate at a commit | fails | $elsewhere -DLAG_MAX=1 -DMUTANT_NO_WAKE_AT_RELEASE
 an account that waits for more than the lag bound | fails | $small -DKEEPS=2 -DWEAK_KEEPER_WAITS_FOR_MORE
 a gate without a line | starves | -DLIVENESS $tiny $automatic -DPRODUCERS=2 -DMUTANT_NO_LINE
 an answer that tells nothing and wakes the gate | starves | -DLIVENESS $tiny $remote -DMUTANT_ANSWER_ALWAYS_WAKES
