@@ -73,6 +73,20 @@ expect "a command that does not exist" 2 'no command apend; did you mean append\
 expect "one that is like no other" 2 'no command unlock\. There are create, ' "$weir" unlock
 expect "a producer's name is spelled out" 0 'by producer a\\u{1B}\[31mb' bash -c "for _ in 1 2; do seq 3 | '$weir' append raw --producer \$'a\\e[31mb' || exit; done"
 expect "a load pattern that is none" 2 'There is no load pattern soon' "$weir" flow --simulate --pattern soon
+while IFS='|' read -r options pattern; do
+    # shellcheck disable=SC2086
+    expect "flow $options" 2 "$pattern" "$weir" flow $options
+done <<'options'
+--seed 5|are for --simulate
+--output x|are for --simulate
+--pattern spike|are for --simulate
+--simulate --seed -1|'-1' is invalid for '--seed
+--simulate --interval 5|--simulate shows no stream
+--simulate --json|--simulate shows no stream
+--simulate orders|--simulate shows no stream
+--interval nan|expected 0.1 to 3600 seconds
+--count 0|expected 1 report or more
+options
 expect "a negative count" 2 'count is negative' "$weir" read s --count -1
 # The knobs of reading ahead: whatever they are, the records are the same, or one sentence says why not.
 "$weir" read s >"$work/plain" 2>/dev/null

@@ -28,17 +28,24 @@ struct FlowCommand: ParsableCommand {
     @Argument(help: "The stream's name; all streams without one.", completion: streamNames)
     var stream: String?
     @Option(
-        parsing: .unconditional, help: "Seconds from one report to the next, 0.1 to 3600.")
-    var interval = 1.0
+        name: .customLong("interval"), parsing: .unconditional,
+        help: "Seconds from one report to the next, 0.1 to 3600. (default: 1.0)")
+    var givenInterval: Double?
     @Flag(help: "One report, as text, and no more.") var once = false
     @Option(parsing: .unconditional, help: "So many reports, and no more.") var count: Int?
     @Flag(help: "Print an object a line, and nothing else.") var json = false
     @Flag(help: "Run simulated loads against the window's controller.") var simulate = false
-    @Option(help: "With --simulate: where series and pictures go.", completion: .directory)
-    var output = "flow-plots"
+    @Option(
+        help: "With --simulate: where series and pictures go. (default: flow-plots)",
+        completion: .directory)
+    var output: String?
     @Option(help: "With --simulate: a pattern, again for more; all without.")
     var pattern: [String] = []
-    @Option(help: "With --simulate: the seed of all chance.") var seed: UInt64 = 1
+    @Option(
+        parsing: .unconditional, help: "With --simulate: the seed of all chance. (default: 1)")
+    var seed: UInt64?
+
+    private var interval: Double { givenInterval ?? 1 }
 
     func validate() throws {
         guard interval >= 0.1, interval <= 3600 else {
@@ -47,12 +54,15 @@ struct FlowCommand: ParsableCommand {
         guard count ?? 1 >= 1 else {
             throw ValidationError("--count is \(count ?? 1); expected 1 report or more.")
         }
-        guard !simulate || stream == nil && !json && !once && count == nil else {
+        let shows = stream != nil || json || once || count != nil || givenInterval != nil
+        guard !simulate || !shows else {
             throw ValidationError(
                 "--simulate shows no stream; give it --output, --pattern, --seed.")
         }
-        guard simulate || pattern.isEmpty else {
-            throw ValidationError("--pattern is for --simulate; give both or neither.")
+        guard simulate || pattern.isEmpty && output == nil && seed == nil else {
+            throw ValidationError(
+                "--output, --pattern and --seed are for --simulate; give that too, or none of "
+                    + "them.")
         }
         do throws(WeirError) {
             _ = try FlowSimulate.patterns(named: pattern)
@@ -65,7 +75,10 @@ struct FlowCommand: ParsableCommand {
     }
 
     func run() throws {
-        if simulate { return try FlowSimulate.run(output: output, patterns: pattern, seed: seed) }
+        if simulate {
+            return try FlowSimulate.run(
+                output: output ?? "flow-plots", patterns: pattern, seed: seed ?? 1)
+        }
         // Whether there is anything to show is found out before the screen is taken.
         var report = try ask()
         var previous: FlowReport?
