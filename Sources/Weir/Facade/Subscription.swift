@@ -16,8 +16,8 @@ import WeirLog
 ///
 /// A subscription is one position: a second loop over it goes on where the first one stopped. It
 /// tails at the end, and reads from disk when it lags; nobody is cut off for being slow. It ends
-/// when its task is cancelled, by `cancel()`, or when nobody holds it any more; then everything
-/// that was held for it is given back at once.
+/// when a task that waits for a batch is cancelled, or asks for one after that; by `cancel()`; or
+/// when nobody holds it any more. Then everything that was held for it is given back at once.
 ///
 /// Errors of the device are tried again from the last offset; the others are thrown, and the next
 /// call goes on. Records that are not there are an error with the code `gap`, unless the options
