@@ -11,7 +11,7 @@ public enum SignalKind: String, Sendable, Hashable, CaseIterable, Codable {
     case grew
     case shrank
     case halved
-    /// A consumer holds a batch for longer than its latency budget.
+    /// A consumer held a batch for longer than its latency budget; told when it gives it back.
     case leaseHeld
     /// A consumer that cannot signal gets a small fixed window.
     case degraded

@@ -13,6 +13,7 @@
             {"name":"\(name)","stream":"orders","mode":"adaptive","variant":"adaptive+prefetch",
             "releasedOffset":7,"lagRecords":12345,"windowBytes":4194304,"windowRecords":100,
             "queuedBytes":1048576,"queuedRecords":10,"leasedBytes":2097152,"keptBytes":0,
+            "leaseMicroseconds":2100000,
             "shareBytes":33554432,"isWaiting":true,"occupancy":[\(stretch),\(stretch)],
             "occupancyMilliseconds":1000}
             """
@@ -44,8 +45,8 @@
     struct FlowPageTests {
         @Test func `shows a consumer's place, window and bar`() throws {
             let line = try #require(
-                page(try report(consumers: 1)).first { $0.hasPrefix("billing") })
-            for part in ["adaptive+prefetch", "12,345", "4.0 MiB", "75 %", "13 %", "yes"] {
+                page(try report(consumers: 1), width: 127).first { $0.hasPrefix("billing") })
+            for part in ["adaptive+prefetch", "12,345", "4.0 MiB", "75 %", "13 %", "2.1 s", "yes"] {
                 #expect(line.contains(part), "\(line)")
             }
             let queued = line.filter { $0 == "▒" }.count

@@ -258,10 +258,17 @@ struct FlowTests {
         let held = try #require(try await batch.value)
         var report = store.flowReport(stream: "s")
         #expect(report.consumers.first?.leasedBytes == held.byteCount)
+        let since = try #require(report.consumers.first?.leaseMicroseconds)
+        while true {
+            let now = try #require(store.flowReport().consumers.first?.leaseMicroseconds)
+            if now > since { break }
+            await Task.yield()
+        }
         #expect(report.consumers.first?.lagRecords == 1)
         try held.release()
         report = store.flowReport(stream: "s")
         #expect(report.consumers.first?.leasedBytes == 0)
+        #expect(report.consumers.first?.leaseMicroseconds == nil)
         #expect(report.consumers.first?.lagRecords == 0)
         #expect(report.consumers.first?.releasedOffset == 1)
         #expect(report.latencies.map(\.what) == ["append to delivery", "delivery to release"])

@@ -169,6 +169,7 @@ final class Feed<Files: FileSystem>: Sendable {
             report.queuedBytes = feed.ledger.queued.bytes
             report.queuedRecords = feed.ledger.queued.records
             report.leasedBytes = feed.ledger.leased.bytes
+            report.leaseMicroseconds = feed.lease.map { Int(max(0, now - $0.takenAt) / 1000) }
             report.keptBytes = feed.ledger.kept.bytes
             report.isWaiting = feed.waiter != nil || feed.isLooking
             report.occupancy = feed.occupancy.rows(at: now)

@@ -41,6 +41,8 @@ public struct FlowReport: Sendable, Codable {
         public var queuedRecords: Int
         /// In the consumer's hands.
         public var leasedBytes: Int
+        /// For how long it has had the batch in its hands; `nil` without one.
+        public var leaseMicroseconds: Int?
         /// Kept on the consumer's own account.
         public var keptBytes: Int
         /// The part of the store's budget that it may use now.

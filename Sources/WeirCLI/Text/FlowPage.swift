@@ -106,6 +106,9 @@ struct FlowPage {
                 rank: 2),
             .init(
                 title: "SHARE", cells: all.map { FlowBar.percent($0.shareBytes, total) }, rank: 5),
+            .init(
+                title: "HELD", rank: 3,
+                all.map { $0.leaseMicroseconds.map(Self.duration) ?? "-" }),
             .init(title: "WAITS", cells: all.map { $0.isWaiting ? "yes" : "no" }, rank: 1),
         ]
         let bar = FittedTable.Bar(title: "QUEUED | LEASED OF WINDOW") { row, width in
