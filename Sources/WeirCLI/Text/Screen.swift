@@ -20,11 +20,13 @@ final class Screen {
         Interrupt.installResizing()
         Interrupt.screenIsUp = true
         Self.send(Self.enterText)
+        Interrupt.installStopping()
     }
 
     func leave() {
         guard isUp else { return }
         isUp = false
+        Interrupt.uninstallStopping()
         Interrupt.screenIsUp = false
         Self.send(Self.leaveText)
     }
@@ -33,6 +35,9 @@ final class Screen {
 
     /// Safe in a signal handler.
     static func restore() { send(leaveText) }
+
+    /// The same.
+    static func takeAgain() { send(enterText) }
 
     private static func send(_ text: StaticString) {
         _ = unsafe write(1, text.utf8Start, text.utf8CodeUnitCount)

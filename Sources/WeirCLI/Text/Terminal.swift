@@ -49,6 +49,19 @@ enum Interrupt {
         signal(SIGWINCH) { number in unsafe Interrupt.resizeFlag = 1 }
     }
 
+    /// Ctrl-Z gives the terminal back for as long as the process stands still.
+    static func installStopping() {
+        signal(SIGTSTP) { number in
+            Screen.restore()
+            kill(getpid(), SIGSTOP)
+            // Here it goes on.
+            Screen.takeAgain()
+            unsafe Interrupt.resizeFlag = 1
+        }
+    }
+
+    static func uninstallStopping() { signal(SIGTSTP, SIG_DFL) }
+
     /// Sleeps until a moment; `true` if the terminal has another size before that. Throws when
     /// somebody asks the process to end.
     static func sleep(until end: ContinuousClock.Instant) throws -> Bool {
