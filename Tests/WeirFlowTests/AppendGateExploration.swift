@@ -8,26 +8,36 @@ private struct World {
     static let sizes = [(1, 1), (2, 1), (3, 2)].map { Credit(bytes: $0, records: $1) }
 
     let bound: Int?
+    /// The consumer lives in another process: the gate knows what it committed.
+    let isElsewhere: Bool
     var gate: AppendGate
     var out: [Credit] = []
     var line: [(ticket: AppendGate.Ticket, size: Credit)] = []
     var end: UInt64 = 0
     var released: UInt64 = 0
     var isLive = true
+    /// One elsewhere was forgotten at the cap, and counts anew from far behind.
+    var isBehind = false
     var now = Moment.zero
     /// The first rule that was broken.
     var fault: String?
     /// When the timer of the cap calls; one at most is under way.
     var tickAt: Moment?
 
-    init(limit: Credit, bound: Int?) {
+    init(limit: Credit, bound: Int?, isElsewhere: Bool) {
         self.bound = bound
+        self.isElsewhere = isElsewhere
+        isLive = !isElsewhere
         gate = AppendGate(limit: limit, end: .zero)
         guard let bound else { return }
         _ = gate.change(
             limit: limit,
             bound: .init(names: nil, lagRecords: bound, capNanoseconds: Self.cap), at: now)
-        _ = gate.consumer("c", released: .zero, at: now)
+        if isElsewhere {
+            _ = gate.consumer("c", committed: .zero, at: now)
+        } else {
+            _ = gate.consumer("c", released: .zero, at: now)
+        }
     }
 
     enum Event: Hashable {
@@ -35,6 +45,7 @@ private struct World {
         case giveBack(Int, isAppended: Bool)
         case cancel(Int)
         case release(UInt64)
+        case commit(UInt64)
         case consumerEnds
         case consumerComes
         case time
@@ -54,7 +65,9 @@ private struct World {
         }
         events += line.indices.map { .cancel($0) }
         guard bound != nil else { return events }
-        if isLive {
+        if isElsewhere {
+            if released < end { events += [.commit(released + 1), .commit(end)] }
+        } else if isLive {
             if released < end { events += [.release(released + 1), .release(end)] }
             events.append(.consumerEnds)
         } else {
@@ -78,6 +91,9 @@ private struct World {
         case .release(let offset):
             released = offset
             effects = gate.consumer("c", released: Offset(offset), at: now)
+        case .commit(let offset):
+            released = offset
+            effects = gate.consumer("c", committed: Offset(offset), at: now)
         case .consumerEnds:
             isLive = false
             effects = gate.consumerEnded("c", at: now)
@@ -140,20 +156,23 @@ private struct World {
         if let since = gate.lagsSince, !gate.isCapped {
             hold(now - since < Self.cap, "shut for longer than the cap")
         }
-        guard isLive else { return }
         let lag = Int(end - released) + outSum.records
+        if isElsewhere { isBehind = gate.lagRecords == nil || isBehind && lag > bound }
+        guard isLive || isElsewhere && !isBehind else { return }
         hold(gate.isCapped || lag <= bound + 2, "the lag exceeds its bound by two appends")
         hold(lag > 0 || !gate.isShutForLag, "shut without a lag")
     }
 
     /// Lets every append end, and the consumer release all it sees; time passes only where nobody
-    /// is there to release. Then nobody may be left waiting.
-    func faultWhenItGoesOn() -> String? {
+    /// is there to release, as where one elsewhere does not commit (`isSilent`). Then nobody may be
+    /// left waiting.
+    func faultWhenItGoesOn(isSilent: Bool = false) -> String? {
         var world = self
         for _ in 0..<24 where !(world.line.isEmpty && world.out.isEmpty) {
             while !world.out.isEmpty { world.happen(.giveBack(0, isAppended: true)) }
             if world.bound != nil, world.isLive { world.happen(.release(world.end)) }
-            if world.bound != nil, !world.isLive { world.happen(.time) }
+            if world.bound == nil || world.isLive { continue }
+            world.happen(world.isElsewhere && !isSilent ? .commit(world.end) : .time)
         }
         world.hold(world.line.isEmpty, "somebody waits for ever")
         world.hold(world.gate.used == .zero, "permits are out for ever")
@@ -171,6 +190,7 @@ private struct World {
         let line: [Credit]
         let lag: UInt64
         let isLive: Bool
+        let isBehind: Bool
         let gateLag: Int?
         let isCapped: Bool
         let shutFor: Int64?
@@ -181,7 +201,7 @@ private struct World {
         Key(
             out: out.map { [$0.bytes, $0.records] }.sorted { $0.lexicographicallyPrecedes($1) },
             line: line.map(\.size), lag: bound == nil ? 0 : end - released, isLive: isLive,
-            gateLag: gate.lagRecords, isCapped: gate.isCapped,
+            isBehind: isBehind, gateLag: gate.lagRecords, isCapped: gate.isCapped,
             shutFor: gate.lagsSince.map { min(now - $0, Self.cap) }, refused: gate.refusedSize,
             tickIn: tickAt.map { $0 - now })
     }
@@ -189,15 +209,24 @@ private struct World {
 
 @Suite("Every state of a small gate")
 struct AppendGateExploration {
-    @Test(arguments: [(1, nil), (2, nil), (3, nil), (1, 2), (2, 1), (3, 4)] as [(Int, Int?)])
+    @Test(
+        arguments: [
+            (1, nil, false), (2, nil, false), (3, nil, false), (1, 2, false), (2, 1, false),
+            (3, 4, false), (1, 2, true), (2, 1, true), (3, 4, true),
+        ] as [(Int, Int?, Bool)])
     func `keeps its permits, its order and its bound, and lets everybody pass at last`(
-        limit: Int, bound: Int?
+        limit: Int, bound: Int?, isElsewhere: Bool
     ) {
         var seen: Set<World.Key> = []
-        var open = [World(limit: Credit(bytes: limit, records: 2), bound: bound)]
+        var open = [
+            World(
+                limit: Credit(bytes: limit, records: 2), bound: bound, isElsewhere: isElsewhere)
+        ]
         while let world = open.popLast() {
             guard seen.insert(world.key).inserted else { continue }
-            if let fault = world.fault ?? world.faultWhenItGoesOn() {
+            if let fault = world.fault ?? world.faultWhenItGoesOn()
+                ?? (isElsewhere ? world.faultWhenItGoesOn(isSilent: true) : nil)
+            {
                 Issue.record("\(fault)")
                 return
             }

@@ -10,7 +10,7 @@ import WeirLog
 /// let store = try await Store.open(at: "orders.weir")
 /// let orders = try await store.stream("orders", creating: .init(compression: .automatic))
 /// let receipt = try await orders.append(key: "42", headers: ["kind": "paid"], value: bytes)
-/// for try await batch in orders.subscribe(from: .offset(receipt.offset)) {
+/// for try await batch in try orders.subscribe(from: .offset(receipt.offset)) {
 ///     batch.forEach { record in … }
 /// }
 /// ```
