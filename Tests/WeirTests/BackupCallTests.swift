@@ -114,6 +114,25 @@ struct BackupCallTests {
         try await store.close()
     }
 
+    @Test func `is restored by one at a time, and the other is told by whom`() async throws {
+        let store = try await store()
+        _ = try await store.backup(to: backup)
+        let (backup, target) = (backup, folder.path + "/restored")
+        let messages = Lock<[String]>([])
+        _ = try await Store.restore(from: backup, to: target) { _, _ in
+            do throws(WeirError) {
+                _ = try Store.restoreBlocking(from: backup, to: target)
+            } catch {
+                messages.withLock { $0.append(error.description) }
+            }
+            return true
+        }
+        let expected = try #require(messages.withLock { $0.first })
+        #expect(expected.contains("under way to \(target), by process "))
+        #expect(expected.hasSuffix("; wait until it is done, or give another path."))
+        try await store.close()
+    }
+
     private static func remove(_ path: String) { TemporaryFolder.remove(path) }
     private static func moveAway(_ path: String) { rename(path, path + "-away") }
 

@@ -123,8 +123,8 @@ extension Store {
             guard error.code != .locked else {
                 throw WeirError(
                     .locked,
-                    "Another restore is under way to \(path + name); wait until it is done, or "
-                        + "give another path.", cause: error.message)
+                    "Another restore is under way to \(path + name), by \(keeper(of: target)); "
+                        + "wait until it is done, or give another path.")
             }
             guard error.code != .notFound || isThere(unfinished, in: parent) else {
                 throw WeirError(
@@ -135,6 +135,20 @@ extension Store {
             }
             _ = isRemoved(unfinished, in: parent)
             throw error
+        }
+    }
+
+    /// Who has the lock, as far as its file tells.
+    private static func keeper(of target: RealFileSystem) -> String {
+        let unknown = "another process"
+        do throws(WeirError) {
+            let file = try target.open(StoreLayout.lock, .read)
+            let note = try LockKeeper.read(files: target, file: file)
+            try target.close(file)
+            return note?.description ?? unknown
+        } catch {
+            // It may be done by now, and its lock is gone.
+            return unknown
         }
     }
 
