@@ -94,6 +94,11 @@ package struct RealFileSystem: FileSystem {
         return file
     }
 
+    /// Whether an opening failed since something else than a file stands there, such as a link.
+    package static func isNoFile(_ error: WeirError) -> Bool {
+        error.code == .permissionDenied && [nil, ELOOP, EXDEV].contains(error.errno)
+    }
+
     private func checkKind(of file: File, _ mode: OpenMode) throws(WeirError) {
         var status = stat()
         guard unsafe fstat(file.descriptor, &status) == 0 else {

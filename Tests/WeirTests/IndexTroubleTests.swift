@@ -119,6 +119,32 @@ struct IndexTroubleTests {
         try await store.close()
     }
 
+    /// SQLite would follow a link out of the store, and wait at a FIFO for ever.
+    @Test(.timeLimit(.minutes(2)), arguments: [false, true])
+    func `in whose place something else stands is made anew`(isPipe: Bool) async throws {
+        try await Store.open(at: folder.path, index: .off).close()
+        let elsewhere = TemporaryFolder()
+        try FileManager.default.createDirectory(
+            atPath: elsewhere.path, withIntermediateDirectories: false)
+        let (path, file) = (folder.path + "/index-1.sqlite", elsewhere.path + "/file")
+        #expect(FileManager.default.createFile(atPath: file, contents: Data("mine".utf8)))
+        if isPipe {
+            #expect(mkfifo(path, 0o600) == 0)
+        } else {
+            try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: file)
+        }
+        let report = try Store.verify(at: folder.path)
+        #expect(report.findings.map(\.kind) == [.damagedIndex])
+        let store = try await Store.open(at: folder.path, logger: quiet)
+        let stream = try await store.stream("s", creating: .init(durability: .flushed))
+        try append(["k"], to: stream)
+        while store.indexReport().lag != 0 { await Task.yield() }
+        #expect(store.indexReport().generation == 2)
+        try await store.close()
+        #expect(try String(contentsOfFile: file, encoding: .utf8) == "mine")
+        #expect(try Store.verify(at: folder.path).isHealthy)
+    }
+
     @Test func `says so no longer once it can be kept again`() async throws {
         try await Store.open(at: folder.path, index: .off).close()
         let path = folder.path + "/index-1.sqlite"

@@ -18,8 +18,37 @@ struct IndexFiles: Sendable {
         try files.list("").compactMap(StoreLayout.generation(indexName:)).sorted()
     }
 
-    func path(_ generation: UInt64) -> String {
-        files.rootPath + "/" + StoreLayout.index(generation: generation)
+    /// Of a file for SQLite, which would follow a link out of the store, and wait for ever at a
+    /// FIFO. Throws `damaged` where something else than a file stands there, or at the names beside
+    /// it: it is thrown away as any index that does not hold.
+    func path(_ generation: UInt64) throws(WeirError) -> String {
+        let name = StoreLayout.index(generation: generation)
+        for name in [name, name + "-wal", name + "-shm"] {
+            // Whoever made a directory may want to keep what is in it: it is left to him.
+            if isDirectory(name) {
+                throw WeirError(
+                    .permissionDenied, "A directory stands in the index's place; remove it.",
+                    at: .init(path: name))
+            }
+            do throws(WeirError) {
+                try files.close(try files.open(name, .read))
+            } catch {
+                if RealFileSystem.isNoFile(error) {
+                    throw WeirError.damaged("No file of the store's own stands there", path: name)
+                }
+                guard error.code == .notFound else { throw error }
+            }
+        }
+        return files.rootPath + "/" + name
+    }
+
+    private func isDirectory(_ name: String) -> Bool {
+        do throws(WeirError) {
+            _ = try files.list(name)
+            return true
+        } catch {
+            return false
+        }
     }
 
     /// Whether a writer that is gone left changes beside the file.
