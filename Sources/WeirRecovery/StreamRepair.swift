@@ -57,8 +57,10 @@ package struct StreamRepair<Files: FileSystem> {
             file, id: id, base: entry.base, path: path, files: files)
         try SegmentHeader.expectWritable(scan.roCompat, path: path)
         let wholeEnd = FilePosition(UInt64(roundedUp(scan.fileBytes, to: 8)))
-        // Of a file that was cut, what is left of the last batch stays in front of the footer.
-        let position = min(old.batchesEnd, wholeEnd)
+        let start = FilePosition(UInt64(SegmentHeader.alignment))
+        // Of a file that was cut, what is left of the last batch stays in front of the footer; what
+        // is left of the header does, too.
+        let position = max(min(old.batchesEnd, wholeEnd), start)
         var summary = scan.standing.summary
         summary.endOffset = max(summary.endOffset, old.endOffset)
         var footer = SegmentFooter(
@@ -100,7 +102,7 @@ package struct StreamRepair<Files: FileSystem> {
     }
 
     /// Whether a segment's header can be made anew: nothing is in it that the manifest lacks, and
-    /// the batches begin where they would with that header.
+    /// the batches begin where they would with that header, if there are any.
     package func canWriteHeader(of id: SegmentID) throws(WeirError) -> Bool {
         try Self.canWriteHeader(of: id, in: state, directory, files)
     }
@@ -116,6 +118,7 @@ package struct StreamRepair<Files: FileSystem> {
         let start = FilePosition(UInt64(SegmentHeader.alignment))
         let bytes = try files.read(file, at: start, byteCount: BatchHeader.byteCount)
         try files.close(file)
+        if bytes.isEmpty { return true }
         let scanner = SegmentScanner(segment: id, position: start)
         return scanner.header(at: bytes) != nil
     }

@@ -292,9 +292,17 @@ struct RepairPlanTests {
 
     @Test func `leaves what nothing can mend, and says so`() {
         let bad = finding(.damagedBatches, segment)
-        let plan = RepairPlan([bad, finding(.unknownFile, "streams/x")], unfit: ["streams/x"])
+        let unfit = finding(.unknownFile, "streams/x")
+        let plan = RepairPlan([bad, unfit], unfit: [unfit])
         #expect(plan.steps.isEmpty)
         #expect(plan.remaining.count == 2)
+    }
+
+    @Test func `writes a footer anew though nothing tells the header`() {
+        let header = finding(.damagedSegmentHeader, segment)
+        let plan = RepairPlan([header, finding(.damagedFooter, segment)], unfit: [header])
+        #expect(plan.steps.map(\.kind) == [.recoverStream, .writeFooter])
+        #expect(plan.remaining == [header])
     }
 
     @Test func `is the same for the same findings in another order`() {

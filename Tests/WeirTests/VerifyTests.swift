@@ -34,12 +34,21 @@ struct VerifyTests {
         Case("a bit of a batch's header", quick: [], deep: [.damagedBatches]) { store in
             try store.flip(store.segments[1], at: DoctorStore.firstBatch + 60)
         },
+        Case("a bit of a close's marker", quick: [], deep: [.damagedBatches]) { store in
+            try store.flipFromEnd(try #require(store.segments.last), 100)
+        },
         Case("a bit of a footer", quick: [.damagedFooter]) { store in
             try store.flipFromEnd(store.segments[0], 100)
         },
         Case("the end of a sealed file", quick: [.damagedFooter]) { store in
             let file = try store.disk.open(store.segments[0], .readWrite)
             try store.disk.truncate(file, to: try store.disk.size(of: file) - 8)
+        },
+        Case(
+            "a sealed segment that was emptied",
+            quick: [.damagedSegmentHeader, .damagedFooter, .damagedBatches]
+        ) { store in
+            try store.disk.truncate(try store.disk.open(store.segments[0], .readWrite), to: 0)
         },
         Case("a bit of a segment's header", quick: [.damagedSegmentHeader]) { store in
             try store.flip(store.segments[0], at: 50)

@@ -30,7 +30,8 @@ extension DamageReport {
         case .missingStoreHeader, .damagedStoreHeader:
             "`weir repair` writes it anew, with another store id."
         case .unreadableStream, .unreadableFile:
-            "Look at its permissions and at the medium, and verify again."
+            "Look at its permissions, at what stands in its place and at the medium, and verify "
+                + "again."
         case .newerFormat: "Use a newer version of Weir."
         case .copiedStream: "Move the directory out of the store."
         case .damagedIndex: "`weir index rebuild` makes it anew; no record is concerned."

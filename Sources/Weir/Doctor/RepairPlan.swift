@@ -68,15 +68,15 @@ public struct RepairPlan: Sendable, Hashable {
     /// been given to others.
     public let quarantineCount: Int
 
-    /// `unfit`: paths of files that cannot be moved, or not written anew.
+    /// `unfit`: findings of files that cannot be moved, and headers that cannot be written anew.
     package init(
-        _ findings: [DamageReport], unfit: Set<String> = [], quarantineCount: Int = 0
+        _ findings: [DamageReport], unfit: [DamageReport] = [], quarantineCount: Int = 0
     ) {
         self.quarantineCount = quarantineCount
         var steps: [RepairStep] = []
         var remaining: [DamageReport] = []
         for finding in findings {
-            let kinds = unfit.contains(finding.path) ? [] : Self.steps(for: finding)
+            let kinds = unfit.contains(finding) ? [] : Self.steps(for: finding)
             if kinds.isEmpty { remaining.append(finding) }
             for kind in kinds {
                 let isOfSegment = kind != .recoverStream

@@ -30,8 +30,22 @@ struct SegmentCheck<Files: FileSystem>: ~Copyable {
         let file = try segment.file()
         let size = try files.size(of: file)
         try checkHeader(file)
-        if let sealed = segment.sealed { try checkFooter(file, size, sealed) }
+        if let sealed = segment.sealed {
+            try checkFooter(file, size, sealed)
+            if !isDeep { checkEnd(size, sealed) }
+        }
         if isDeep { try checkBatches(meter) }
+    }
+
+    /// Of a file that was cut, batches are lost. A look at them says which.
+    private mutating func checkEnd(_ size: Int, _ sealed: SealedSegment) {
+        let end = sealed.batchesEnd.value
+        guard UInt64(size) < end else { return }
+        defects.append(
+            Defect(
+                .damagedBatches, bytes: UInt64(size)..<end,
+                "the file ends before its batches do; `weir verify --deep` says which records that "
+                    + "took"))
     }
 
     private mutating func checkHeader(_ file: Files.File) throws(WeirError) {
@@ -109,6 +123,9 @@ struct SegmentCheck<Files: FileSystem>: ~Copyable {
         var window = SegmentWindow(segment: segment, mode: .copied)
         var scanner = SegmentScanner(segment: segment.id, position: batchesStart)
         var told = (position: FilePosition.zero, records: 0)
+        // Of a file that is not sealed, opening has told what stands behind this.
+        let limit =
+            segment.sealed.map { ($0.batchesEnd, $0.endOffset) } ?? (segment.readableEnd, .zero)
         while true {
             switch try window.next(&scanner, checkingBody: true) {
             case .batch(let header, let position):
@@ -122,11 +139,8 @@ struct SegmentCheck<Files: FileSystem>: ~Copyable {
                     "Byte \(position) has \(what); use a newer version of Weir.",
                     path: segment.path)
             case .end(let position):
-                // What stands behind the batches of a file that is not sealed, opening has told.
-                let sealed = segment.sealed
-                defects += sequence.end(
-                    at: position, limit: sealed.map { ($0.batchesEnd, $0.endOffset) })
-                if sealed != nil, !sequence.hasDamage { compare(summary) }
+                defects += sequence.end(at: position, limit: limit)
+                if segment.sealed != nil, !sequence.hasDamage { compare(summary) }
                 _ = meter.add(bytes: position - told.position, records: told.records)
                 return
             }
@@ -161,8 +175,8 @@ struct SegmentCheck<Files: FileSystem>: ~Copyable {
     private mutating func compare(_ summary: SegmentSummary) {
         guard let footer, !defects.contains(where: { $0.kind == .falseBatch }) else { return }
         var said = footer.summary
-        // Compaction may have dropped the last records, and their offsets stay the segment's.
-        if segment.generation > 0 { said.endOffset = summary.endOffset }
+        // What is missing at the end was told, or was dropped by compaction; the offsets stay.
+        said.endOffset = min(said.endOffset, summary.endOffset)
         guard said != summary else { return }
         defects.append(
             Defect(

@@ -4,17 +4,17 @@ import WeirFormat
 import WeirRecovery
 
 extension RepairPlan {
-    /// What of the findings' files can be neither moved nor written anew.
+    /// Findings of files that cannot be moved, and of headers that cannot be written anew.
     static func unfit<Files: FileSystem>(
         _ findings: [DamageReport], files: Files
-    ) throws(WeirError) -> Set<String> {
-        var found: Set<String> = []
+    ) throws(WeirError) -> [DamageReport] {
+        var found: [DamageReport] = []
         for finding in findings {
             switch finding.kind {
             case .unknownFile:
-                if !isRegular(finding.path, files) { found.insert(finding.path) }
+                if !isRegular(finding.path, files) { found.append(finding) }
             case .damagedSegmentHeader:
-                if try !canWriteHeader(finding.path, files) { found.insert(finding.path) }
+                if try !canWriteHeader(finding.path, files) { found.append(finding) }
             default: continue
             }
         }
