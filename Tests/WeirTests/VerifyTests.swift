@@ -163,6 +163,25 @@ struct VerifyTests {
         try engine.close()
     }
 
+    @Test func `tells that readers see only what is sealed where a writer's file tail is gone`()
+        throws
+    {
+        let disk = SimulatedFileSystem(seed: 5)
+        let machine = SimulatedMachine(seed: 5)
+        let engine = try StoreEngine.open(files: disk, host: machine.host, creating: true)
+        let writer = try SmallStream.create(in: engine)
+        try SmallStream.append(5, to: writer)
+        try writer.sync()
+        let sealed = writer.view.segments.compactMap { $0.sealed?.endOffset.value }.max() ?? 0
+        #expect(sealed > 0 && sealed < 5)
+        try disk.removeFile(StoreLayout.tail)
+        let report = try Store.verify(files: disk, host: machine.host, deep: true)
+        #expect(report.findings.map(\.kind) == [.damagedTail] && report.isHealthy)
+        let reader = try StoreEngine.openReadOnly(files: disk, host: machine.host)
+        #expect(try SmallStream.offsets(SmallStream.view(reader)) == Array(0..<sealed))
+        try engine.close()
+    }
+
     @Test func `finds a lost segment beside a live writer`() throws {
         let disk = SimulatedFileSystem(seed: 5)
         let machine = SimulatedMachine(seed: 5)

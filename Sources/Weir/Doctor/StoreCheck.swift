@@ -43,6 +43,7 @@ struct StoreCheck<Files: FileSystem> {
         for stream in engine.streams {
             if engine.hasLiveWriter { checkBesideWriter(stream) } else { checkManifestEnd(stream) }
         }
+        if engine.hasLiveWriter { checkFollowing(engine) }
         if !engine.hasLiveWriter { try checkSlots() }
         return engine
     }
@@ -90,6 +91,19 @@ struct StoreCheck<Files: FileSystem> {
         } catch {
             // Derived: an opening makes it anew.
             if error.code != .notFound { throw error }
+        }
+    }
+
+    /// Without its slot another process does not see what a live writer appends.
+    private mutating func checkFollowing(_ engine: StoreEngine<Files>) {
+        for stream in engine.streams where engine.tail?.slot(of: stream.id) == nil {
+            // One that was made a moment ago may be about to get it.
+            guard stream.view.segments.contains(where: { $0.sealed == nil }) else { continue }
+            findings.append(
+                DamageReport(
+                    kind: .damagedTail, stream: stream.name.description, path: StoreLayout.tail,
+                    detail: "the file tail tells nothing of a stream that a process writes: until "
+                        + "that one closes the store, others see only what is sealed"))
         }
     }
 

@@ -238,12 +238,15 @@ extension StoreEngine {
     ) throws(WeirError) {
         let slot = found?.slot
         guard let stream = try FollowedStream.load(id, slot: slot, files: files) else { return }
+        // What is sealed is durable, and all that is known where the writer publishes no slot.
+        let sealed = stream.manifest.segments.last { $0.sealed != nil }?.sealed?.endOffset
+        let known = max(sealed ?? .zero, stream.manifest.logStart)
         let recovered = RecoveredStream(
-            manifest: stream.manifest, nextOffset: slot?.flushedEnd ?? .zero,
-            durableEnd: slot?.durableEnd ?? .zero, lastAppendTime: .distantPast, tail: nil,
+            manifest: stream.manifest, nextOffset: slot?.flushedEnd ?? known,
+            durableEnd: slot?.durableEnd ?? known, lastAppendTime: .distantPast, tail: nil,
             reports: [])
         let view = makeView(
-            recovered, readableEnd: stream.readableEnd, flushedEnd: slot?.flushedEnd ?? .zero)
+            recovered, readableEnd: stream.readableEnd, flushedEnd: slot?.flushedEnd ?? known)
         if let slot { view.follow(stream.manifest.configuration, edition: slot.edition) }
         insertFollowed(
             OpenStream(
