@@ -160,6 +160,49 @@ struct RetentionTests {
         try again.closeBlocking()
     }
 
+    /// How many of the newest files have a footer that does not hold; the batches of the first one
+    /// alone tell of a producer.
+    @Test(arguments: [0, 1, 2])
+    func `keeps the last files whose footers do not hold, for what they knew`(
+        count: Int
+    ) async throws {
+        var (store, stream) = try open(nil)
+        try await stream.producer("p").append(value: bytes("x"), id: 7)
+        try await append(9, to: stream)
+        try store.closeBlocking()
+        let paths = try segments(spoiling: count)
+        store = try Store.openBlocking(at: folder.path)
+        stream = try store.streamBlocking("s")
+        let start = try #require(try stream.info().segments.last).base
+        let report = try stream.trimBlocking(before: .offset(start))
+        #expect(stream.firstOffset == start)
+        // Back to one whose footer holds, which tells of all that came before it.
+        #expect(report.segmentsRemoved == paths.count - count - 1)
+        try store.closeBlocking()
+        let left = paths.map { FileManager.default.fileExists(atPath: $0) }
+        #expect(left == paths.indices.map { $0 >= paths.count - count - 1 })
+        let again = try Store.openBlocking(at: folder.path)
+        let repeated = try await again.streamBlocking("s").producer("p")
+            .append(value: bytes("x"), id: 7)
+        #expect(repeated.isDuplicate)
+        try again.closeBlocking()
+    }
+
+    /// The sealed files, of which the newest get a footer that does not hold.
+    private func segments(spoiling count: Int) throws -> [String] {
+        let store = try Store.openBlocking(at: folder.path, .read)
+        let sealed = try store.streamBlocking("s").info().segments.filter(\.isSealed)
+        try store.closeBlocking()
+        let paths = sealed.map { folder.path + "/" + $0.path }
+        for path in paths.suffix(count) {
+            let file = try FileHandle(forUpdating: URL(filePath: path))
+            try file.seek(toOffset: try file.seekToEnd() - 20)
+            try file.write(contentsOf: Data([1, 2, 3]))
+            try file.close()
+        }
+        return paths
+    }
+
     @Test func `cannot be asked to let go by a policy that it has not`() throws {
         let (store, stream) = try open(nil)
         #expect(throws: WeirError.self) { try stream.retainBlocking() }
