@@ -1,5 +1,6 @@
 import Testing
 import WeirBase
+import WeirFlow
 import WeirFormat
 
 @testable import Weir
@@ -162,6 +163,56 @@ struct StoreQuotaTests {
         try store.closeBlocking()
     }
 
+    @Test func `that changes again and again gives nobody a second timeout`() throws {
+        let (store, writers) = try open(.wait)
+        for _ in 0..<5 { try writers[0].append(value: Self.value) }
+        let second = try store.streamBlocking("b")
+        try second.setProducerPolicy(
+            ProducerPolicy(admission: .wait(timeout: .milliseconds(300))))
+        let told = Lock(0)
+        // Asked ten times a second. Whoever waits is told to come again, and has no room.
+        store.watchWaitingAppends { _ in
+            let count = told.withLock { told in
+                told += 1
+                return told
+            }
+            _ = #expect(throws: Never.self) {
+                try store.setQuotaBlocking(Quota(bytesMax: 40_000 + count, policy: .wait))
+            }
+            return count < 100
+        }
+        let error = #expect(throws: WeirError.self) { try writers[1].append(value: [1]) }
+        #expect(error?.code == .noSpace)
+        #expect(told.withLock { $0 } < 100)
+        try store.closeBlocking()
+    }
+
+    @Test func `has whoever comes again wait until the same moment`() throws {
+        let (store, writers) = try open(.wait)
+        for _ in 0..<5 { try writers[0].append(value: Self.value) }
+        let second = try store.streamBlocking("b")
+        let committer = try #require(second.committer)
+        func stand(_ passage: Committer.Passage) throws -> GateWait {
+            let passes = WeirError(.system, "It does not wait.")
+            let entry = try committer.enter(Credit(bytes: 1, records: 1), passage) {
+                (_) throws(WeirError) in throw passes
+            }
+            guard case .atGate(let wait) = entry else { throw passes }
+            return wait
+        }
+        for timeout in [Duration.seconds(70), nil] {
+            try second.setProducerPolicy(ProducerPolicy(admission: .wait(timeout: timeout)))
+            let first = try stand(.asks)
+            #expect(first.patience.timeout == timeout)
+            // Another policy is for those who come then.
+            try second.setProducerPolicy(ProducerPolicy(admission: .wait(timeout: .seconds(5))))
+            #expect(try stand(first.passage).patience == first.patience)
+            try second.setProducerPolicy(ProducerPolicy(admission: .failFast))
+            #expect(throws: WeirError.self) { try stand(first.passage) }
+        }
+        try store.closeBlocking()
+    }
+
     @Test func `has appends wait no longer than their producer policy lets them`() async throws {
         let (store, writers) = try open(.wait)
         for _ in 0..<5 { try writers[0].append(value: Self.value) }
@@ -267,6 +318,70 @@ struct StoreQuotaTests {
         #expect(again.quota == Quota(bytesMax: 50_000))
         #expect(try fill([again.streamBlocking("b").syncWriter()]) == 0)
         try again.closeBlocking()
+    }
+}
+
+@Suite("A place under a store's quota")
+struct QuotaAnswerTests {
+    private let stream = StreamID(7)
+
+    private func usage(_ bytesMax: Int?, _ policy: Quota.Policy) -> StoreUsage {
+        var usage = StoreUsage()
+        usage.count(10, of: stream)
+        usage.quota = bytesMax.map { Quota(bytesMax: $0, policy: policy) }
+        return usage
+    }
+
+    @Test(arguments: Quota.Policy.allCases, [true, false])
+    func `is for those only who may wait, where the quota has them wait`(
+        policy: Quota.Policy, mayWait: Bool
+    ) {
+        let over: QuotaAnswer = policy == .wait && mayWait ? .waits : .refused
+        #expect(usage(10, policy).answer(mayWait: mayWait) == over)
+        #expect(usage(11, policy).answer(mayWait: mayWait) == .room)
+        #expect(usage(nil, policy).answer(mayWait: mayWait) == .room)
+    }
+
+    // The append asks                 somebody sets a quota that refuses
+    //                            ◀──  before: it is refused, and stands nowhere
+    // stands in the line
+    //                            ◀──  behind: it is told, and asks again
+    @Test(arguments: [true, false])
+    func `is not taken unseen by a quota that refuses, whoever comes first`(
+        changesFirst: Bool
+    ) throws {
+        let folder = TemporaryFolder()
+        let store = try Store.openBlocking(at: folder.path)
+        let writer = try store.streamBlocking("a", creating: .init(durability: .flushed))
+            .syncWriter()
+        try store.setQuotaBlocking(Quota(bytesMax: 1, policy: .wait))
+        try writer.append(value: [1])
+        let quota = store.flow.quota
+        let told = Lock(0)
+        func ask() -> QuotaAnswer { quota.ask(stream, mayWait: true) { told.withLock { $0 += 1 } } }
+        if !changesFirst { #expect(ask() == .waits) }
+        try store.setQuotaBlocking(Quota(bytesMax: 1))
+        #expect(told.withLock { $0 } == (changesFirst ? 0 : 1))
+        #expect(ask() == .refused)
+        try store.setQuotaBlocking(nil)
+        #expect(told.withLock { $0 } == (changesFirst ? 0 : 1))
+        #expect(ask() == .room)
+        try store.closeBlocking()
+    }
+}
+
+@Suite("How long an append waits")
+struct PatienceTests {
+    private func moment(_ seconds: Int64) -> Moment { Moment(nanoseconds: seconds * 1_000_000_000) }
+
+    @Test func `is what is left of its timeout since it began to, and never less than none`() {
+        let patience = Patience(timeout: .seconds(5), from: moment(100))
+        let left = [100, 103, 105, 999].map { patience.nanosecondsLeft(at: moment($0)) }
+        #expect(left == [5_000_000_000, 2_000_000_000, 0, 0])
+    }
+
+    @Test func `is for ever without a timeout`() {
+        #expect(Patience(timeout: nil, from: moment(1)).nanosecondsLeft(at: moment(9)) == nil)
     }
 }
 

@@ -4,43 +4,13 @@ import WeirFlow
 import WeirFormat
 import WeirLog
 
-/// Somebody who stands before the gate.
-struct GateWaiter: Sendable {
-    let slot: Slot<GateOutcome>
-    /// Wants to know only when so much would pass, and takes no permits then.
-    let probe: Credit?
-}
-
-/// How waiting at the gate ended.
-enum GateOutcome: Sendable {
-    /// The permits are held: the append must follow.
-    case admitted
-    case cancelled
-    case timedOut
-    case closed(WeirError)
-}
-
-/// A place in the gate's line, or among those who wait for room under a quota.
-struct GateWait: Sendable {
-    enum Place: Sendable {
-        case gate(AppendGate.Ticket)
-        case quota(UInt64)
-    }
-    let place: Place
-    let slot: Slot<GateOutcome>
-    let timeout: Duration?
-
-    /// How the append comes to its permits once it was admitted.
-    var passage: Committer.Passage {
-        if case .gate = place { .holds } else { .asks }
-    }
-}
-
 extension Committer {
     /// How an append comes to its permits.
-    enum Passage: Sendable {
+    enum Passage: Sendable, Hashable {
         /// As the stream's policy says.
         case asks
+        /// It has waited for room, and was told to come again.
+        case asksAgain(Patience)
         /// Never waits.
         case asksAtOnce
         /// It has waited, and holds them.
@@ -80,7 +50,8 @@ extension Committer {
             switch try shared.take(size, passage, &chores) {
             case .taken: break
             case .refused, .closed: return nil
-            case .wait(let ticket): return .atGate(shared.standInLine(ticket, probe: nil))
+            case .wait(let ticket):
+                return .atGate(shared.standInLine(ticket, passage, probe: nil))
             }
             do throws(WeirError) {
                 return .queued(try add(&shared.queue))
@@ -123,7 +94,7 @@ extension Committer {
             let (answer, effects) = shared.gate.take(size, at: shared.moment)
             shared.perform(effects, &chores)
             switch answer {
-            case .wait(let ticket): return shared.standInLine(ticket, probe: size)
+            case .wait(let ticket): return shared.standInLine(ticket, .asks, probe: size)
             case .taken:
                 shared.perform(shared.gate.giveBack(size, at: shared.moment), &chores)
                 return nil
@@ -134,8 +105,9 @@ extension Committer {
     }
 
     private func startTimeout(_ wait: GateWait) -> TimerID? {
-        guard let timeout = wait.timeout else { return nil }
-        return flow.timers.schedule(after: timeout.nanoseconds) { [weak self] in
+        let now = MonotonicClock.now()
+        guard let left = wait.patience.nanosecondsLeft(at: now) else { return nil }
+        return flow.timers.schedule(after: left) { [weak self] in
             self?.leave(wait.place, .timedOut)
         }
     }
@@ -165,9 +137,9 @@ extension Committer {
             if case .quota = wait.place { throw overQuota() }
             throw WeirError(
                 .timedOut,
-                "The append waited for \(wait.timeout ?? .zero), as long as the stream's policy "
-                    + "lets it, and \(gateState()). Nothing was appended; try again, or give the "
-                    + "producers more permits or time.", at: .init(stream: name.description))
+                "The append waited for \(wait.patience.timeout ?? .zero), as long as the stream's "
+                    + "policy lets it, and \(gateState()). Nothing was appended; try again, or give "
+                    + "the producers more permits or time.", at: .init(stream: name.description))
         }
     }
 
@@ -329,8 +301,7 @@ extension Committer.Shared {
     ) throws(WeirError) -> AppendGate.Answer {
         if passage == .holds { return .taken }
         if let refusal = gate.refusal { throw refusal }
-        let mayWait = passage == .asks && policy.admission != .failFast
-        let (answer, effects) = gate.take(size, at: moment, mayWait: mayWait)
+        let (answer, effects) = gate.take(size, at: moment, mayWait: mayWait(passage))
         perform(effects, &chores)
         return answer
     }
@@ -359,12 +330,27 @@ extension Committer.Shared {
         }
     }
 
-    mutating func standInLine(_ ticket: AppendGate.Ticket, probe: Credit?) -> GateWait {
-        let slot = Slot<GateOutcome>()
-        waiting[ticket] = GateWaiter(slot: slot, probe: probe)
+    func mayWait(_ passage: Committer.Passage) -> Bool {
+        switch passage {
+        case .asks, .asksAgain: policy.admission != .failFast
+        case .asksAtOnce, .holds: false
+        }
+    }
+
+    /// Of an append that has to wait now.
+    func patience(_ passage: Committer.Passage) -> Patience {
+        if case .asksAgain(let patience) = passage { return patience }
         var timeout: Duration?
         if case .wait(let found) = policy.admission { timeout = found }
-        return GateWait(place: .gate(ticket), slot: slot, timeout: timeout)
+        return Patience(timeout: timeout, from: MonotonicClock.now())
+    }
+
+    mutating func standInLine(
+        _ ticket: AppendGate.Ticket, _ passage: Committer.Passage, probe: Credit?
+    ) -> GateWait {
+        let slot = Slot<GateOutcome>()
+        waiting[ticket] = GateWaiter(slot: slot, probe: probe)
+        return GateWait(place: .gate(ticket), slot: slot, patience: patience(passage))
     }
 
     mutating func closeGate(_ error: WeirError, _ chores: inout Committer.Chores) {

@@ -12,7 +12,11 @@ struct QuotaState: Sendable {
     private var waiting: [UInt64: Slot<GateOutcome>] = [:]
     private var nextNumber: UInt64 = 0
 
-    fileprivate var isOver: Bool { quota.map { usedBytes >= UInt64($0.bytesMax) } ?? false }
+    fileprivate var isOver: Bool { quota?.isReached(by: usedBytes) ?? false }
+
+    fileprivate func answer(mayWait: Bool) -> QuotaAnswer {
+        quota?.answer(usedBytes: usedBytes, mayWait: mayWait) ?? .room
+    }
 
     fileprivate mutating func stand(_ slot: Slot<GateOutcome>) -> GateWait.Place {
         nextNumber += 1
@@ -71,19 +75,24 @@ extension Committer {
         if passage == .holds || name.isSystem { return nil }
         let refusal = overQuota()
         return try queue.withLock { shared throws(WeirError) in
-            let own = shared.quota.isOver ? shared.quota.quota : nil
-            guard let quota = own ?? flow.quota.reached else { return nil }
             if let closed = shared.queue.refusal { throw closed }
-            guard passage == .asks, quota.policy == .wait,
-                case .wait(let timeout) = shared.policy.admission
-            else { throw refusal }
-            // Under the lock, which whoever is told has to take: it finds the place in the line.
-            if own == nil, !flow.quota.tellOfRoom(writer.streamID, { [weak self] in self?.free() })
-            {
-                return nil
+            let mayWait = shared.mayWait(passage)
+            var answer = shared.quota.answer(mayWait: mayWait)
+            if answer == .room {
+                // Under the lock, which whoever is told has to take: it finds the place in line.
+                answer = flow.quota.ask(writer.streamID, mayWait: mayWait) { [weak self] in
+                    self?.free()
+                }
             }
-            let slot = Slot<GateOutcome>()
-            return GateWait(place: shared.quota.stand(slot), slot: slot, timeout: timeout)
+            switch answer {
+            case .room: return nil
+            case .refused: throw refusal
+            case .waits:
+                let slot = Slot<GateOutcome>()
+                return GateWait(
+                    place: shared.quota.stand(slot), slot: slot,
+                    patience: shared.patience(passage))
+            }
         }
     }
 

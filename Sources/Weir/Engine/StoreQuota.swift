@@ -10,7 +10,12 @@ struct StoreUsage: Sendable {
     private var byteCounts: [StreamID: UInt64] = [:]
     private(set) var usedBytes: UInt64 = 0
 
-    var isOver: Bool { quota.map { usedBytes >= UInt64($0.bytesMax) } ?? false }
+    var isOver: Bool { quota?.isReached(by: usedBytes) ?? false }
+
+    /// What becomes of an append that may wait, or may not.
+    func answer(mayWait: Bool) -> QuotaAnswer {
+        quota?.answer(usedBytes: usedBytes, mayWait: mayWait) ?? .room
+    }
 
     /// A stream has so many bytes now.
     mutating func count(_ byteCount: UInt64, of stream: StreamID) {
@@ -23,6 +28,20 @@ struct StoreUsage: Sendable {
         byteCounts = [:]
         usedBytes = 0
         for stream in streams { count(stream.byteCount, of: stream.id) }
+    }
+}
+
+/// What a quota says to an append.
+enum QuotaAnswer: Sendable, Hashable {
+    case room, waits, refused
+}
+
+extension Quota {
+    func isReached(by usedBytes: UInt64) -> Bool { usedBytes >= UInt64(bytesMax) }
+
+    func answer(usedBytes: UInt64, mayWait: Bool) -> QuotaAnswer {
+        guard isReached(by: usedBytes) else { return .room }
+        return mayWait && policy == .wait ? .waits : .refused
     }
 }
 
@@ -55,11 +74,6 @@ final class StoreQuota: Sendable {
     /// Whether the streams have as many bytes as they may.
     var isOver: Bool { isReached.load(ordering: .relaxed) }
 
-    /// The quota, if it is reached.
-    var reached: Quota? {
-        state.withLock { $0.usage.isOver ? $0.usage.quota : nil }
-    }
-
     /// Of one stream, after a group of its appends, or what made room in it. Says whether the quota
     /// came to be reached.
     func count(_ stream: StreamID, _ view: LogView<RealFileSystem>) -> Bool {
@@ -90,12 +104,22 @@ final class StoreQuota: Sendable {
         engine.streams { !$0.name.isSystem }.map { ($0.id, $0.view.byteCount) }
     }
 
-    /// Calls once when there is room or another quota; `false` where there is some by now.
-    func tellOfRoom(_ stream: StreamID, _ tell: @escaping @Sendable () -> Void) -> Bool {
+    /// What becomes of an append to a stream. Where it waits, `tell` is called once when there is
+    /// room, or another quota. One step under one lock; were it two, an append could wait for what
+    /// has come already:
+    ///
+    ///     the append                        somebody who sets a quota that refuses
+    ///     it is over, and has me wait
+    ///                                       this one holds now; the lines are told: none is there
+    ///     stands in the line, and nobody
+    ///     tells it until its time is over
+    func ask(
+        _ stream: StreamID, mayWait: Bool, _ tell: @escaping @Sendable () -> Void
+    ) -> QuotaAnswer {
         state.withLock { state in
-            guard state.usage.isOver else { return false }
-            state.lines[stream] = tell
-            return true
+            let answer = state.usage.answer(mayWait: mayWait)
+            if answer == .waits { state.lines[stream] = tell }
+            return answer
         }
     }
 
