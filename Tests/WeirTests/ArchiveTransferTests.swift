@@ -2,6 +2,7 @@ import Foundation
 import Testing
 import Weir
 import WeirBase
+import WeirFiles
 import WeirFormat
 
 /// Two stores, and a stream in the first with records of every kind.
@@ -328,6 +329,44 @@ struct ArchiveTransferTests {
         #expect(try bring(whole, into: pair.source, "t").recordCount == 10)
         #expect(pair.stream.endOffset == Offset(10))
         try pair.close()
+    }
+}
+
+@Suite("A stream with settings that nobody could make any more")
+struct OldSettingsTransferTests {
+    private let folder = TemporaryFolder()
+    private let target = TemporaryFolder()
+    /// No cursor can have the first name, and the second is there twice.
+    private let retention = RetentionPolicy(heldBy: [".", "a", "a"])
+
+    @Test(arguments: ["s", "p"])
+    func `is moved with them, with partitions and without`(name: String) throws {
+        let engine = try StoreEngine.open(
+            files: try RealFileSystem.openRoot(folder.path, creating: true), host: .system(),
+            creating: true)
+        let stored = StreamConfiguration(retention: retention)
+        try engine.create(try StreamName("s"), stored)
+        _ = try engine.createPartitions(try StreamName("p"), count: 2, stored)
+        try engine.close()
+        let source = try Store.openBlocking(at: folder.path)
+        let store = try Store.openBlocking(at: target.path)
+        var export =
+            try name == "s"
+            ? source.streamBlocking("s").exportArchive()
+            : source.partitionedStreamBlocking("p").exportArchive()
+        try bring(parts(&export).flatMap { $0 }, into: store)
+        let moved =
+            try name == "s"
+            ? [store.streamBlocking("s")] : store.partitionedStreamBlocking("p").partitions
+        #expect(moved.map(\.configuration.retention) == moved.map { _ in retention })
+        // Whoever makes one by hand is told.
+        #expect(throws: WeirError.self) { try store.streamBlocking("t", creating: stored) }
+        #expect(throws: WeirError.self) {
+            try store.partitionedStreamBlocking(
+                "q", creating: PartitionedConfiguration(partitions: 2, stored))
+        }
+        try source.closeBlocking()
+        try store.closeBlocking()
     }
 }
 

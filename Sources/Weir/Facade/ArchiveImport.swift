@@ -88,7 +88,7 @@ public struct ArchiveImport: ~Copyable {
         if let last = lane.take() { whole.append(last.outcome) }
         let group = try store.partitionedStreamBlocking(
             wantedName ?? partition.group.description,
-            creating: PartitionedConfiguration(
+            copying: PartitionedConfiguration(
                 partitions: partition.count, head.configuration.placed(in: nil)))
         self.group = (group, partition.group)
         lane = try ImportLane(

@@ -15,9 +15,12 @@ public struct PartitionedConfiguration: Sendable, Hashable {
     }
 
     /// Throws `invalidArgument` for the first setting that is outside its range.
-    public func validate() throws(WeirError) {
+    public func validate() throws(WeirError) { try validate(isCopy: false) }
+
+    func validate(isCopy: Bool) throws(WeirError) {
         try Partition.validate(count: partitions)
-        try stream.validate()
+        guard isCopy else { return try stream.validate() }
+        try stream.validate(segmentBytesMin: Limits.segmentBytesMin)
     }
 }
 

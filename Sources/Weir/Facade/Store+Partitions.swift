@@ -49,12 +49,21 @@ extension Store {
         try openPartitioned(try StreamName(name), creating: configuration)
     }
 
+    /// The same with settings that a partitioned stream has had, as an archive or a copy brings
+    /// them: what could be set when they were made may be.
+    package func partitionedStreamBlocking(
+        _ name: String, copying configuration: PartitionedConfiguration
+    ) throws(WeirError) -> PartitionedStream {
+        try openPartitioned(try StreamName(name), creating: configuration, isCopy: true)
+    }
+
     /// Makes a partitioned stream, or completes one whose making a crash interrupted. Blocks the
     /// thread. Throws `alreadyExists` if there is one already, and as `partitionedStream`.
     public func createPartitionedStreamBlocking(
         _ name: String, _ configuration: PartitionedConfiguration
     ) throws(WeirError) {
         let name = try StreamName(name)
+        try configuration.validate()
         guard try create(name, configuration) else {
             throw WeirError(
                 .alreadyExists,
@@ -103,19 +112,22 @@ extension Store {
         _ name: StreamName, _ configuration: PartitionedConfiguration
     ) throws(WeirError) -> Bool {
         try Self.expectUserName(name)
-        try configuration.validate()
         return try engine.createPartitions(
             name, count: configuration.partitions, configuration.stream)
     }
 
     private func openPartitioned(
-        _ name: StreamName, creating configuration: PartitionedConfiguration?
+        _ name: StreamName, creating configuration: PartitionedConfiguration?,
+        isCopy: Bool = false
     ) throws(WeirError) -> PartitionedStream {
         if state.withLock({ $0.isClosed }) { throw Self.closed() }
         // A reader makes nothing, and finds what there is.
         let isThere = engine.isReadOnly && !engine.partitions(claiming: name).isEmpty
-        if let configuration, !isThere, try create(name, configuration) {
-            logger.debug("created partitioned stream \(name)")
+        if let configuration, !isThere {
+            try configuration.validate(isCopy: isCopy)
+            if try create(name, configuration) {
+                logger.debug("created partitioned stream \(name)")
+            }
         }
         return try engine.exclusively { () throws(WeirError) in
             let open = try engine.partitions(of: name)

@@ -67,7 +67,7 @@ struct CopyCommand: ParsableCommand {
         let partitions = try source.partitionedStreamBlocking(from).partitions
         let copies = try target.partitionedStreamBlocking(
             to,
-            creating: PartitionedConfiguration(
+            copying: PartitionedConfiguration(
                 partitions: partitions.count, partitions[0].configuration.placed(in: nil)))
         return zip(partitions, copies.partitions).map {
             ($0.0.name.description, $0.1.name.description)
