@@ -41,6 +41,13 @@ extension SurveyedSegment {
             return (count, expiredBytes * UInt64(count) / UInt64(max(expiredCount, 1)))
         }
     }
+
+    /// Whether it is worth its rewriting, for so many bytes of no more use. What of its ends does
+    /// not hold is mended by that.
+    func isDirty(without gone: UInt64, dirtyPercent: Int) -> Bool {
+        let raw = max(sealed.rawBytes, 1)
+        return flaw != nil || gone > 0 && gone * 100 >= raw * UInt64(dirtyPercent)
+    }
 }
 
 /// Which segments a compaction looks at, and which of them it writes anew.
@@ -92,16 +99,11 @@ package struct CompactionPlan: Sendable, Hashable {
             // tombstones may hide it.
             if segment.hasFixedBatches, segment.deadCount > 0 { going = .none }
             let gone = segment.deadBytes + segment.removable(going).byteCount
-            let raw = max(segment.sealed.rawBytes, 1)
             let header =
                 SegmentHeader.replacedByteCount
                 + SegmentHeader.epochStartByteCount * (segment.epochStarts.count + 1)
             let mayGo = segment.damage == nil && header <= headerBytesMax
-            // What of its ends does not hold is mended by rewriting it.
-            let isDirty =
-                mayGo
-                && (segment.flaw != nil
-                    || gone > 0 && gone * 100 >= raw * UInt64(dirtyPercent))
+            let isDirty = mayGo && segment.isDirty(without: gone, dirtyPercent: dirtyPercent)
             if segment.damage != nil {
                 // Nobody knows whose records stand in the bytes that do not hold.
                 going = .none

@@ -14,6 +14,9 @@ package struct CompactionRequest: Sendable, Hashable {
     package var markBytesMax = Limits.compactionMarkBytesMax
 
     package init(policy: CompactionPolicy) { self.policy = policy }
+
+    /// So much of a segment must be of no more use.
+    var leastPercent: Int { takesAll ? 0 : policy.dirtyPercent }
 }
 
 /// Compacts one stream: finds out what is of no more use, and writes new segments without it.
@@ -84,7 +87,7 @@ package struct Compactor<Files: FileSystem>: Sendable {
             report.note(survey, round.marked, writer.streamID)
             let plan = CompactionPlan(
                 Array(survey.segments[round.marked]), startsClean: isClean,
-                dirtyPercent: request.takesAll ? 0 : request.policy.dirtyPercent,
+                dirtyPercent: request.leastPercent,
                 segmentBytes: writer.manifest.state.configuration.segmentBytes,
                 headerBytesMax: header(at: .zero, Epoch(0)).byteCountLeft,
                 unpacks: writer.manifest.state.configuration.compression == .off)
@@ -173,7 +176,8 @@ package struct Compactor<Files: FileSystem>: Sendable {
                 replaced.formUnion(range)
                 continue
             }
-            let done = try replaceOrLeave(range, survey, tombstones, &report)
+            let done = try replaceOrLeave(
+                range, survey, tombstones, request.leastPercent, &report)
             replaced.formUnion(done)
             isDone = isDone && done.count == range.count
         }
@@ -181,10 +185,12 @@ package struct Compactor<Files: FileSystem>: Sendable {
     }
 
     /// Gives those that were replaced: all together, or, where one of them does not hold any more,
-    /// each by itself.
+    /// each by itself. Then those stay that are of use to their last byte, and were only to be
+    /// taken along: alone nothing is won by them, at this compaction and at each that follows.
     private func replaceOrLeave(
         _ range: Range<Int>, _ survey: borrowing Survey<Files>,
-        _ tombstones: [CompactionPlan.Tombstones], _ report: inout CompactionReport
+        _ tombstones: [CompactionPlan.Tombstones], _ dirtyPercent: Int,
+        _ report: inout CompactionReport
     ) throws(WeirError) -> Set<Int> {
         do throws(WeirError) {
             try replace(range, survey, tombstones, &report)
@@ -199,8 +205,11 @@ package struct Compactor<Files: FileSystem>: Sendable {
         }
         var replaced: Set<Int> = []
         for index in range {
+            let segment = survey.segments[index]
+            guard segment.isDirty(without: segment.deadBytes, dirtyPercent: dirtyPercent)
+            else { continue }
             replaced.formUnion(
-                try replaceOrLeave(index..<index + 1, survey, [.none], &report))
+                try replaceOrLeave(index..<index + 1, survey, [.none], dirtyPercent, &report))
         }
         return replaced
     }

@@ -26,10 +26,10 @@ private struct Troubled {
     let machine = SimulatedMachine(seed: 4)
     let writer: LogWriter<Files>
 
-    init() throws {
+    init(segmentBytes: Int = 8 << 10) throws {
         files = Files(disk)
         let engine = try StoreEngine.open(files: files, host: machine.host, creating: true)
-        writer = try SmallStream.create(in: engine)
+        writer = try SmallStream.create(in: engine, segmentBytes: segmentBytes)
     }
 
     /// A segment of one batch of a named producer, of which nothing is left once it is superseded.
@@ -370,5 +370,32 @@ struct CompactionMendTests {
         #expect(report.mended == [] && report.segmentsRewritten == 0)
         #expect(Set(report.setAside.map(\.path)) == Set((0...2).map { place.path($0) }))
         #expect(try place.footerIDs(3) == [6])
+    }
+
+    @Test func `does not write its small neighbour anew at each try`() throws {
+        // The first segment is no small one, until most of it is superseded.
+        let place = try Troubled(segmentBytes: 64 << 10)
+        var batch = Batch(byteLimit: 16 << 10)
+        let large = [UInt8](repeating: 1, count: 7 << 10)
+        for key in ["x", "y"] {
+            #expect(try batch.append(key: Array(key.utf8), headers: [:], time: nil, value: large))
+        }
+        _ = try batch.append(key: bytes("z"), value: bytes("1"))
+        _ = try place.writer.append(&batch.builder, needsSync: false)
+        try place.writer.sealActive()
+        // The second one, of which nothing is left, alone tells of a producer.
+        try place.append(5, key: "a")
+        try place.append([("a", "1")])
+        #expect(try place.compact().segmentsRewritten == 1)
+        try place.append(6, key: "a")
+        try place.append([("x", "2"), ("y", "2")])
+        for index in 1...2 { try place.spoilFooter(index) }
+        let paths = (1...2).map { place.path($0) }
+        let first = try place.compact()
+        #expect(first.setAside.map(\.path) == paths && first.recordsRemoved == 2)
+        let again = try place.compact()
+        #expect(again.setAside.map(\.path) == paths)
+        #expect(again.segmentsRewritten == 0 && again.bytesWritten == 0)
+        #expect(try place.offsets() == [2, 4, 6, 7, 8])
     }
 }

@@ -9,13 +9,14 @@ import WeirFormat
 /// A stream of the smallest segments, of two batches each, so that a few records make many.
 enum SmallStream {
     static func create<Files: FileSystem>(
-        in engine: StoreEngine<Files>, durability: Durability = .flushed
+        in engine: StoreEngine<Files>, durability: Durability = .flushed,
+        segmentBytes: Int = 8 << 10
     ) throws -> LogWriter<Files> {
         let name = try StreamName("s")
         try engine.create(
             name,
             StreamConfiguration(
-                durability: durability, segmentBytes: 8 << 10, batchBytesMax: 4 << 10))
+                durability: durability, segmentBytes: segmentBytes, batchBytesMax: 4 << 10))
         return try writer(engine)
     }
 
