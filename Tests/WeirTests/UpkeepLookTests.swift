@@ -168,6 +168,25 @@ struct UpkeepLookTests {
         try place.store.closeBlocking()
     }
 
+    @Test func `comes back once a day, in the end, to what stays set aside`() throws {
+        let place = try LookedAfter()
+        let stream = try place.stream("s", Self.compacted)
+        for _ in 0..<2 { try place.append(to: stream) }
+        let damaged = try #require(try stream.info().segments.first).path
+        try place.write("N", over: "needle", in: damaged)
+        var tried: [Int] = []
+        var looks = 0
+        while tried.count < 16, looks < 30_000 {
+            looks += 1
+            place.look()
+            if place.words.count("set aside by compaction:") > tried.count { tried.append(looks) }
+        }
+        let day = 86_400_000 / Limits.upkeepMilliseconds
+        let skipped = zip(tried, tried.dropFirst()).map { $1 - $0 - 1 }
+        #expect(skipped == (0...12).map { 1 << $0 } + [day, day])
+        try place.store.closeBlocking()
+    }
+
     @Test func `sets a segment aside for a damaged batch without a key, and no other`() throws {
         let place = try LookedAfter()
         let stream = try place.stream("s", Self.compacted)
