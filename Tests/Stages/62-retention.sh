@@ -78,7 +78,8 @@ begin
 expect "settings through the writer" 0 '' "$weir" config s set retention.records=none linger=7
 check "are seen at once" [ "$(setting retention.records)$(setting linger)" = none7 ]
 expect "one that is out of range" 1 'The linger is 5000; expected 0 to 1000' "$weir" config s set linger=5000
-expect "a name that no cursor can have" 1 'cursor name "\." is not allowed' "$weir" config s set retention.held-by=.,
+expect "a name that no cursor can have" 1 'cursor name "\." is not allowed' "$weir" config s set retention.held-by=.
+expect "no name at all" 1 'retention.held-by is ""; expected names of cursors' "$weir" config s set retention.held-by=
 expect "a cursor that holds back twice" 1 'name each cursor once' "$weir" config s set retention.held-by=a,a
 expect "one that stays" 1 'batch.bytes of a stream is chosen .* since every subscription' "$weir" config s set batch.bytes=2MiB
 expect "segments and visibility" 0 '' "$weir" config s set segment.bytes=1GiB visibility=flushed

@@ -73,6 +73,7 @@ struct ConfigurationTests {
         "retention.age=9999999999999999999d",
         "compaction=perhaps", "compaction.dirty=50", "compression=zip", "durability=interval:0",
         "retention.bytes=0", "retention.held-by=.", "retention.held-by=a,b,a", "=", "",
+        "retention.held-by=", "retention.held-by=,", "retention.held-by=a,", "retention.held-by=,a",
     ])
     func `refuse what cannot be`(word: String) throws {
         let (store, stream) = try open()

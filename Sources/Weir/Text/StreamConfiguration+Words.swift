@@ -193,8 +193,15 @@ private enum Setting: String, CaseIterable {
         case .retentionBytes: policy.bytesMax = isNone ? nil : try bytes(text)
         case .retentionRecords: policy.recordsMax = isNone ? nil : try count(text)
         case .retentionHeldBytes: policy.heldBytesMax = isNone ? nil : try bytes(text)
-        default: policy.heldBy = isNone ? [] : text.split(separator: ",").map(String.init)
+        default: policy.heldBy = isNone ? [] : try cursors(text)
         }
+    }
+
+    /// Nothing is no name: where a variable was empty, nobody would be held back for any more.
+    private func cursors(_ text: String) throws(WeirError) -> [String] {
+        let names = text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+        if names.contains("") { throw wrong(text, "names of cursors with commas between, or none") }
+        return names
     }
 
     private func switchCompaction(
