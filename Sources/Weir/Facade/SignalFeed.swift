@@ -1,8 +1,12 @@
 import Synchronization
 public import WeirBase
 
-/// Every signal of a store from one moment on, as far as the listener keeps up. Those of
-/// several threads may come in another order than that of their times.
+/// Every signal of a store from one moment on, as far as the listener keeps up.
+///
+/// Those that one thread notes come in the order in which it notes them. A signal has its time from
+/// just before it is told, so it may come behind another thread's that is later, by as long as its
+/// own thread was held up in between, and two listeners may get the two in different orders:
+/// whoever needs one sorts by `time`. Where the wall clock is set back, the times go back too.
 ///
 /// ```swift
 /// let feed = store.signals
