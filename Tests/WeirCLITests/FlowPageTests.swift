@@ -6,7 +6,8 @@
     @testable import WeirCLI
 
     private func report(
-        consumers: Int = 0, seconds: Int = 0, signals: Int = 0, name: String = "billing"
+        consumers: Int = 0, seconds: Int = 0, signals: Int = 0, name: String = "billing",
+        partitions: Int? = nil
     ) throws -> FlowReport {
         let stretch = #"[0,500,250,0,0,0,0,0,0,0,0,250]"#
         let consumer = """
@@ -18,8 +19,9 @@
             "occupancyMilliseconds":1000}
             """
         let all = Array(repeating: consumer, count: consumers).joined(separator: ",")
+        let count = partitions.map(String.init) ?? "null"
         let json = """
-            {"timeMicroseconds":\(seconds * 1_000_000),
+            {"timeMicroseconds":\(seconds * 1_000_000),"partitions":\(count),
             "budget":{"totalBytes":268435456,"reservedBytes":0,"usedBytes":0,"waiting":0},
             "consumers":[\(all)],
             "gates":[{"stream":"orders","isOpen":false,"usedBytes":1024,"usedRecords":4,
@@ -92,6 +94,14 @@
             let lines = page(try report(consumers: 1, name: #"a\#u{5C}u001b[2J\#u{5C}nb"#))
             #expect(lines.contains { $0.hasPrefix("a?[2J?b") })
             #expect(!lines.joined().unicodeScalars.contains { $0.value < 32 })
+        }
+
+        @Test func `sums up the partitions of a stream`() throws {
+            let read = page(try report(consumers: 2, partitions: 4))
+            let words = "4 partitions, 1 read, 24,690 records behind in all, most in orders: 12,345"
+            #expect(read.contains(words))
+            #expect(page(try report(partitions: 4)).contains("4 partitions"))
+            #expect(!page(try report(consumers: 2)).contains { $0.contains("partitions") })
         }
 
         @Test func `shows what is missing as missing`() throws {

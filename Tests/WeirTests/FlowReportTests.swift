@@ -60,22 +60,25 @@ struct FlowReportTests {
         try store.closeBlocking()
     }
 
-    @Test func `has all partitions of a stream by its name`() async throws {
+    @Test func `is about all partitions of a stream, in their order`() async throws {
         let store = try await Store.open(at: folder.path)
-        let trips = try await store.partitionedStream("trips", creating: .init(partitions: 2))
-        _ = try await store.stream("other", creating: .init())
-        let consumers = try trips.partitions.map { try $0.subscribe(as: "c") }
-        consumers[1].cancel()
-        let reports = [
+        let trips = try await store.partitionedStream("trips", creating: .init(partitions: 12))
+        let other = try await store.stream("other", creating: .init())
+        let subscriptions = try [10, 2, 9].map { partition in
+            try trips.partitions[partition].subscribe(as: "billing")
+        }
+        let alone = try other.subscribe(as: "billing")
+        for report in [
             store.flowReport(stream: "trips"),
             try Store.flowReport(ofStoreAt: folder.path, stream: "trips"),
-        ]
-        for report in reports {
-            #expect(report.gates.map(\.stream) == ["trips-0", "trips-1"])
-            #expect(report.consumers.map(\.partition) == [0])
-            #expect(report.signals.map(\.kind) == ["cancelled"])
+        ] {
+            #expect(report.partitions == 12)
+            #expect(report.consumers.map(\.partition) == [2, 9, 10])
+            #expect(report.gates.map(\.stream) == (0..<12).map { "trips-\($0)" })
         }
-        #expect(store.flowReport(stream: "trips-1").gates.count == 1)
+        #expect(store.flowReport(stream: "trips-9").consumers.map(\.partition) == [9])
+        #expect(store.flowReport(stream: "trips-9").partitions == nil)
+        withExtendedLifetime((subscriptions, alone)) {}
         try await store.close()
     }
 

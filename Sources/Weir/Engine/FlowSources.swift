@@ -34,8 +34,17 @@ package final class FlowSources: Sendable {
         withExtendedLifetime(source) {}
     }
 
-    /// What all of them have, in the order in which they came.
-    package func report(streams: Set<String>?) -> FlowReport {
+    /// What all of them have; of one stream only, or of all partitions of one.
+    func report(on stream: String?, of engine: SystemEngine) -> FlowReport {
+        guard let stream else { return report(streams: nil) }
+        let partitions = engine.partitionNames(of: stream)
+        var report = report(streams: Set(partitions).union([stream]))
+        if !partitions.isEmpty { report.sort(by: partitions) }
+        return report
+    }
+
+    /// In the order in which they came.
+    private func report(streams: Set<String>?) -> FlowReport {
         let sources = state.withLock { state in
             state.sources.sorted { $0.key < $1.key }.map(\.value)
         }
@@ -45,6 +54,19 @@ package final class FlowSources: Sendable {
             consumers: [], gates: [], latencies: [], signals: [])
         for source in sources { source.add(to: &report, streams: streams) }
         return report
+    }
+}
+
+extension FlowReport {
+    /// By the numbers of the partitions, not by their names: `trips-10` comes behind `trips-9`.
+    fileprivate mutating func sort(by partitions: [String]) {
+        self.partitions = partitions.count
+        var places: [String: Int] = [:]
+        for (place, name) in partitions.enumerated() { places[name] = place }
+        func place(_ stream: String) -> Int { places[stream] ?? 0 }
+        consumers.sort { ($0.name, place($0.stream)) < ($1.name, place($1.stream)) }
+        gates.sort { place($0.stream) < place($1.stream) }
+        latencies.sort { ($0.what, place($0.stream)) < ($1.what, place($1.stream)) }
     }
 }
 

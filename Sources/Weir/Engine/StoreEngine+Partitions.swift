@@ -12,6 +12,15 @@ extension StoreEngine {
         }
     }
 
+    /// The names of these, of whatever somebody names.
+    func partitionNames(of group: String) -> [String] {
+        do throws(WeirError) {
+            return partitions(claiming: try StreamName(group)).map(\.name.description)
+        } catch {
+            return []
+        }
+    }
+
     /// All partitioned streams, whole or not, by their names.
     package var groups: [PartitionGroup] {
         var members: [StreamName: [OpenStream]] = [:]

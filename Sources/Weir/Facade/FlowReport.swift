@@ -2,6 +2,8 @@
 public struct FlowReport: Sendable, Codable {
     /// Wall clock, microseconds since 1970.
     public var timeMicroseconds: Int64
+    /// How many partitions it is about; `nil` if it was not asked for a partitioned stream.
+    public var partitions: Int?
     public var budget: Budget
     public var consumers: [Consumer]
     public var gates: [Gate]

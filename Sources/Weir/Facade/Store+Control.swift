@@ -3,13 +3,13 @@ import WeirFormat
 
 extension Store {
     /// The state of flow control at this moment: budget, consumers, gates, latencies, and how often
-    /// each signal came since the store was opened. Of one stream only, where one is named; by the
-    /// name of a partitioned stream, of its partitions.
+    /// each signal came since the store was opened. Of one stream only, where one is named, or of
+    /// all partitions of a partitioned one.
     ///
     /// Costs a few microseconds and holds nobody up; meant to be asked once a second, not once a
     /// record.
     public func flowReport(stream: String? = nil) -> FlowReport {
-        flowSources.report(streams: stream.map { engine.flowScope(of: $0) })
+        flowSources.report(on: stream, of: engine)
     }
 
     /// The same, of a store that another process has open for writing. Blocks the thread, for at
@@ -37,11 +37,12 @@ extension Store {
             Pong(epoch: engine.epoch.value)
         }
         commands.register("flow") { (request: FlowRequest) throws(WeirError) in
-            guard let stream = request.stream else { return flow.report(streams: nil) }
-            let name = try StreamName(stream)
-            let isPartitioned = !engine.partitions(claiming: name).isEmpty
-            guard isPartitioned || engine.stream(name) != nil else { throw engine.noStream(name) }
-            return flow.report(streams: engine.flowScope(of: stream))
+            if let stream = request.stream {
+                let name = try StreamName(stream)
+                guard engine.stream(name) != nil || !engine.partitions(claiming: name).isEmpty
+                else { throw engine.noStream(name) }
+            }
+            return flow.report(on: request.stream, of: engine)
         }
         do throws(WeirError) {
             return try ControlServer.start(
@@ -55,15 +56,6 @@ extension Store {
             ])
             return nil
         }
-    }
-}
-
-extension StoreEngine {
-    /// The streams that a name means: the one that bears it, or the partitions of the one that is
-    /// called so.
-    fileprivate func flowScope(of name: String) -> Set<String> {
-        let partitions = streams { $0.configuration.partition?.group.description == name }
-        return Set(partitions.map(\.name.description)).union([name])
     }
 }
 

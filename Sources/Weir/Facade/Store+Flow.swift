@@ -28,7 +28,8 @@ struct OpenStreams: FlowSource {
     weak let store: Store?
 
     func add(to report: inout FlowReport, streams: Set<String>?) {
-        for open in store?.openStreams ?? [] where streams?.contains("\(open.name)") ?? true {
+        for open in store?.openStreams ?? []
+        where streams?.contains(open.name.description) ?? true {
             open.add(to: &report)
         }
     }

@@ -25,7 +25,7 @@ struct FlowCommand: ParsableCommand {
             """)
 
     @OptionGroup var options: StoreOptions
-    @Argument(help: "The stream's name; all streams without one.", completion: streamNames)
+    @Argument(help: "A stream, or a partitioned one; all without.", completion: streamNames)
     var stream: String?
     @Option(
         name: .customLong("interval"), parsing: .unconditional,

@@ -75,10 +75,21 @@ struct FlowPage {
         }
         memory += "used \(Self.bytes(budget.usedBytes)), set aside "
         memory += "\(Self.bytes(budget.reservedBytes)), \(budget.waiting) waiting"
-        return ["weir flow  \(what)  \(time)  \(Terminal.shown(store, widthMax: 200))", memory].map
-        {
-            Terminal.cut($0, to: width)
+        let title = "weir flow  \(what)  \(time)  \(Terminal.shown(store, widthMax: 200))"
+        return [title, memory, partitions].compactMap { $0 }.map { Terminal.cut($0, to: width) }
+    }
+
+    /// Of a partitioned stream: how far behind its readers are in all, and where most.
+    private var partitions: String? {
+        guard let count = report.partitions else { return nil }
+        let read = Set(report.consumers.map(\.stream)).count
+        guard let last = report.consumers.max(by: { $0.lagRecords < $1.lagRecords }) else {
+            return "\(count) partitions"
         }
+        let lag = report.consumers.reduce(0) { $0 + $1.lagRecords }
+        let most = "most in \(place(last.stream, nil)): \(Numbers.grouped(last.lagRecords))"
+        return "\(count) partitions, \(read) read, \(Numbers.grouped(lag)) records behind in all"
+            + (lag > 0 ? ", " + most : "")
     }
 
     private func sections(heatRows: Int) -> [Section] {
