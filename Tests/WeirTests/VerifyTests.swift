@@ -63,6 +63,9 @@ struct VerifyTests {
         Case("a lost segment", quick: [.missingSegment]) { store in
             try store.disk.removeFile(store.segments[1])
         },
+        Case("an emptied file EPOCHS", quick: [.damagedEpochs]) { store in
+            try store.disk.truncate(try store.disk.open(StoreLayout.epochs, .readWrite), to: 0)
+        },
         Case("a lost file WEIR", quick: [.missingStoreHeader]) { store in
             try store.disk.removeFile(StoreLayout.header)
         },

@@ -36,6 +36,9 @@ struct IndexCheck {
         guard let generation = try indexFiles.generations().last else {
             return .none(because: "there is no index")
         }
+        guard engine.header.storeID != StoreID(0) else {
+            return .none(because: "the file WEIR does not tell whose store it is")
+        }
         let path = StoreLayout.index(generation: generation)
         let hasJournal = try indexFiles.hasJournal(generation)
         if leavingFiles, hasJournal, !engine.hasLiveWriter {

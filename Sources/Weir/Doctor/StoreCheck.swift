@@ -43,7 +43,7 @@ struct StoreCheck<Files: FileSystem> {
         for stream in engine.streams {
             if engine.hasLiveWriter { checkBesideWriter(stream) } else { checkManifestEnd(stream) }
         }
-        if engine.hasLiveWriter { checkFollowing(engine) }
+        if engine.hasLiveWriter { checkFollowing(engine) } else { checkReach(of: history, engine) }
         if !engine.hasLiveWriter { try checkSlots() }
         return engine
     }
@@ -92,6 +92,19 @@ struct StoreCheck<Files: FileSystem> {
             // Derived: an opening makes it anew.
             if error.code != .notFound { throw error }
         }
+    }
+
+    /// An opening is written down in EPOCHS before any stream names it.
+    private mutating func checkReach(
+        of history: EpochRecord.History, _ engine: StoreEngine<Files>
+    ) {
+        let named = engine.streams.flatMap { $0.view.segments.map(\.epoch) }.max()
+        guard let named, named > history.last, !history.isDamaged else { return }
+        if findings.contains(where: { $0.kind == .damagedEpochs }) { return }
+        add(
+            .damagedEpochs, StoreLayout.epochs,
+            "the file EPOCHS tells of openings up to epoch \(history.last), and streams name epoch "
+                + "\(named)")
     }
 
     /// Without its slot another process does not see what a live writer appends.
