@@ -62,7 +62,12 @@ package struct StreamRepair<Files: FileSystem> {
         // is left of the header does, too.
         let position = max(min(old.batchesEnd, wholeEnd), start)
         var summary = scan.standing.summary
-        summary.endOffset = max(summary.endOffset, old.endOffset)
+        // Behind the last batch of a compacted segment nobody misses an offset up to its end: where
+        // batches are cut off, it ends before them, and what follows it tells the gap.
+        let hidesLoss = entry.generation > 0 && position < old.batchesEnd
+        if !hidesLoss || entry == state.segments.last {
+            summary.endOffset = max(summary.endOffset, old.endOffset)
+        }
         var footer = SegmentFooter(
             segmentID: id, summary: summary, logStart: state.logStart,
             configuration: state.configuration)

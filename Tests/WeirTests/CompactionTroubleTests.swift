@@ -279,6 +279,24 @@ struct CompactionTroubleTests {
     }
 }
 
+@Suite("A segment that compaction wrote")
+struct CompactedSegmentTests {
+    @Test func `shows the gap behind its last batch once it was cut and repaired`() throws {
+        let place = try Troubled()
+        for value in ["1", "2"] { try place.append([("a", value)]) }
+        _ = try place.compact()
+        let path = place.path(0)
+        let (disk, host) = (place.disk.afterKill(), place.machine.host)
+        try disk.truncate(try disk.open(path, .readWrite), to: SegmentHeader.alignment)
+        let findings = try Store.verify(files: disk, host: host, deep: true).findings
+        let plan = try Store.plan(findings, files: disk)
+        _ = try Store.repair(files: disk, host: host, performing: plan, deep: true)
+        let after = try Store.verify(files: disk, host: host, deep: true).findings
+        #expect(after.map(\.kind) == [.missingOffsets])
+        #expect(after.first?.offsets == 0..<2)
+    }
+}
+
 @Suite("A compaction that finds a header or a footer damaged")
 struct CompactionMendTests {
     @Test(arguments: [true, false])
