@@ -142,14 +142,14 @@ struct CompactedStream {
     // MARK: what must hold
 
     /// Reads everything, and holds it against what was appended. Gives what is there.
-    func check(_ engine: Engine) throws -> [UInt64: Entry] {
+    func check(_ engine: Engine, from start: UInt64 = 0) throws -> [UInt64: Entry] {
         guard let view = engine.stream(Self.name)?.view else { return [:] }
         if let report = engine.reports.first(where: \.isDamage) {
             throw Broken(description: "damage: \(report)")
         }
         var found: [UInt64: Entry] = [:]
-        var cursor = LogCursor(view: view, at: .zero)
-        var next: UInt64 = 0
+        var cursor = LogCursor(view: view, at: Offset(start))
+        var next = start
         while true {
             switch try cursor.next() {
             case .gap(let gap): throw Broken(description: "gap: \(gap)")
