@@ -24,8 +24,15 @@ extension LogWriter {
         guard let empty = active, empty.isEmpty else { return false }
         let known = if let known = producers.snapshot { known } else { try view.producers() }
         let entry = try writeHole(from: start, to: end, in: empty.readable, known, row)
-        try commit([.replaced(old: [empty.readable.id], new: [entry])])
-        view.replace([empty.readable.id], with: readable(entry))
+        let hole = readable(entry)
+        do throws(WeirError) {
+            try commit([.replaced(old: [empty.readable.id], new: [entry])])
+        } catch {
+            // Without room for the edit it is not there, and nor will it be behind a crash.
+            if poison == nil, error.code == .noSpace { _ = isRemoved(hole.path) }
+            throw error
+        }
+        view.replace([empty.readable.id], with: hole)
         active = nil
         (nextOffset, durableEnd, witnessedDurableEnd) = (end, end, end)
         if producers.isLoaded { producers.note([row]) }

@@ -4,6 +4,7 @@ import Weir
 import WeirBase
 import WeirFormat
 import WeirLog
+import WeirRecovery
 import WeirTesting
 
 /// Offsets at a log's end whose records compaction took are given out by no copy of it.
@@ -252,6 +253,9 @@ struct SkippedOffsetsCrashTests {
                 #expect(error.code == .noSpace, "write \(write): \(error)")
                 #expect(writer.nextOffset == start)
             }
+            let listed = Set(writer.manifest.state.segments.map(\.id))
+            let directory = try StreamDirectory.list(writer.streamID, files: disk)
+            #expect(listed.isSuperset(of: directory.segments.keys), "write \(write)")
             disk.failWrite(after: 1 << 40)
             _ = try writer.skip(from: start, to: start + 9, noting: row)
             #expect(writer.nextOffset == start + 9)
