@@ -138,8 +138,9 @@ extension Committer {
             throw WeirError(
                 .timedOut,
                 "The append waited for \(wait.patience.timeout ?? .zero), as long as the stream's "
-                    + "policy lets it, and \(gateState()). Nothing was appended; try again, or give "
-                    + "the producers more permits or time.", at: .init(stream: name.description))
+                    + "policy lets it, and \(gateState()). Nothing was appended; try again, or "
+                    + "give the producers more permits or time.",
+                at: .init(stream: name.description))
         }
     }
 

@@ -215,13 +215,7 @@ final class Feed<Files: FileSystem>: Sendable {
         }
         if !mayLook, let end = place.offset {
             // Not even at a header.
-            let visibleEnd = view.visibleEnd
-            return act {
-                let goesOn = $0.park(
-                    since: changes, readEnd: end, generation: generation, at: asked)
-                if !goesOn { $0.noteExhausted(visibleEnd: visibleEnd) }
-                return goesOn
-            }
+            return park(since: changes, at: end, generation, asked)
         }
         do throws(WeirError) {
             try place.open { (offset: Offset?) throws(WeirError) -> LogCursor<Files> in
@@ -276,6 +270,19 @@ final class Feed<Files: FileSystem>: Sendable {
                 $0.fail(error, readEnd: end, generation: generation, random: random, at: now)
             }
             return false
+        }
+    }
+
+    /// Goes on where something has changed; else it tells whether credit is what lacks.
+    private func park(
+        since changes: UInt64, at end: Offset, _ generation: UInt64, _ now: Moment
+    ) -> Bool {
+        let visibleEnd = view.visibleEnd
+        return act {
+            let goesOn = $0.park(
+                since: changes, readEnd: end, generation: generation, at: now)
+            if !goesOn { $0.noteExhausted(visibleEnd: visibleEnd) }
+            return goesOn
         }
     }
 
