@@ -81,9 +81,9 @@ done <<'options'
 --output x|are for --simulate
 --pattern spike|are for --simulate
 --simulate --seed -1|'-1' is invalid for '--seed
---simulate --interval 5|--simulate shows no stream
---simulate --json|--simulate shows no stream
---simulate orders|--simulate shows no stream
+--simulate --interval 5|simulate shows no stream
+--simulate --json|simulate shows no stream
+--simulate orders|simulate shows no stream
 --interval nan|expected 0.1 to 3600 seconds
 --count 0|expected 1 report or more
 options
