@@ -16,7 +16,7 @@ leave() {
         kill -9 "$process"
         wait "$process"
     done 2>/dev/null
-    for place in $(awk -v work="$work/" 'index($2, work) == 1 { print $2 }' /proc/mounts); do
+    for place in $(awk -v work="$work/" 'index($2, work) == 1 { print $2 }' /proc/mounts | tac); do
         umount "$place"
     done
     chmod -R u+rwx "$work"
