@@ -61,7 +61,8 @@ records 9010 10010 500 | "$weir" append s --format ndjson 2>/dev/null
 expect "a damaged segment" 3 'is set aside by compaction' "$weir" compact s --now
 check "costs no other its compaction" cmp <(seq 9510 10009) <(values --from offset:9010)
 
-# A footer that does not hold is told, although the new segment has its own.
+# A footer that does not hold, and may have told of producers what nothing else does, is no empty
+# one: its segment waits for the repair.
 mended() { WEIR_STORE=$work/mended "$weir" "$@"; }
 mended create m --compact >/dev/null
 records 0 1000 500 | mended append m --format ndjson 2>/dev/null
@@ -69,8 +70,9 @@ mended compact m --now >/dev/null
 records 1000 2000 500 | mended append m --format ndjson 2>/dev/null
 segment=$(ls "$work"/mended/streams/*/*.segment | head -n 1)
 printf '\xff' | dd of="$segment" bs=1 seek=$(($(stat -c %s "$segment") - 40)) conv=notrunc 2>/dev/null
-expect "a damaged footer" 3 'footer does not hold.*wrote them into a new segment' mended compact m --now
-expect "is mended" 0 '' mended compact m --now
+expect "a damaged footer" 3 'footer is to say of producers cannot be told.*is set aside' mended compact m --now
+expect "is repaired" 0 '' mended repair --apply
+expect "and its segment compacted" 0 '' mended compact m --now
 check "and loses nothing" cmp <(seq 1500 1999) <(mended read m | cut -d' ' -f1)
 
 # What is rewritten is compressed as the stream says now.
