@@ -483,10 +483,10 @@ def prepare():
     run("config", "s", "set", "retention.records=200", store=policy)
     copy(source, bad)
     os.remove(os.path.join(bad, "EPOCHS"))
-    manifest = next(path for path in files(bad, state) if path.endswith("MANIFEST"))
-    flip(manifest, 60)
+    # The marker of a close, behind all records: it goes with the stream that is put in order.
     segment = min(path for path in files(bad, state) if path.endswith(".segment"))
     flip(segment, os.path.getsize(segment) - 40)
+    flip(os.path.join(os.path.dirname(segment), "MANIFEST"), 60)
     with open(os.path.join(os.path.dirname(segment), "notes.txt"), "w") as file:
         file.write("hello")
 
