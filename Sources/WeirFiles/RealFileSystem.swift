@@ -94,9 +94,24 @@ package struct RealFileSystem: FileSystem {
         return file
     }
 
-    /// Whether an opening failed since something else than a file stands there, such as a link.
-    package static func isNoFile(_ error: WeirError) -> Bool {
-        error.code == .permissionDenied && [nil, ELOOP, EXDEV].contains(error.errno)
+    /// What stands at a name of the root folder: nothing is opened, and no link followed. To close
+    /// a file of SQLite's lets go of all locks that this process has on it.
+    package func kind(of name: String) throws(WeirError) -> FileKind {
+        guard let found = LocalSocket.status(of: name, in: self) else {
+            if errno == ENOENT { return .missing }
+            throw SystemError.make("examine", full(name), errno)
+        }
+        switch found.st_mode & S_IFMT {
+        case S_IFREG: return .file
+        case S_IFDIR: return .directory
+        default: return .other
+        }
+    }
+
+    package enum FileKind: Sendable {
+        case missing, file, directory
+        /// Such as a link, a FIFO or a socket.
+        case other
     }
 
     private func checkKind(of file: File, _ mode: OpenMode) throws(WeirError) {

@@ -24,31 +24,18 @@ struct IndexFiles: Sendable {
     func path(_ generation: UInt64) throws(WeirError) -> String {
         let name = StoreLayout.index(generation: generation)
         for name in [name, name + "-wal", name + "-shm"] {
-            // Whoever made a directory may want to keep what is in it: it is left to him.
-            if isDirectory(name) {
+            switch try files.kind(of: name) {
+            case .missing, .file: break
+            case .directory:
+                // Whoever made it may want to keep what is in it: it is left to him.
                 throw WeirError(
                     .permissionDenied, "A directory stands in the index's place; remove it.",
                     at: .init(path: name))
-            }
-            do throws(WeirError) {
-                try files.close(try files.open(name, .read))
-            } catch {
-                if RealFileSystem.isNoFile(error) {
-                    throw WeirError.damaged("No file of the store's own stands there", path: name)
-                }
-                guard error.code == .notFound else { throw error }
+            case .other:
+                throw WeirError.damaged("No file of the store's own stands there", path: name)
             }
         }
         return files.rootPath + "/" + name
-    }
-
-    private func isDirectory(_ name: String) -> Bool {
-        do throws(WeirError) {
-            _ = try files.list(name)
-            return true
-        } catch {
-            return false
-        }
     }
 
     /// Whether a writer that is gone left changes beside the file.
