@@ -27,7 +27,9 @@ public struct CompactionOptions: Sendable, Hashable {
 extension CompactionOptions {
     fileprivate func validate() throws(WeirError) {
         let least = Limits.compactionMapBytesMin
-        let most = max(min(Limits.compactionMapBytesMax, Host.memoryBytes / 2), least)
+        let most = max(
+            min(Limits.compactionMapBytesMax, Host.memoryBytes / 2),
+            Limits.compactionMapBytesDefault)
         guard (least...most).contains(mapBytes) else {
             throw WeirError(
                 .invalidArgument,
