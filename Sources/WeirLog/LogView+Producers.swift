@@ -79,6 +79,8 @@ extension LogView {
                 break
             }
             walked.append(segment)
+            // Its batches are not all that it told of, even where its footer holds.
+            if segment.sealed != nil, segment.generation > 0 { own.note(untold(segment)) }
             if own.doubt != nil { missed.append((segment, own)) }
         }
         hasBeginning = hasBeginning || walked.last.map { $0.base == .zero } ?? true
@@ -107,8 +109,8 @@ extension LogView {
 
     private static func untold(_ segment: ReadableSegment<Files>) -> WeirError {
         WeirError.damaged(
-            "The footer does not hold, and what it said of producers may stand nowhere else",
-            path: segment.path)
+            "The footer does not tell of producers, and what it said of them may stand nowhere "
+                + "else", path: segment.path)
     }
 
     private static func walk(

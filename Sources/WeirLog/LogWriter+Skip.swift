@@ -28,8 +28,11 @@ extension LogWriter {
         do throws(WeirError) {
             try commit([.replaced(old: [empty.readable.id], new: [entry])])
         } catch {
-            // Without room for the edit it is not there, and nor will it be behind a crash.
-            if poison == nil, error.code == .noSpace { _ = isRemoved(hole.path) }
+            if error.leavesNoEdit {
+                abandon(hole.path, error)
+            } else if poison == nil {
+                poison = error
+            }
             throw error
         }
         view.replace([empty.readable.id], with: hole)
@@ -90,8 +93,20 @@ extension LogWriter {
             try files.close(file)
             try files.syncDirectory(StoreLayout.stream(streamID))
         } catch {
-            _ = isRemoved(path)
+            abandon(path, error)
             throw error
+        }
+    }
+
+    /// A hole that no edit lists must be gone, for good, before another record goes into the
+    /// segment that it says it replaces: a manifest that is made anew from the files would leave
+    /// that one out. Where it cannot be, nothing is written any more; the next opening removes it.
+    private func abandon(_ path: String, _ error: WeirError) {
+        do throws(WeirError) {
+            try files.removeFile(path)
+            try files.syncDirectory(StoreLayout.stream(streamID))
+        } catch {
+            poison = poison ?? error
         }
     }
 

@@ -113,8 +113,7 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
 
     /// Writes the edits of upkeep, on any thread. Throws `locked`: a process that stood still must
     /// not take away or swap what another has recovered.
-    /// `notWritten` is called first where the disk had no room for them: they are not there then,
-    /// and nor will they be behind a crash.
+    /// `notWritten` is called first where they are not there, and nor will they be behind a crash.
     package func commitBeside(
         _ edits: [ManifestEdit], notWritten: () -> Void = {}
     ) throws(WeirError) {
@@ -122,7 +121,7 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
             try WriteFailure.syncing(tenure.check)
             try manifest.append(edits)
         } catch {
-            if case .write(let error) = error, error.code == .noSpace { notWritten() }
+            if case .write(let error) = error, error.leavesNoEdit { notWritten() }
             throw error.cause
         }
     }
@@ -358,4 +357,10 @@ package final class LogWriter<Files: FileSystem>: @unchecked Sendable {
 extension WeirError.Code {
     /// The batch's records would need times of their own here; nothing was appended.
     package static let appendTimePassed = WeirError.Code("appendTimePassed")
+}
+
+extension WeirError {
+    /// Whether an edit of the manifest that ended so is not there, nor will be behind a crash: the
+    /// disk had no room for all of it, or the process no descriptor to begin with.
+    var leavesNoEdit: Bool { code == .noSpace || code == .exhausted }
 }

@@ -32,6 +32,8 @@ extension StreamRecovery {
                     hasBeginning = true
                     break
                 }
+                // Its batches are not all that it told of, even where its footer holds.
+                if entry.generation > 0 { missed.append((entry, untold(entry))) }
             } catch {
                 guard error.isOfOneSegment else { throw error }
                 missed.append((entry, error))
@@ -61,9 +63,13 @@ extension StreamRecovery {
         let found = try ManifestLoader.readFooter(file, size, entry.id, files)
         try files.close(file)
         if let found { return found.0.producers }
-        throw WeirError.damaged(
-            "The footer does not hold, and what it said of producers may stand nowhere else",
-            path: path)
+        throw untold(entry)
+    }
+
+    private func untold(_ entry: SegmentEntry) -> WeirError {
+        WeirError.damaged(
+            "The footer does not tell of producers, and what it said of them may stand nowhere "
+                + "else", path: path(of: entry))
     }
 
     private func path(of entry: SegmentEntry) -> String {

@@ -50,6 +50,7 @@ package struct ScannedSegment: Sendable, Hashable {
     /// A footer that holds stands behind the batches: a roll was interrupted after it.
     package var footer: SegmentFooter?
     package var footerChecksum: UInt32 = 0
+    package var footerStart: FilePosition?
     package var headerDefect: String?
     package var header: SegmentHeader?
 
@@ -192,6 +193,7 @@ extension ScannedSegment {
                 array(size - length..<size), segment: id, at: place)
             self.footer = footer
             self.footerChecksum = checksum
+            self.footerStart = place
         } catch {
             if error.code == .newerFormat { throw error }
         }

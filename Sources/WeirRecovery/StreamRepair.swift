@@ -56,7 +56,8 @@ package struct StreamRepair<Files: FileSystem> {
         let scan = try ScannedSegment.scan(
             file, id: id, base: entry.base, path: path, files: files)
         try SegmentHeader.expectWritable(scan.roCompat, path: path)
-        let wholeEnd = FilePosition(UInt64(roundedUp(scan.fileBytes, to: 8)))
+        // A repair that was interrupted before its edit has left its footer there.
+        let wholeEnd = scan.footerStart ?? FilePosition(UInt64(roundedUp(scan.fileBytes, to: 8)))
         let start = FilePosition(UInt64(SegmentHeader.alignment))
         // Of a file that was cut, what is left of the last batch stays in front of the footer; what
         // is left of the header does, too.
@@ -89,12 +90,16 @@ package struct StreamRepair<Files: FileSystem> {
 
     /// What the new footer says of producers. Nothing, where a later one tells, or what cannot be
     /// read now may tell later; else what is known counts as all there is, so that the stream takes
-    /// appends of named producers again.
+    /// appends of named producers again. Throws what cannot be read now, where it and this footer
+    /// are all that may tell: the footer waits.
     private func rows(
         _ told: ToldProducers, for entry: SegmentEntry
     ) throws(WeirError) -> [ProducerRow]? {
         let hasBeginning = entry.base == .zero || state.segments.first?.id != entry.id
-        if let doubt = told.doubt, doubt.code != .damaged { return nil }
+        if let doubt = told.doubt, doubt.code != .damaged {
+            guard entry.generation == 0 else { throw doubt }
+            return nil
+        }
         if told.doubt == nil, entry.generation == 0, hasBeginning { return told.table.rows }
         for later in state.segments where later.base > entry.base && later.sealed != nil {
             guard let found = directory.segments[later.id] else { continue }

@@ -281,6 +281,58 @@ struct CompactionTroubleTests {
 
 @Suite("A segment that compaction wrote")
 struct CompactedSegmentTests {
+    /// Beside it, a later footer tells of producers; then that one does not hold either.
+    @Test func `raises a doubt where its footer was repaired without its producers`() throws {
+        let place = try Troubled()
+        try place.append(5, key: "a")
+        try place.append([("a", "1")])
+        _ = try place.compact()
+        try place.append([("b", "1")])
+        #expect(try place.footerIDs(0) == [5] && place.footerIDs(1) == [5])
+        try place.spoilFooter(0)
+        let (disk, host) = (place.disk.afterKill(), place.machine.host)
+        let plan = try Store.plan(
+            Store.verify(files: disk, host: host, deep: true).findings, files: disk)
+        _ = try Store.repair(files: disk, host: host, performing: plan, deep: true)
+        let engine = try StoreEngine.open(files: disk, host: host, creating: false)
+        let view = try SmallStream.view(engine)
+        for segment in view.segments.dropFirst() {
+            guard let end = segment.sealed?.fileBytes else { continue }
+            try disk.spoil(segment.path, at: Int(end) - 20, with: [1, 2, 3])
+        }
+        let error = #expect(throws: WeirError.self) { try view.producers() }
+        #expect(error?.code == .damaged)
+    }
+
+    @Test func `gets one footer where a repair is done again`() throws {
+        let place = try Troubled()
+        for value in ["1", "2"] { try place.append([("a", value)]) }
+        _ = try place.compact()
+        let (path, host) = (place.path(0), place.machine.host)
+        let disk = place.disk.afterKill()
+        try disk.truncate(try disk.open(path, .readWrite), to: SegmentHeader.alignment)
+        let plan = try Store.plan(
+            Store.verify(files: disk, host: host, deep: true).findings, files: disk)
+        let files = FaultyFileSystem(disk)
+        let isWritten = Lock(false)
+        files.follow { operation, name in
+            if operation == .sync, name == path { isWritten.withLock { $0 = true } }
+            guard isWritten.withLock({ $0 }), name.hasSuffix("MANIFEST") else { return nil }
+            return operation == .open(.readWrite) ? .fails(.system) : nil
+        }
+        #expect(throws: WeirError.self) {
+            try Store.repair(files: files, host: host, performing: plan, deep: true)
+        }
+        let once = try disk.size(of: try disk.open(path, .read))
+        #expect(once > SegmentHeader.alignment)
+        let again = try Store.plan(
+            Store.verify(files: disk, host: host, deep: true).findings, files: disk)
+        _ = try Store.repair(files: disk, host: host, performing: again, deep: true)
+        #expect(try disk.size(of: try disk.open(path, .read)) == once)
+        let after = try Store.verify(files: disk, host: host, deep: true).findings
+        #expect(after.map(\.kind) == [.missingOffsets])
+    }
+
     @Test func `shows the gap behind its last batch once it was cut and repaired`() throws {
         let place = try Troubled()
         for value in ["1", "2"] { try place.append([("a", value)]) }
@@ -294,6 +346,27 @@ struct CompactedSegmentTests {
         let after = try Store.verify(files: disk, host: host, deep: true).findings
         #expect(after.map(\.kind) == [.missingOffsets])
         #expect(after.first?.offsets == 0..<2)
+    }
+}
+
+extension CompactionTroubleTests {
+    @Test func `leaves no new file where no descriptor is left for its edit`() throws {
+        let place = try Troubled()
+        for value in ["1", "2"] { try place.append([("a", value)]) }
+        let count = try place.fileCount()
+        let error = #expect(throws: WeirError.self) {
+            try place.compact(beforeRewriting: {
+                place.files.follow { operation, name in
+                    let isEdit = operation == .open(.readWrite) && name.hasSuffix("MANIFEST")
+                    return isEdit ? .fails(.exhausted) : nil
+                }
+            })
+        }
+        #expect(error?.code == .exhausted)
+        #expect(try place.fileCount() == count)
+        place.heal()
+        _ = try place.compact()
+        #expect(try place.offsets() == [2])
     }
 }
 

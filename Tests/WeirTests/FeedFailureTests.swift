@@ -139,6 +139,24 @@ struct FeedFailureTests {
         #expect(budget.report.usedBytes == 3000)
     }
 
+    /// The log's last batch is on its way: there is no more that credit could lack for.
+    @Test func `is not told of lacking credit for the batch that is being read`() throws {
+        let budget = StoreBudget(total: 1 << 20)
+        let place = try #require(budget.admit(reserve: 4 << 10))
+        let options = SubscriptionOptions(mode: .fixed(Credit(bytes: 4096, records: 1)))
+        let settings = FeedSettings(
+            options, variant: FlowFlags().variant(for: "c"), batchBytesMax: 4 << 10)
+        var feed = FeedState(
+            settings: settings, account: BudgetAccount(budget: budget, id: place), at: .zero)
+        feed.reader = .reading
+        feed.begin(at: .zero)
+        let admission = feed.admit(
+            Credit(bytes: 4096, records: 1), generation: 0, at: .zero)
+        #expect(admission != .hold)
+        feed.noteExhausted(visibleEnd: Offset(1))
+        #expect(!feed.ledger.isExhausted)
+    }
+
     @Test func `gets batches one by one that are larger than the whole budget`() throws {
         let budget = StoreBudget(total: 1000)
         let hand = try FeedByHand(options(), budget: budget)

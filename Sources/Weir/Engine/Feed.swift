@@ -250,9 +250,7 @@ final class Feed<Files: FileSystem>: Sendable {
                     $0.push(.gap(gap), readEnd: end, generation: generation, at: now)
                 }
             case .held:
-                return act {
-                    $0.park(since: changes, readEnd: end, generation: generation, at: asked)
-                }
+                return park(since: changes, at: end, generation, asked)
             case .end:
                 rest(at: end, generation)
                 return false
@@ -279,10 +277,9 @@ final class Feed<Files: FileSystem>: Sendable {
     ) -> Bool {
         let visibleEnd = view.visibleEnd
         return act {
-            let goesOn = $0.park(
-                since: changes, readEnd: end, generation: generation, at: now)
-            if !goesOn { $0.noteExhausted(visibleEnd: visibleEnd) }
-            return goesOn
+            $0.park(
+                since: changes, readEnd: end, visibleEnd: visibleEnd, generation: generation,
+                at: now)
         }
     }
 

@@ -25,7 +25,7 @@ extension FeedState {
     /// Tells once that the credit is used up while the log has more, where no reader meets the next
     /// batch and finds that it does not fit.
     mutating func noteExhausted(visibleEnd: Offset) {
-        guard !ledger.isExhausted, hasMore(upTo: visibleEnd) else { return }
+        guard !ledger.isExhausted, inFlight == .zero, hasMore(upTo: visibleEnd) else { return }
         ledger.lacksCredit()
         if ledger.isExhausted { effects.append(.note(.exhausted, "")) }
     }
@@ -113,13 +113,15 @@ extension FeedState {
 
     /// The batch was held back. `false` parks the reader: nothing has changed since `changes`.
     mutating func park(
-        since changes: UInt64, readEnd: Offset, generation: UInt64, at now: Moment
+        since changes: UInt64, readEnd: Offset, visibleEnd: Offset, generation: UInt64,
+        at now: Moment
     ) -> Bool {
         guard isCurrent(generation) else { return false }
         self.readEnd = readEnd
         if self.changes != changes { return true }
         reader = .parked
         serveWaiter(at: now)
+        noteExhausted(visibleEnd: visibleEnd)
         return false
     }
 
